@@ -1,0 +1,290 @@
+// Package chat is the contract between front-ends (what people connect to) and
+// the backbone (what carries their words). A front-end opens a Session for
+// each user and calls a method for each thing he does; a Service is anything
+// that can carry that: package mapping on the overlay, or the in-memory one of
+// chattest.
+//
+// It holds the words both sides share (users, channels, events, errors, the
+// grammar of names) and nothing else: it imports the standard library only,
+// does no I/O and starts nothing.
+//
+// The rules of the contract:
+//
+//  1. A method's result goes to its caller; events go to everybody else, never
+//     both. The one exception is Send: it queues and returns a number at once;
+//     its outcome comes once, as a Sent event, in the channel's order. That
+//     outcome is also the echo.
+//  2. All that one session does to one channel goes through one ordered queue:
+//     a Part never overtakes a message. After Part returned (or a Kicked event
+//     of oneself was given) no event of that membership follows.
+//  3. Errors are the sentinels of this package, wrapped with %w. A front-end
+//     turns them into its protocol in one place.
+//  4. A slow session loses its session, never the node: its queue of events is
+//     bounded (MaxQueuedBytes); a session that made no progress for
+//     MaxStall over that bound is closed, and Next says why.
+//  5. Events are values that any number of sessions share: nobody changes one,
+//     nor what it points to.
+package chat
+
+import (
+	"context"
+	"log/slog"
+	"time"
+)
+
+// Bounds of a session's queue of events (rule 4).
+const (
+	MaxQueuedBytes = 4 << 20
+	MaxStall       = 10 * time.Second
+)
+
+// Service opens sessions. Its methods are safe for use by many goroutines.
+type Service interface {
+	// Open lets a user in under u.Nick. It waits for the network to confirm
+	// the nick only briefly (300 ms) and then lets him in all the same; should
+	// the nick turn out to be another's, a Renamed event follows. Errors:
+	// ErrBadNick, ErrNickInUse, ErrStopped.
+	Open(ctx context.Context, u User) (Session, error)
+	// Node describes the node that serves this session.
+	Node() Node
+	// Counts gives the figures of LUSERS as this node knows them.
+	Counts() Counts
+}
+
+// User is who asks to be let in.
+type User struct {
+	Nick     string
+	Username string // the part before the @; given by the user or his client
+	Realname string
+}
+
+// Node describes the node a session is on. Nothing in it is secret.
+type Node struct {
+	ID      string    // the node's ID on the ring, 40 hexadecimal digits
+	Host    string    // the visible host of its users, also the default server name
+	Started time.Time // of this run
+}
+
+// Counts are the figures of LUSERS.
+type Counts struct {
+	LocalUsers    int // sessions on this node
+	KnownUsers    int // these and all others seen in joined channels
+	KnownChannels int // channels with a member here, or kept here
+	KnownNodes    int // nodes with a known user, or known as ring neighbours, this one included
+}
+
+// Profile is what everybody may know of a user. Profiles travel with events.
+type Profile struct {
+	Session  SessionID
+	Nick     string
+	Username string
+	Host     string
+	Realname string
+	Server   string // visible host of his node
+	Account  string // "" while there are no accounts
+	Away     string // "" when present
+}
+
+// Mask is nick!user@host.
+func (p Profile) Mask() string { return p.Nick + "!" + p.Username + "@" + p.Host }
+
+// SessionID names a session in the whole overlay, for as long as it lasts.
+// It is opaque, comparable, and never shown to people.
+type SessionID string
+
+// Session is one user connected through one front-end. All methods may be
+// called by many goroutines, except Next, which has one caller. Each method
+// returns ctx.Err() when ctx ends first; what was asked then goes on and may
+// still happen. All return ErrClosed after Close.
+type Session interface {
+	// Self is the user as others see him now.
+	Self() Profile
+	// SetNick takes a new nick and gives up the old one. Errors: ErrBadNick,
+	// ErrNickInUse, ErrUnreachable.
+	SetNick(ctx context.Context, nick string) error
+	// SetAway sets the away text, or takes it back with "". It does not wait
+	// for the network.
+	SetAway(ctx context.Context, text string) error
+
+	// Join joins a channel, with its key if it has one, founding it if there
+	// is none. Joining a channel one is in is ErrAlreadyJoined. Errors also:
+	// ErrBadChannel, ErrBadKey, ErrBanned, ErrInviteOnly, ErrChannelFull,
+	// ErrTooManyChannels, ErrUnreachable.
+	Join(ctx context.Context, channel, key string) (Channel, error)
+	// Part leaves. Errors: ErrNotOnChannel. It is done here at once, whether
+	// or not the keeper can be reached.
+	Part(ctx context.Context, channel, reason string) error
+	// Kick removes a member. Errors: ErrNotOnChannel, ErrNoPrivileges,
+	// ErrNoSuchNick, ErrNotInChannel (the other one is not), ErrUnreachable.
+	Kick(ctx context.Context, channel, nick, reason string) error
+	// Invite invites nick: he gets an Invited event and may pass +i once.
+	// Errors: ErrNotOnChannel, ErrNoPrivileges, ErrNoSuchNick,
+	// ErrUserOnChannel, ErrUnreachable. The profile is the invited user's.
+	Invite(ctx context.Context, nick, channel string) (Profile, error)
+	// SetTopic sets the topic, "" to take it away. Errors: ErrNotOnChannel,
+	// ErrNoPrivileges, ErrUnreachable.
+	SetTopic(ctx context.Context, channel, topic string) error
+	// SetMode asks for changes and returns those that took effect. Errors:
+	// ErrNoPrivileges, ErrNoSuchNick, ErrNotInChannel, ErrUnknownMode,
+	// ErrBadModeParam, ErrListFull, ErrNoSuchChannel, ErrUnreachable; with an
+	// error about one change the others have still been made.
+	SetMode(ctx context.Context, channel string, changes []ModeChange) ([]ModeChange, error)
+	// Channel is the channel as this user may see it: from the view when he
+	// is on it, without a round trip; else asked of its keeper, without the
+	// members if it is secret. Errors: ErrNoSuchChannel, ErrUnreachable.
+	Channel(ctx context.Context, channel string) (Channel, error)
+	// Joined lists the channels this session is on, in the order of joining.
+	Joined() []string
+	// List lists the channels of the overlay that are not secret, or that
+	// this user is on, sorted by name.
+	List(ctx context.Context) ([]Listed, error)
+
+	// Send queues a message and returns its number, counted from 1 in this
+	// session, at once. The outcome comes as a Sent event with that number.
+	// Errors now: ErrBadTarget, ErrQueueFull. Errors as an outcome:
+	// ErrNoSuchNick, ErrNoSuchNode, ErrCannotSend, ErrUnreachable, ….
+	Send(m Outgoing) (uint64, error)
+	// Flush waits until the outcomes of all that was sent before have been
+	// put into this session's queue of events. It does not wait until Next
+	// has handed them out: count Sent events for that.
+	Flush(ctx context.Context) error
+
+	// Lookup finds a user by nick, wherever he is. Errors: ErrNoSuchNick,
+	// ErrUnreachable.
+	Lookup(ctx context.Context, nick string) (Whois, error)
+	// Keeper says which node keeps a channel now. Errors: ErrBadChannel,
+	// ErrUnreachable.
+	Keeper(ctx context.Context, channel string) (Keeper, error)
+
+	// Next waits for the next event. After the session ended, whoever ended
+	// it, it returns an error that wraps ErrClosed and says why.
+	Next(ctx context.Context) (Event, error)
+	// Close ends the session: its user quits with the reason. It does not
+	// wait for the network.
+	Close(reason string)
+}
+
+// Channel is a channel as one user sees it.
+type Channel struct {
+	Name    string // as its founder wrote it
+	Created time.Time
+	Topic   Topic
+	Modes   Modes
+	Bans    []ListEntry
+	Members []Member // sorted by folded nick
+	Secret  bool     // +s and the asker is not on it: Topic, Members and Bans are withheld
+	Count   int      // members, also when they are withheld
+}
+
+// Topic of a channel; Text is "" when none is set.
+type Topic struct {
+	Text string
+	By   string // nick!user@host of who set it
+	At   time.Time
+}
+
+// Modes of a channel that are set, without lists and statuses.
+type Modes struct {
+	InviteOnly bool   // +i
+	Moderated  bool   // +m
+	NoExternal bool   // +n
+	TopicLock  bool   // +t
+	Secret     bool   // +s
+	Key        string // +k, "" when none; withheld ("*") from those not on the channel
+	Limit      int    // +l, 0 when none
+}
+
+// ListEntry is an entry of a channel's list, such as a ban.
+type ListEntry struct {
+	Mask string
+	By   string
+	At   time.Time
+}
+
+// Status of a member in a channel, a set of bits.
+type Status uint8
+
+// The statuses, lowest first.
+const (
+	Voice    Status = 1 << iota // +v
+	Operator                    // +o
+)
+
+// Member is a user in a channel.
+type Member struct {
+	Profile
+	Status Status
+}
+
+// ModeChange is one change of one mode. Mode is a letter of o v b i k l m n t
+// s; Arg is the nick, mask, key or number, where the mode has one. A ban
+// without Arg is refused: it is a question, answered by Channel.
+type ModeChange struct {
+	Add  bool
+	Mode byte
+	Arg  string
+}
+
+// Listed is one line of LIST.
+type Listed struct {
+	Name  string
+	Topic string
+	Count int
+}
+
+// Whois is what Lookup finds.
+type Whois struct {
+	Profile
+	Node     string   // the node's ID, 40 hexadecimal digits
+	Channels []string // those that the asker may see, with @ or + in front
+	SignOn   time.Time
+	Idle     time.Duration
+}
+
+// Keeper says who keeps a channel.
+type Keeper struct {
+	Node  string // 40 hexadecimal digits
+	Host  string // its visible host
+	Self  bool   // it is the asker's own node
+	Known bool   // the channel exists there
+	Count int    // its members
+}
+
+// Outgoing is a message to send. Target is a channel, a nick, or the ID of a
+// node (40 hexadecimal digits: to all its users). Text passes byte for byte.
+type Outgoing struct {
+	Target string
+	Notice bool
+	Text   string
+	Tags   map[string]string // client-only tags, names with their +
+}
+
+// Frontend lets people in: IRC, a console, later the web.
+type Frontend interface {
+	// Listen takes what the front-end needs (ports, the terminal), and says
+	// at once what is wrong with it.
+	Listen() error
+	// Hints are lines for a person, after Listen: how to connect.
+	Hints() []string
+	// Serve lets people in until ctx is done, then says goodbye to them with
+	// ctx's cause as the reason, and returns nil when the last of its
+	// goroutines is gone. A front-end whose user asks the whole program to
+	// end returns ErrExit.
+	Serve(ctx context.Context) error
+}
+
+// Setup is what a Factory makes a front-end of.
+type Setup struct {
+	Service Service
+	// Decode reads the front-end's own table of the configuration, overridden
+	// by flags, into v, on top of the defaults already in v. An unknown field
+	// is an error that names file and line.
+	Decode func(v any) error
+	// Version of the program.
+	Version string
+	Log     *slog.Logger
+}
+
+// Factory makes a front-end. It starts nothing; (nil, nil) means that the
+// configuration turns it off.
+type Factory func(Setup) (Frontend, error)

@@ -1,0 +1,138 @@
+package chat
+
+import "time"
+
+// Event is something that happened, one of the types below.
+type Event interface{ event() }
+
+// Joined: a user came into a channel this session is on.
+type Joined struct {
+	Channel string
+	Who     Profile
+	Status  Status // what he has from the start, shown as a mode change
+	At      time.Time
+}
+
+// Parted: a user left a channel.
+type Parted struct {
+	Channel string
+	Who     Profile
+	Reason  string
+	At      time.Time
+}
+
+// Quit: a user is gone from everywhere. It comes once, whatever the number of
+// channels shared with him.
+type Quit struct {
+	Who    Profile
+	Reason string
+	At     time.Time
+}
+
+// Kicked: By removed Who, who may be the receiver himself.
+type Kicked struct {
+	Channel string
+	Who     Profile
+	By      string // mask, or the name of a node
+	Reason  string
+	At      time.Time
+}
+
+// Renamed: a user has a new nick; Who still shows the old one. Once, whatever
+// the number of channels. For the receiver's own session it comes only when
+// the network took his nick away; Why then says so.
+type Renamed struct {
+	Who  Profile
+	Nick string
+	Why  string
+	At   time.Time
+}
+
+// AwayChanged: Who.Away is new.
+type AwayChanged struct {
+	Who Profile
+	At  time.Time
+}
+
+// TopicChanged: a new topic.
+type TopicChanged struct {
+	Channel string
+	Topic   Topic
+}
+
+// ModeChanged: what changed, in order.
+type ModeChanged struct {
+	Channel string
+	By      string // mask, or the name of a node when nobody asked for it
+	Changes []ModeChange
+	At      time.Time
+}
+
+// Message: somebody said something to a channel this session is on, or to its
+// user. It is never the receiver's own message: that is Sent.
+type Message struct {
+	ID     string // the same on every node
+	At     time.Time
+	From   Profile
+	Target string // channel as its founder wrote it, or the receiver's nick
+	Notice bool
+	Text   string
+	Tags   map[string]string
+}
+
+// Sent is the outcome of a Send.
+type Sent struct {
+	Number uint64
+	// Err is nil when the message was accepted by who keeps the channel, or
+	// by the node of the user it was for.
+	Err error
+	// ID and At, as others see them, when Err is nil.
+	ID string
+	At time.Time
+	// Message is what was sent, with the target as others see it.
+	Message Outgoing
+	// Joined: it went to a channel that the sender is on.
+	Joined bool
+	// Away is the away text of the receiving user.
+	Away string
+}
+
+// Invited: By invited Nick to a channel. The receiver is the invited user.
+type Invited struct {
+	Channel string
+	By      Profile
+	Nick    string
+	At      time.Time
+}
+
+// ViewChanged is a large change of one channel in one event, after a heal or a
+// new keeper: front-ends expand it, in the order of the fields.
+type ViewChanged struct {
+	Channel string
+	By      string // the name of the node that found it
+	Left    []Profile
+	Came    []Member
+	Modes   []ModeChange
+	Topic   *Topic // nil when unchanged
+	At      time.Time
+}
+
+// Notice: the node tells its user something.
+type Notice struct {
+	Text string
+	At   time.Time
+}
+
+func (Joined) event()       {}
+func (Parted) event()       {}
+func (Quit) event()         {}
+func (Kicked) event()       {}
+func (Renamed) event()      {}
+func (AwayChanged) event()  {}
+func (TopicChanged) event() {}
+func (ModeChanged) event()  {}
+func (Message) event()      {}
+func (Sent) event()         {}
+func (Invited) event()      {}
+func (ViewChanged) event()  {}
+func (Notice) event()       {}

@@ -1,0 +1,106 @@
+package chat
+
+import (
+	"strings"
+	"unicode/utf8"
+)
+
+// Limits of names and texts, in bytes.
+const (
+	MaxNick     = 30
+	MaxChannel  = 50 // with its #
+	MaxUsername = 16
+	MaxRealname = 150
+	MaxTopic    = 390
+	MaxReason   = 300 // of PART, KICK and QUIT
+	MaxAway     = 300
+	MaxKey      = 30
+	MaxBans     = 100  // of one channel
+	MaxChannels = 100  // of one session
+	MaxText     = 4096 // of one message; front-ends may have a lower limit
+)
+
+// Fold is the form under which names are compared and kept: ASCII letters in
+// lower case (CASEMAPPING=ascii), all else as it is.
+func Fold(name string) string {
+	for i := 0; i < len(name); i++ {
+		if c := name[i]; 'A' <= c && c <= 'Z' {
+			return foldFrom(name, i)
+		}
+	}
+	return name
+}
+
+func foldFrom(name string, i int) string {
+	b := []byte(name)
+	for ; i < len(b); i++ {
+		if 'A' <= b[i] && b[i] <= 'Z' {
+			b[i] += 'a' - 'A'
+		}
+	}
+	return string(b)
+}
+
+// SameName reports whether two names are the same under Fold.
+func SameName(a, b string) bool { return len(a) == len(b) && Fold(a) == Fold(b) }
+
+// ValidNick reports whether nick is a nickname: RFC 2812, section 2.3.1
+// (letters, digits, specials and -, not beginning with a digit or -), of 1 to
+// MaxNick bytes.
+func ValidNick(nick string) bool {
+	if nick == "" || len(nick) > MaxNick {
+		return false
+	}
+	for i := 0; i < len(nick); i++ {
+		switch c := nick[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', strings.IndexByte("[]\\`_^{|}", c) >= 0:
+		case '0' <= c && c <= '9', c == '-':
+			if i == 0 {
+				return false
+			}
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// ValidChannel reports whether name is a channel name: # and 1 to 49 bytes of
+// UTF-8 without space, comma or control characters.
+func ValidChannel(name string) bool {
+	if len(name) < 2 || len(name) > MaxChannel || name[0] != '#' || !utf8.ValidString(name) {
+		return false
+	}
+	for _, r := range name {
+		if r <= ' ' || r == ',' || 0x7f <= r && r <= 0x9f {
+			return false
+		}
+	}
+	return true
+}
+
+// MatchMask reports whether text matches a mask with * and ?, both under Fold.
+// It takes time proportional to the product of the lengths at worst.
+func MatchMask(mask, text string) bool {
+	mask, text = Fold(mask), Fold(text)
+	m, t, star, mark := 0, 0, -1, 0
+	for t < len(text) {
+		switch {
+		case m < len(mask) && mask[m] == '*':
+			star, mark = m, t
+			m++
+		case m < len(mask) && (mask[m] == '?' || mask[m] == text[t]):
+			m++
+			t++
+		case star >= 0:
+			mark++
+			m, t = star+1, mark
+		default:
+			return false
+		}
+	}
+	for m < len(mask) && mask[m] == '*' {
+		m++
+	}
+	return m == len(mask)
+}

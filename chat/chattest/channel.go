@@ -1,0 +1,134 @@
+package chattest
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"ircbridge/chat"
+)
+
+// channel is the whole state of one channel. The network's mutex guards it.
+// It is dropped when the last member has left.
+type channel struct {
+	name    string // as its founder wrote it
+	created time.Time
+	topic   chat.Topic
+	modes   chat.Modes
+	bans    []chat.ListEntry
+	members map[*session]chat.Status
+	invited map[*session]bool // each may pass +i once
+}
+
+// channelLocked is a channel, or nil.
+func (n *network) channelLocked(name string) *channel { return n.channels[chat.Fold(name)] }
+
+// foundLocked makes a channel: its first member is its operator, its topic is
+// his to set, and it may be written to from outside.
+func (n *network) foundLocked(name string) *channel {
+	c := &channel{
+		name:    name,
+		created: n.opt.Now(),
+		modes:   chat.Modes{TopicLock: true},
+		members: map[*session]chat.Status{},
+		invited: map[*session]bool{},
+	}
+	n.channels[chat.Fold(name)] = c
+	return c
+}
+
+// admitLocked says whether se may come in.
+func (c *channel) admitLocked(se *session, key string) error {
+	switch {
+	case c.bannedLocked(se):
+		return chat.ErrBanned
+	case c.modes.InviteOnly && !c.invited[se]:
+		return chat.ErrInviteOnly
+	case c.modes.Key != "" && c.modes.Key != key:
+		return chat.ErrBadKey
+	case c.modes.Limit > 0 && len(c.members) >= c.modes.Limit:
+		return chat.ErrChannelFull
+	}
+	return nil
+}
+
+func (c *channel) bannedLocked(se *session) bool {
+	mask := se.self.Mask()
+	return slices.ContainsFunc(c.bans, func(b chat.ListEntry) bool { return chat.MatchMask(b.Mask, mask) })
+}
+
+// maySendLocked says whether se may write to the channel (RFC 2812, section
+// 3.3.1: +n, +m and bans, which operators and the voiced are above).
+func (c *channel) maySendLocked(se *session) error {
+	status, on := c.members[se]
+	switch {
+	case status != 0:
+		return nil
+	case !on && c.modes.NoExternal:
+		return fmt.Errorf("%s takes no messages from outside (+n): %w", c.name, chat.ErrCannotSend)
+	case c.modes.Moderated:
+		return fmt.Errorf("%s is moderated (+m): %w", c.name, chat.ErrCannotSend)
+	case c.bannedLocked(se):
+		return fmt.Errorf("%s has banned you (+b): %w", c.name, chat.ErrCannotSend)
+	}
+	return nil
+}
+
+// removeLocked takes a member out, and the channel away with its last one.
+func (n *network) removeLocked(c *channel, se *session) {
+	delete(c.members, se)
+	se.joined = slices.DeleteFunc(se.joined, func(x *channel) bool { return x == c })
+	if len(c.members) == 0 {
+		delete(n.channels, chat.Fold(c.name))
+	}
+}
+
+// tellLocked gives an event to all members but one.
+func (c *channel) tellLocked(e chat.Event, but *session) {
+	for _, m := range c.sortedLocked() {
+		if m != but {
+			m.pushLocked(e)
+		}
+	}
+}
+
+func (c *channel) sortedLocked() []*session {
+	list := make([]*session, 0, len(c.members))
+	for m := range c.members {
+		list = append(list, m)
+	}
+	sortSessions(list)
+	return list
+}
+
+// viewLocked is the channel as one session may see it.
+func (c *channel) viewLocked(as *session) chat.Channel {
+	_, on := c.members[as]
+	v := chat.Channel{Name: c.name, Created: c.created, Modes: c.modes, Count: len(c.members)}
+	if !on && c.modes.Key != "" {
+		v.Modes.Key = "*"
+	}
+	if !on && c.modes.Secret {
+		v.Secret = true
+		return v
+	}
+	v.Topic = c.topic
+	v.Bans = slices.Clone(c.bans)
+	for _, m := range c.sortedLocked() {
+		v.Members = append(v.Members, chat.Member{Profile: m.self, Status: c.members[m]})
+	}
+	return v
+}
+
+// visibleLocked lists the channels that as may see, by folded name.
+func (n *network) visibleLocked(as *session) []*channel {
+	var list []*channel
+	for _, c := range n.channels {
+		if _, on := c.members[as]; on || !c.modes.Secret {
+			list = append(list, c)
+		}
+	}
+	slices.SortFunc(list, func(a, b *channel) int { return strings.Compare(chat.Fold(a.name), chat.Fold(b.name)) })
+	return list
+}

@@ -1,0 +1,170 @@
+package chattest
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"ircbridge/chat"
+)
+
+// pushLocked puts an event at the end of the session's queue, and holds the
+// bound (rule 4 of package chat): over MaxQueued the session has MaxStall to
+// take something; over twice that it is closed at once.
+func (se *session) pushLocked(e chat.Event) {
+	if se.ended != nil {
+		return
+	}
+	se.queue = append(se.queue, e)
+	se.bytes += eventBytes(e)
+	se.wakeLocked()
+	bound := se.net.opt.MaxQueued
+	switch {
+	case se.bytes > 2*bound:
+		se.closeSlowLocked()
+	case se.bytes > bound && se.stall == nil:
+		se.watchLocked()
+	}
+}
+
+// watchLocked looks again after MaxStall whether anything was taken.
+func (se *session) watchLocked() {
+	taken := se.taken
+	se.stall = time.AfterFunc(se.net.opt.MaxStall, func() {
+		se.net.mu.Lock()
+		defer se.net.mu.Unlock()
+		switch {
+		case se.ended != nil || se.bytes <= se.net.opt.MaxQueued:
+			se.stall = nil
+		case se.taken == taken:
+			se.closeSlowLocked()
+		default:
+			se.watchLocked()
+		}
+	})
+}
+
+func (se *session) closeSlowLocked() {
+	const reason = "Too slow to read"
+	se.closeLocked(reason, fmt.Errorf("%w: too slow: %d bytes of events were not read", chat.ErrClosed, se.bytes))
+}
+
+func (se *session) wakeLocked() {
+	select {
+	case se.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Next implements chat.Session.
+func (se *session) Next(ctx context.Context) (chat.Event, error) {
+	for {
+		if e, err := se.take(); e != nil || err != nil {
+			return e, err
+		}
+		select {
+		case <-se.wake:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+func (se *session) take() (chat.Event, error) {
+	se.net.mu.Lock()
+	defer se.net.mu.Unlock()
+	if se.ended != nil {
+		se.wakeLocked() // for the next call
+		return nil, se.ended
+	}
+	if len(se.queue) == 0 {
+		return nil, nil
+	}
+	e := se.queue[0]
+	se.queue[0] = nil
+	se.queue = se.queue[1:]
+	se.bytes -= eventBytes(e)
+	se.taken++
+	return e, nil
+}
+
+// forgetLocked drops what is queued of a channel that the session has left:
+// after Part returned, no event of that membership follows (rule 2). Outcomes
+// of what it sent stay.
+func (se *session) forgetLocked(name string) {
+	kept := se.queue[:0:0]
+	for _, e := range se.queue {
+		if !chat.SameName(channelOf(e), name) {
+			kept = append(kept, e)
+			continue
+		}
+		se.bytes -= eventBytes(e)
+	}
+	se.queue = kept
+}
+
+// channelOf is the channel that an event belongs to, "" for none.
+func channelOf(e chat.Event) string {
+	switch e := e.(type) {
+	case chat.Joined:
+		return e.Channel
+	case chat.Parted:
+		return e.Channel
+	case chat.Kicked:
+		return e.Channel
+	case chat.TopicChanged:
+		return e.Channel
+	case chat.ModeChanged:
+		return e.Channel
+	case chat.ViewChanged:
+		return e.Channel
+	case chat.Message:
+		return e.Target // a nick is never the name of a channel
+	}
+	return ""
+}
+
+// eventBytes is about what an event weighs in memory.
+func eventBytes(e chat.Event) int {
+	const base = 200
+	size := base
+	switch e := e.(type) {
+	case chat.Parted:
+		size += len(e.Reason)
+	case chat.Quit:
+		size += len(e.Reason)
+	case chat.Kicked:
+		size += len(e.Reason)
+	case chat.AwayChanged:
+		size += len(e.Who.Away)
+	case chat.TopicChanged:
+		size += len(e.Topic.Text)
+	case chat.ModeChanged:
+		size += changeBytes(e.Changes)
+	case chat.Message:
+		size += len(e.Text) + tagBytes(e.Tags)
+	case chat.Sent:
+		size += len(e.Message.Text) + tagBytes(e.Message.Tags)
+	case chat.ViewChanged:
+		size += base*(len(e.Left)+len(e.Came)) + changeBytes(e.Modes)
+	case chat.Notice:
+		size += len(e.Text)
+	}
+	return size
+}
+
+func changeBytes(changes []chat.ModeChange) int {
+	size := 0
+	for _, c := range changes {
+		size += 32 + len(c.Arg)
+	}
+	return size
+}
+
+func tagBytes(tags map[string]string) int {
+	size := 0
+	for k, v := range tags {
+		size += 32 + len(k) + len(v)
+	}
+	return size
+}

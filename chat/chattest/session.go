@@ -1,0 +1,347 @@
+package chattest
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"ircbridge/chat"
+)
+
+// session is one user. The network's mutex guards all but the channels.
+type session struct {
+	net  *network
+	home *Service
+	wake chan struct{} // has room for one; says that the queue changed
+
+	self   chat.Profile
+	signOn time.Time
+	active time.Time  // last Send
+	joined []*channel // in the order of joining
+	ended  error      // why Next ends; nil while the session lasts
+
+	queue []chat.Event
+	bytes int         // of queue
+	taken uint64      // events that Next has handed out
+	stall *time.Timer // set while the queue is over its bound
+
+	sent     uint64        // number of the last Send
+	unsent   int           // sends without outcome
+	settled  chan struct{} // closed and replaced whenever unsent gets less
+	lastDone uint64        // number of the last outcome
+}
+
+// begin locks the network for a method of a session that lasts. The caller
+// unlocks when it got no error.
+func (se *session) begin(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	se.net.mu.Lock()
+	if se.ended != nil {
+		defer se.net.mu.Unlock()
+		return se.ended
+	}
+	return nil
+}
+
+// Self implements chat.Session.
+func (se *session) Self() chat.Profile {
+	se.net.mu.Lock()
+	defer se.net.mu.Unlock()
+	return se.self
+}
+
+// SetNick implements chat.Session.
+func (se *session) SetNick(ctx context.Context, nick string) error {
+	if err := se.begin(ctx); err != nil {
+		return err
+	}
+	defer se.net.mu.Unlock()
+	if err := se.net.checkNickLocked(nick, se); err != nil {
+		return err
+	}
+	if err := se.net.failLocked("SetNick", nick); err != nil {
+		return err
+	}
+	if nick != se.self.Nick {
+		se.net.settleLocked(se)
+		se.renameLocked(nick, "")
+	}
+	return nil
+}
+
+// renameLocked gives the session a new nick, and tells all who share a
+// channel; with why, which means that the network did it, him too.
+func (se *session) renameLocked(nick, why string) {
+	n := se.net
+	e := chat.Renamed{Who: se.self, Nick: nick, Why: why, At: n.opt.Now()}
+	around := se.aroundLocked()
+	delete(n.nicks, chat.Fold(se.self.Nick))
+	n.nicks[chat.Fold(nick)] = se
+	se.self.Nick = nick
+	if why != "" {
+		se.pushLocked(e)
+	}
+	e.Why = ""
+	for _, other := range around {
+		other.pushLocked(e)
+	}
+}
+
+// aroundLocked lists the other sessions that share a channel, each once.
+func (se *session) aroundLocked() []*session {
+	seen := map[*session]bool{se: true}
+	var list []*session
+	for _, c := range se.joined {
+		for m := range c.members {
+			if !seen[m] {
+				seen[m] = true
+				list = append(list, m)
+			}
+		}
+	}
+	sortSessions(list)
+	return list
+}
+
+// SetAway implements chat.Session.
+func (se *session) SetAway(ctx context.Context, text string) error {
+	if err := se.begin(ctx); err != nil {
+		return err
+	}
+	defer se.net.mu.Unlock()
+	text = cut(text, chat.MaxAway)
+	if text == se.self.Away {
+		return nil
+	}
+	se.self.Away = text
+	e := chat.AwayChanged{Who: se.self, At: se.net.opt.Now()}
+	for _, other := range se.aroundLocked() {
+		other.pushLocked(e)
+	}
+	return nil
+}
+
+// Join implements chat.Session.
+func (se *session) Join(ctx context.Context, name, key string) (chat.Channel, error) {
+	if err := se.begin(ctx); err != nil {
+		return chat.Channel{}, err
+	}
+	n := se.net
+	defer n.mu.Unlock()
+	fail := func(err error) (chat.Channel, error) {
+		return chat.Channel{}, fmt.Errorf("join %q: %w", cut(name, 2*chat.MaxChannel), err)
+	}
+	if !chat.ValidChannel(name) {
+		return fail(chat.ErrBadChannel)
+	}
+	c := n.channelLocked(name)
+	if c != nil && slices.Contains(se.joined, c) {
+		return fail(chat.ErrAlreadyJoined)
+	}
+	if len(se.joined) >= chat.MaxChannels {
+		return fail(chat.ErrTooManyChannels)
+	}
+	if err := n.failLocked("Join", name); err != nil {
+		return chat.Channel{}, err
+	}
+	n.settleLocked(se)
+	var status chat.Status
+	if c == nil {
+		c, status = n.foundLocked(name), chat.Operator
+	} else if err := c.admitLocked(se, key); err != nil {
+		return fail(err)
+	}
+	delete(c.invited, se)
+	c.members[se] = status
+	se.joined = append(se.joined, c)
+	c.tellLocked(chat.Joined{Channel: c.name, Who: se.self, Status: status, At: n.opt.Now()}, se)
+	return c.viewLocked(se), nil
+}
+
+// Part implements chat.Session.
+func (se *session) Part(ctx context.Context, name, reason string) error {
+	c, err := se.beginOn(ctx, name)
+	if err != nil {
+		return fmt.Errorf("part %q: %w", cut(name, 2*chat.MaxChannel), err)
+	}
+	n := se.net
+	defer n.mu.Unlock()
+	n.settleLocked(se)
+	n.removeLocked(c, se)
+	se.forgetLocked(c.name)
+	c.tellLocked(chat.Parted{Channel: c.name, Who: se.self, Reason: cut(reason, chat.MaxReason), At: n.opt.Now()}, se)
+	return nil
+}
+
+// beginOn is begin for a method on a channel that the session is on.
+func (se *session) beginOn(ctx context.Context, name string) (*channel, error) {
+	if err := se.begin(ctx); err != nil {
+		return nil, err
+	}
+	if c := se.net.channelLocked(name); c != nil && slices.Contains(se.joined, c) {
+		return c, nil
+	}
+	defer se.net.mu.Unlock()
+	return nil, chat.ErrNotOnChannel
+}
+
+// Kick implements chat.Session.
+func (se *session) Kick(ctx context.Context, name, nick, reason string) error {
+	fail := func(err error) error {
+		return fmt.Errorf("kick %s from %q: %w", cut(nick, 2*chat.MaxNick), cut(name, 2*chat.MaxChannel), err)
+	}
+	c, err := se.beginOn(ctx, name)
+	if err != nil {
+		return fail(err)
+	}
+	n := se.net
+	defer n.mu.Unlock()
+	if c.members[se]&chat.Operator == 0 {
+		return fail(chat.ErrNoPrivileges)
+	}
+	who, err := n.nickLocked(nick)
+	if err != nil {
+		return fail(err)
+	}
+	if _, on := c.members[who]; !on {
+		return fail(chat.ErrNotInChannel)
+	}
+	if err := n.failLocked("Kick", name); err != nil {
+		return err
+	}
+	n.settleLocked(se)
+	e := chat.Kicked{Channel: c.name, Who: who.self, By: se.self.Mask(), Reason: cut(reason, chat.MaxReason), At: n.opt.Now()}
+	c.tellLocked(e, se)
+	n.removeLocked(c, who)
+	if who == se {
+		se.forgetLocked(c.name)
+	}
+	return nil
+}
+
+// Invite implements chat.Session.
+func (se *session) Invite(ctx context.Context, nick, name string) (chat.Profile, error) {
+	fail := func(err error) (chat.Profile, error) {
+		return chat.Profile{}, fmt.Errorf("invite %s to %q: %w", cut(nick, 2*chat.MaxNick), cut(name, 2*chat.MaxChannel), err)
+	}
+	c, err := se.beginOn(ctx, name)
+	if err != nil {
+		return fail(err)
+	}
+	n := se.net
+	defer n.mu.Unlock()
+	if c.modes.InviteOnly && c.members[se]&chat.Operator == 0 {
+		return fail(chat.ErrNoPrivileges)
+	}
+	who, err := n.nickLocked(nick)
+	if err != nil {
+		return fail(err)
+	}
+	if _, on := c.members[who]; on {
+		return fail(chat.ErrUserOnChannel)
+	}
+	if err := n.failLocked("Invite", name); err != nil {
+		return chat.Profile{}, err
+	}
+	n.settleLocked(se)
+	c.invited[who] = true
+	who.pushLocked(chat.Invited{Channel: c.name, By: se.self, Nick: who.self.Nick, At: n.opt.Now()})
+	return who.self, nil
+}
+
+// SetTopic implements chat.Session.
+func (se *session) SetTopic(ctx context.Context, name, topic string) error {
+	c, err := se.beginOn(ctx, name)
+	if err != nil {
+		return fmt.Errorf("topic of %q: %w", cut(name, 2*chat.MaxChannel), err)
+	}
+	n := se.net
+	defer n.mu.Unlock()
+	if c.modes.TopicLock && c.members[se]&chat.Operator == 0 {
+		return fmt.Errorf("topic of %s: %w", c.name, chat.ErrNoPrivileges)
+	}
+	if err := n.failLocked("SetTopic", name); err != nil {
+		return err
+	}
+	n.settleLocked(se)
+	c.topic = chat.Topic{Text: cut(topic, chat.MaxTopic), By: se.self.Mask(), At: n.opt.Now()}
+	c.tellLocked(chat.TopicChanged{Channel: c.name, Topic: c.topic}, se)
+	return nil
+}
+
+// SetMode implements chat.Session. Of several errors it returns the first.
+func (se *session) SetMode(ctx context.Context, name string, changes []chat.ModeChange) ([]chat.ModeChange, error) {
+	if err := se.begin(ctx); err != nil {
+		return nil, err
+	}
+	n := se.net
+	defer n.mu.Unlock()
+	c := n.channelLocked(name)
+	if c == nil {
+		return nil, fmt.Errorf("mode of %q: %w", cut(name, 2*chat.MaxChannel), chat.ErrNoSuchChannel)
+	}
+	if c.members[se]&chat.Operator == 0 {
+		return nil, fmt.Errorf("mode of %s: %w", c.name, chat.ErrNoPrivileges)
+	}
+	if err := n.failLocked("SetMode", name); err != nil {
+		return nil, err
+	}
+	n.settleLocked(se)
+	var done []chat.ModeChange
+	var first error
+	for _, m := range changes {
+		as, changed, err := n.changeLocked(c, se, m)
+		if err != nil && first == nil {
+			first = fmt.Errorf("%s: %w", c.name, err)
+		}
+		if changed {
+			done = append(done, as)
+		}
+	}
+	if len(done) > 0 {
+		e := chat.ModeChanged{Channel: c.name, By: se.self.Mask(), Changes: slices.Clone(done), At: n.opt.Now()}
+		c.tellLocked(e, se)
+	}
+	return done, first
+}
+
+// Close implements chat.Session.
+func (se *session) Close(reason string) {
+	se.net.mu.Lock()
+	defer se.net.mu.Unlock()
+	se.net.settleLocked(se)
+	se.closeLocked(reason, fmt.Errorf("%w: %s", chat.ErrClosed, cut(reason, chat.MaxReason)))
+}
+
+// closeLocked ends the session: its user quits, and Next says why.
+func (se *session) closeLocked(reason string, why error) {
+	if se.ended != nil {
+		return
+	}
+	n := se.net
+	se.ended = why
+	e := chat.Quit{Who: se.self, Reason: cut(reason, chat.MaxReason), At: n.opt.Now()}
+	around := se.aroundLocked()
+	for _, c := range slices.Clone(se.joined) {
+		n.removeLocked(c, se)
+	}
+	for _, c := range n.channels {
+		delete(c.invited, se)
+	}
+	delete(n.nicks, chat.Fold(se.self.Nick))
+	n.waiting = slices.DeleteFunc(n.waiting, func(p pending) bool { return p.from == se })
+	se.queue, se.bytes = nil, 0
+	if se.stall != nil {
+		se.stall.Stop()
+		se.stall = nil
+	}
+	close(se.settled)
+	se.settled = make(chan struct{})
+	se.wakeLocked()
+	for _, other := range around {
+		other.pushLocked(e)
+	}
+}

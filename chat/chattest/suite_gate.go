@@ -1,0 +1,164 @@
+package chattest
+
+import (
+	"context"
+
+	"ircbridge/chat"
+)
+
+// gateCases: who may come in, and who may speak.
+func gateCases() []testCase {
+	return []testCase{
+		{"NoExternal", 2, testGateNoExternal},
+		{"Moderated", 3, testGateModerated},
+		{"BannedJoin", 2, testGateBannedJoin},
+		{"BannedSend", 2, testGateBannedSend},
+		{"Key", 2, testGateKey},
+		{"Limit", 3, testGateLimit},
+		{"Invite", 3, testGateInvite},
+		{"InviteErrors", 2, testGateInviteErrors},
+		{"Secret", 2, testGateSecret},
+	}
+}
+
+func testGateNoExternal(w *world) {
+	a, b := w.open(0, "ann"), w.open(1, "bob")
+	a.join("#a")
+	b.said("#a", "one")
+	a.mode("#a", plus('n', ""))
+	b.refused(chat.ErrCannotSend, "#a", "two")
+	b.join("#a")
+	b.said("#a", "three")
+	a.gets("three")
+	none(a, "what was refused", func(e chat.Message) bool { return e.Text == "two" })
+}
+
+func testGateModerated(w *world) {
+	a, b, c := w.open(0, "ann"), w.open(1, "bob"), w.open(2, "cat")
+	w.joinAll("#a", a, b)
+	a.mode("#a", plus('m', ""))
+	b.refused(chat.ErrCannotSend, "#a", "member without voice")
+	c.refused(chat.ErrCannotSend, "#a", "from outside")
+	a.said("#a", "operator")
+	a.mode("#a", plus('v', "bob"))
+	b.said("#a", "voice")
+	a.gets("voice")
+	once(a, "a message", anyOf[chat.Message])
+}
+
+func testGateBannedJoin(w *world) {
+	a, b := w.open(0, "ann"), w.open(1, "bob")
+	a.join("#a")
+	a.mode("#a", plus('b', "B?B!*@"+b.Self().Host))
+	_, err := b.Join(context.Background(), "#a", "")
+	w.want("join", err, chat.ErrBanned)
+	b.refused(chat.ErrCannotSend, "#a", "from outside")
+	if got := b.Joined(); len(got) != 0 {
+		w.T().Errorf("the banned one is on %v", got)
+	}
+	a.mode("#a", minus('b', "b?b!*@"+b.Self().Host))
+	b.join("#a")
+	a.sees("#a", "ann", "bob")
+}
+
+func testGateBannedSend(w *world) {
+	a, b := w.open(0, "ann"), w.open(1, "bob")
+	w.joinAll("#a", a, b)
+	a.mode("#a", plus('b', "*!ubob@*"))
+	b.refused(chat.ErrCannotSend, "#a", "banned")
+	a.mode("#a", plus('v', "bob"))
+	b.said("#a", "banned, but with voice")
+	a.gets("banned, but with voice")
+}
+
+func testGateKey(w *world) {
+	a, b := w.open(0, "ann"), w.open(1, "bob")
+	a.join("#a")
+	a.mode("#a", plus('k', "Sesame"))
+	for _, key := range []string{"", "sesame", "Sesame "} {
+		_, err := b.Join(context.Background(), "#a", key)
+		w.want("join with the key "+key, err, chat.ErrBadKey)
+	}
+	if c := b.joinKey("#a", "Sesame"); c.Modes.Key != "Sesame" {
+		w.T().Errorf("the member sees the key %q", c.Modes.Key)
+	}
+}
+
+func testGateLimit(w *world) {
+	a, b, c := w.open(0, "ann"), w.open(1, "bob"), w.open(2, "cat")
+	w.joinAll("#a", a, b)
+	a.mode("#a", plus('l', "2"))
+	_, err := c.Join(context.Background(), "#a", "")
+	w.want("join", err, chat.ErrChannelFull)
+	w.must("part", b.Part(context.Background(), "#a", ""))
+	a.sees("#a", "ann")
+	c.join("#a")
+}
+
+func testGateInvite(w *world) {
+	a, b, c := w.open(0, "ann"), w.open(1, "bob"), w.open(2, "cat")
+	w.meet(a, b, c)
+	a.join("#a")
+	a.mode("#a", plus('i', ""))
+	_, err := b.Join(context.Background(), "#a", "")
+	w.want("join", err, chat.ErrInviteOnly)
+	p, err := a.Invite(context.Background(), "BOB", "#A")
+	w.must("invite", err)
+	if p != b.Self() {
+		w.T().Errorf("invited is %+v, want %+v", p, b.Self())
+	}
+	e := await(b, "invitation", anyOf[chat.Invited])
+	if e.Channel != "#a" || e.By != a.Self() || e.Nick != "bob" {
+		w.T().Errorf("invitation is %+v", e)
+	}
+	_, err = c.Join(context.Background(), "#a", "")
+	w.want("join of who is not invited", err, chat.ErrInviteOnly)
+	b.join("#a")
+	w.must("part", b.Part(context.Background(), "#a", ""))
+	a.sees("#a", "ann")
+	_, err = b.Join(context.Background(), "#a", "")
+	w.want("second join", err, chat.ErrInviteOnly)
+	none(c, "another's invitation", anyOf[chat.Invited])
+}
+
+func testGateInviteErrors(w *world) {
+	a, b, c := w.open(0, "ann"), w.open(1, "bob"), w.open(1, "cat")
+	w.meet(a, b, c)
+	w.joinAll("#a", a, b)
+	invite := func(u *user, nick, channel string) error {
+		_, err := u.Invite(context.Background(), nick, channel)
+		return err
+	}
+	w.want("invite from outside", invite(c, "cat", "#a"), chat.ErrNotOnChannel)
+	w.want("invite of nobody", invite(a, "nobody", "#a"), chat.ErrNoSuchNick)
+	w.want("invite of a member", invite(a, "bob", "#a"), chat.ErrUserOnChannel)
+	w.must("invite by a member without status", invite(b, "cat", "#a"))
+	a.mode("#a", plus('i', ""))
+	await(b, "+i", anyOf[chat.ModeChanged])
+	w.want("the same under +i", invite(b, "cat", "#a"), chat.ErrNoPrivileges)
+}
+
+func testGateSecret(w *world) {
+	ctx := context.Background()
+	a, b := w.open(0, "ann"), w.open(1, "bob")
+	w.meet(a, b)
+	a.join("#open")
+	a.join("#a")
+	w.must("topic", a.SetTopic(ctx, "#a", "hidden topic"))
+	a.mode("#a", plus('s', ""), plus('b', "x!*@*"))
+	c, err := b.Channel(ctx, "#a")
+	w.must("channel from outside", err)
+	if !c.Secret || !c.Modes.Secret || len(c.Members) != 0 || len(c.Bans) != 0 || c.Topic.Text != "" || c.Topic.By != "" {
+		w.T().Errorf("from outside one sees %+v", c)
+	}
+	who, err := b.Lookup(ctx, "ann")
+	w.must("lookup", err)
+	if len(who.Channels) != 1 || who.Channels[0] != "@#open" {
+		w.T().Errorf("whois names %v", who.Channels)
+	}
+	b.lists(chat.Listed{Name: "#open", Count: 1})
+	c = b.join("#a")
+	if c.Secret || len(c.Members) != 2 || c.Topic.Text != "hidden topic" {
+		w.T().Errorf("a member sees %+v", c)
+	}
+}

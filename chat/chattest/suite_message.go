@@ -1,0 +1,177 @@
+package chattest
+
+import (
+	"context"
+	"reflect"
+	"strings"
+
+	"ircbridge/chat"
+)
+
+func messageCases() []testCase {
+	return []testCase{
+		{"Channel", 3, testMessageChannel},
+		{"Bytes", 2, testMessageBytes},
+		{"NoticeAndTags", 2, testMessageNotice},
+		{"FromOutside", 3, testMessageFromOutside},
+		{"Private", 2, testMessagePrivate},
+		{"ToOneself", 1, testMessageToOneself},
+		{"ToNode", 2, testMessageToNode},
+		{"Errors", 2, testMessageErrors},
+		{"TooLong", 2, testMessageTooLong},
+	}
+}
+
+func testMessageChannel(w *world) {
+	a, b, c := w.open(0, "ann"), w.open(1, "bob"), w.open(2, "cat")
+	w.joinAll("#a", a, b, c)
+	sent := a.said("#A", "hello")
+	if sent.Number != 1 || sent.ID == "" || sent.At.IsZero() || !sent.Joined || sent.Message.Target != "#a" || sent.Message.Text != "hello" || sent.Away != "" {
+		w.T().Errorf("the outcome is %+v", sent)
+	}
+	for _, u := range []*user{b, c} {
+		m := u.gets("hello")
+		if m.ID != sent.ID || !m.At.Equal(sent.At) || m.Target != "#a" || m.From != a.Self() || m.Notice {
+			w.T().Errorf("%s got %+v, want ID %s and time %v", u.Self().Nick, m, sent.ID, sent.At)
+		}
+	}
+	if next := a.said("#a", "again"); next.Number != 2 || next.ID == sent.ID {
+		w.T().Errorf("the second outcome is %+v", next)
+	}
+	b.gets("again")
+	w.Sleep(quiet)
+	none(a, "his own message", anyOf[chat.Message])
+	once(b, "the message", func(e chat.Message) bool { return e.Text == "hello" })
+	once(a, "the outcome", func(e chat.Sent) bool { return e.Number == 1 })
+}
+
+func testMessageBytes(w *world) {
+	a, b := w.open(0, "ann"), w.open(1, "bob")
+	w.meet(a, b)
+	w.joinAll("#a", a, b)
+	for _, text := range []string{
+		" ", " leading and trailing ", ":colon", "\x01ACTION waves\x01", "\x0304red\x0f \x02bold\x02",
+		"Grüße \U0001F600", "no text in UTF-8: \xff\xfe\x80", strings.Repeat("ä", chat.MaxText/2),
+	} {
+		for _, target := range []string{"#a", "bob"} {
+			n := len(b.texts(target))
+			a.said(target, text)
+			w.Eventually("the message came", func() bool { return len(b.texts(target)) > n })
+			if got := b.texts(target)[n]; got != text {
+				w.T().Errorf("to %s: %.60q arrived as %.60q", target, text, got)
+			}
+		}
+	}
+}
+
+func testMessageNotice(w *world) {
+	a, b := w.open(0, "ann"), w.open(1, "bob")
+	w.meet(a, b)
+	w.joinAll("#a", a, b)
+	tags := map[string]string{"+typing": "active", "+empty": "", "+draft/reply": "a;b c\\d"}
+	for _, target := range []string{"#a", "bob"} {
+		text := "notice to " + target
+		n, err := a.Send(chat.Outgoing{Target: target, Notice: true, Text: text, Tags: tags})
+		w.must("send", err)
+		m := b.gets(text)
+		if !m.Notice || !reflect.DeepEqual(m.Tags, tags) {
+			w.T().Errorf("message is %+v, want a notice with %v", m, tags)
+		}
+		if sent := a.outcome(n); !sent.Message.Notice || !reflect.DeepEqual(sent.Message.Tags, tags) {
+			w.T().Errorf("outcome is %+v, want a notice with %v", sent, tags)
+		}
+	}
+	if text := "plain"; a.said("#a", text).Err == nil && len(b.gets(text).Tags) != 0 {
+		w.T().Error("a message without tags got some")
+	}
+}
+
+func testMessageFromOutside(w *world) {
+	a, b, c := w.open(0, "ann"), w.open(1, "bob"), w.open(2, "cat")
+	w.joinAll("#a", a, b)
+	sent := c.said("#A", "from outside")
+	if sent.Joined || sent.Message.Target != "#a" {
+		w.T().Errorf("the outcome is %+v", sent)
+	}
+	for _, u := range []*user{a, b} {
+		if m := u.gets("from outside"); m.From != c.Self() || m.ID != sent.ID {
+			w.T().Errorf("%s got %+v", u.Self().Nick, m)
+		}
+	}
+	w.Sleep(quiet)
+	none(c, "a message of a channel he is not on", anyOf[chat.Message])
+}
+
+func testMessagePrivate(w *world) {
+	a, b, c := w.open(0, "ann"), w.open(1, "Bob"), w.open(1, "cat")
+	w.meet(a, b, c)
+	sent := a.said("bOB", "psst")
+	if sent.ID == "" || sent.At.IsZero() || sent.Joined || sent.Message.Target != "Bob" {
+		w.T().Errorf("the outcome is %+v", sent)
+	}
+	m := b.gets("psst")
+	if m.ID != sent.ID || !m.At.Equal(sent.At) || m.From != a.Self() || m.Target != "Bob" {
+		w.T().Errorf("message is %+v", m)
+	}
+	b.said("ann", "what?")
+	a.gets("what?")
+	b.said("cat", "same node")
+	c.gets("same node")
+	w.Sleep(quiet)
+	none(c, "a message for another", func(e chat.Message) bool { return e.Text != "same node" })
+	once(b, "the message", anyOf[chat.Message])
+}
+
+func testMessageToOneself(w *world) {
+	a := w.open(0, "ann")
+	w.meet(a)
+	sent := a.said("Ann", "note to self")
+	if m := a.gets("note to self"); m.ID != sent.ID || m.Target != "ann" || m.From != a.Self() {
+		w.T().Errorf("message is %+v", m)
+	}
+	w.Sleep(quiet)
+	once(a, "the message", anyOf[chat.Message])
+	once(a, "the outcome", anyOf[chat.Sent])
+}
+
+func testMessageToNode(w *world) {
+	a, b, c := w.open(0, "ann"), w.open(1, "bob"), w.open(1, "cat")
+	w.meet(a, b, c)
+	sent := a.said(w.Service(1).Node().ID, "to all on the node")
+	for _, u := range []*user{b, c} {
+		m := u.gets("to all on the node")
+		if m.From != a.Self() || m.Target != u.Self().Nick || m.ID != sent.ID {
+			w.T().Errorf("%s got %+v", u.Self().Nick, m)
+		}
+	}
+	a.refused(chat.ErrNoSuchNode, "00000000000000000000000000000000000000ff", "to no node")
+}
+
+func testMessageErrors(w *world) {
+	a, b := w.open(0, "ann"), w.open(1, "bob")
+	for _, target := range []string{"", "a b", "1", "#", "&local", "ann!u@h", strings.Repeat("n", chat.MaxNick+1)} {
+		_, err := a.Send(chat.Outgoing{Target: target, Text: "x"})
+		w.want("send to "+target, err, chat.ErrBadTarget)
+	}
+	a.refused(chat.ErrNoSuchNick, "nobody", "x")
+	a.refused(chat.ErrNoSuchChannel, "#nowhere", "x")
+	b.join("#a")
+	a.said("#a", "number 3")
+	if sent := find(a, anyOf[chat.Sent]); len(sent) != 3 || sent[2].Number != 3 {
+		w.T().Errorf("outcomes are %+v, want numbers 1 to 3: a refused target counts not", sent)
+	}
+	w.must("flush", a.Flush(context.Background()))
+}
+
+func testMessageTooLong(w *world) {
+	a, b := w.open(0, "ann"), w.open(1, "bob")
+	w.joinAll("#a", a, b)
+	if n, err := a.Send(chat.Outgoing{Target: "#a", Text: strings.Repeat("x", chat.MaxText+1)}); err == nil {
+		if sent := a.outcome(n); sent.Err == nil {
+			w.T().Errorf("a text of %d bytes was accepted", chat.MaxText+1)
+		}
+	}
+	a.said("#a", "next")
+	b.gets("next")
+	once(b, "a message", anyOf[chat.Message])
+}

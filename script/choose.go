@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 )
 
 // chooseTries bounds the search for a name. The share of the ring that one node
@@ -35,9 +34,8 @@ func (a *chooseStep) play(_ context.Context, p *play, s *step) error {
 	if a.then != "" && (len(ring) < 2 || !p.nodes[a.then].runningLocked()) {
 		return fmt.Errorf("%s must run to keep it next", a.then)
 	}
-	salt := fmt.Sprint(s.line, p.began.UnixNano()%int64(time.Hour))
 	for i := range chooseTries {
-		name := fmt.Sprintf("%s%sx%d", strings.ToLower(a.name), salt, i)
+		name := fmt.Sprintf("%s%dx%d", strings.ToLower(a.name), s.line, i)
 		if a.kind == "channel" {
 			name = "#" + name
 		}

@@ -1,0 +1,229 @@
+package script
+
+import (
+	"bufio"
+	"context"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// The test binary is also the program under test: a node that prints what
+// one prints, and logs the commands that its clients send.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "run" {
+		if err := fakeNode(os.Args[2:]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+func fakeNode(args []string) error {
+	flags := flag.NewFlagSet("run", flag.ContinueOnError)
+	config := flags.String("config", "", "")
+	irc := flags.String("irc", "", "")
+	listen := flags.String("listen", "", "")
+	join := flags.String("join", "", "")
+	data := flags.String("data", "", "")
+	console := flags.Bool("console", false, "")
+	nick := flags.String("nick", "", "")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, syscall.SIGTERM)
+	if err := os.MkdirAll(*data, 0o700); err != nil {
+		return err
+	}
+	out := os.Stderr
+	if *console {
+		var err error
+		if out, err = os.OpenFile(filepath.Join(*data, "ircbridge.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600); err != nil {
+			return err
+		}
+	}
+	log := slog.New(slog.NewTextHandler(out, nil))
+	text, err := os.ReadFile(*config)
+	if err != nil {
+		return err
+	}
+	if strings.Contains(string(text), "wrong") {
+		return fmt.Errorf("the configuration is wrong")
+	}
+	l, err := net.Listen("tcp", *irc)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("Node %s\n", fakeID(*data))
+	if *join != "" {
+		log.Info("joined the ring", "through", *join)
+	}
+	log.Info("listening", "listen", *listen)
+	s := &fakeServer{listener: l}
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			log.Info("client connected")
+			go s.serve(conn)
+		}
+	}()
+	if *console {
+		go func() {
+			in := bufio.NewScanner(os.Stdin)
+			for in.Scan() {
+				fmt.Printf("%s typed %s\n", *nick, in.Text())
+				if in.Text() == "exit" {
+					stop <- os.Interrupt
+				}
+			}
+		}()
+	}
+	<-stop
+	log.Info("stopping")
+	return nil
+}
+
+// fakeID is another ID for each node of a session: that of its place in the
+// alphabet, so that the order on the ring is known.
+func fakeID(data string) string {
+	name := filepath.Base(filepath.Dir(data))
+	return fmt.Sprintf("%02x%038d", 0x40*(name[len(name)-1]-'0'), 0)
+}
+
+func runNodes(t *testing.T, text string) error {
+	t.Helper()
+	if runtime.GOOS == "windows" {
+		t.Skip("processes are only stopped on Unix")
+	}
+	s, err := Parse("test.txt", strings.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Run(context.Background(), s, Options{Program: program, Timeout: 10 * time.Second, Dir: t.TempDir()})
+}
+
+func TestNodesThatHold(t *testing.T) {
+	for name, text := range map[string]string{
+		"start, stop, start again": `
+			start n1
+			start n2 n3 join n1
+			alice enters n2
+			wait n2 logs *client connected*
+			stop n2
+			alice gone
+			start n2 join n3
+			wait n2 logs *through=${n3.listen}*
+			alice enters n2`,
+		"kill and pause": `
+			start n1
+			alice enters n1
+			pause n1
+			resume n1
+			alice fence
+			at once
+			  kill n1
+			  alice > PING x
+			end
+			alice gone
+			wait n1 failed`,
+		"console": `
+			start n1 with console grace
+			wait n1 logs *listening*
+			grace > names #c
+			grace < grace typed names #c
+			grace > exit
+			wait n1 ended`,
+		"the server is started when it is needed": `
+			alice enters server
+			bob enters server
+			alice > PRIVMSG bob :x
+			bob < * :x`,
+		"a node that does not start": `
+			start n1
+			config n2
+			  wrong
+			end
+			let x = ${n1.id}
+			stop n1`,
+		"choose": `
+			start n1
+			start n2 join n1
+			start n3 join n1
+			choose channel c kept by n2 then n3
+			alice enters n1
+			alice > JOIN ${c}
+			alice < * JOIN #c*
+			stop n2
+			choose nick n kept by n2
+			choose nick m kept by n1
+			alice > NICK ${n}
+			alice < * NICK *`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if err := runNodes(t, text); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestNodesThatFail(t *testing.T) {
+	for name, c := range map[string]struct {
+		text string
+		want []string
+	}{
+		"wrong configuration": {"config n1\nwrong\nend\nstart n1",
+			[]string{"test.txt:4: start n1: n1 did not become ready", "exit status 1", "last lines of n1's log (ended: exit status 1):", "the configuration is wrong"}},
+		"log line that does not come": {"start n1\nwithin 50ms wait n1 logs *never*", []string{"n1 logs *never*", "msg=listening"}},
+		"a log line serves once":      {"start n1\nwait n1 logs *listening*\nwithin 50ms wait n1 logs *listening*", []string{"test.txt:3"}},
+		"twice":                       {"start n1\nstart n1", []string{"n1 runs already"}},
+		"stopped twice":               {"start n1\nstop n1\nstop n1", []string{"n1 does not run"}},
+		"not ended":                   {"start n1\nwithin 50ms wait n1 ended", []string{"n1 ended"}},
+		"ended badly":                 {"start n1\nkill n1\nwait n1 ended", []string{"did not end well: signal: killed"}},
+		"choose unknown":              {"config n1\nend\nchoose channel c kept by n1", []string{"must have run once"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			err := runNodes(t, c.text)
+			if err == nil {
+				t.Fatal("the session held")
+			}
+			for _, want := range c.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("%q is not in:\n%v", want, err)
+				}
+			}
+		})
+	}
+}
+
+func TestSuccessor(t *testing.T) {
+	ids := []string{"3000000000000000000000000000000000000000", "6000000000000000000000000000000000000000", "9000000000000000000000000000000000000000"}
+	for key, want := range map[byte]string{0x20: ids[0], 0x30: ids[0], 0x70: ids[2], 0xa0: ids[0]} {
+		k := make([]byte, 20)
+		k[0] = key
+		if got := successor(ids, k); got != want {
+			t.Errorf("key %x: %s, want %s", key, got, want)
+		}
+	}
+}

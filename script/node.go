@@ -100,7 +100,7 @@ func (p *play) launch(n *node) error {
 		return errors.New("no program to start nodes with was given")
 	}
 	config := filepath.Join(n.dir, "config.toml")
-	if err := os.WriteFile(config, []byte(n.config), 0o600); err != nil {
+	if err := os.WriteFile(config, []byte(p.configOf(n)), 0o600); err != nil {
 		return fmt.Errorf("writing the configuration of %s: %w", n.name, err)
 	}
 	data := filepath.Join(n.dir, "data")
@@ -139,6 +139,19 @@ func (p *play) launch(n *node) error {
 	p.tasks.Add(1)
 	go p.attend(n, cmd, stdout, stderr, n.out, n.log, n.console != "")
 	return nil
+}
+
+// configOf is a node's configuration file: what the session gave, and an overlay
+// of this run's own, where nobody else is found by accident.
+func (p *play) configOf(n *node) string {
+	text := n.config
+	if !strings.Contains(text, "[overlay]") {
+		text += "\n[overlay]\nname = \"" + p.overlay + "\"\n"
+	}
+	if !strings.Contains(text, "[node]") {
+		text += "\n[node]\ndiscovery = false\n"
+	}
+	return text
 }
 
 // attend reads what a process writes, and waits for its end.

@@ -38,7 +38,7 @@ func freePort() (string, error) {
 }
 
 func isFree(port int) bool {
-	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	addr := ":" + strconv.Itoa(port)
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		return false

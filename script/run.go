@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand"
 	"os"
 	"sync"
 	"time"
@@ -47,9 +48,10 @@ type Place struct {
 
 // play is one run of a script.
 type play struct {
-	opts   Options
-	script *Script
-	began  time.Time
+	opts    Options
+	script  *Script
+	began   time.Time
+	overlay string // its name, for the nodes that are started here
 
 	tasks sync.WaitGroup // every goroutine of this run
 
@@ -81,7 +83,7 @@ func Run(ctx context.Context, s *Script, opts Options) error {
 	p := &play{
 		opts: opts, script: s, began: time.Now(), changed: make(chan struct{}),
 		vars: map[string]string{}, actors: map[string]*actor{}, nodes: map[string]*node{},
-		timeout: DefaultTimeout,
+		timeout: DefaultTimeout, overlay: fmt.Sprintf("script-%016x", rand.Uint64()),
 	}
 	if opts.Timeout > 0 {
 		p.timeout = opts.Timeout

@@ -1,0 +1,102 @@
+package ircd
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// capSet is a set of capabilities.
+type capSet uint16
+
+const (
+	capAwayNotify capSet = 1 << iota
+	capEchoMessage
+	capExtendedJoin
+	capMessageTags
+	capMultiPrefix
+	capServerTime
+	capUserhostInNames
+)
+
+// capabilities in the order in which they are listed.
+var capabilities = []struct {
+	name string
+	bit  capSet
+}{
+	{"away-notify", capAwayNotify},
+	{"echo-message", capEchoMessage},
+	{"extended-join", capExtendedJoin},
+	{"message-tags", capMessageTags},
+	{"multi-prefix", capMultiPrefix},
+	{"server-time", capServerTime},
+	{"userhost-in-names", capUserhostInNames},
+}
+
+func capNames(set capSet) string {
+	var names []string
+	for _, k := range capabilities {
+		if set&k.bit != 0 {
+			names = append(names, k.name)
+		}
+	}
+	return strings.Join(names, " ")
+}
+
+const allCaps = ^capSet(0)
+
+// cmdCap is capability negotiation (IRCv3, "Capability Negotiation" 3.2). LS
+// and REQ before registration suspend it until END.
+func cmdCap(c *conn, m *message) error {
+	switch sub := strings.ToUpper(m.params[0]); sub {
+	case "LS":
+		if v, err := strconv.Atoi(m.param(1)); err == nil && v >= 302 {
+			c.cap302 = true
+		}
+		c.capOpen = c.session == nil
+		c.capReply("LS", capNames(allCaps))
+	case "LIST":
+		c.capReply("LIST", capNames(c.caps))
+	case "REQ":
+		c.capOpen = c.session == nil
+		c.capRequest(m.param(1))
+	case "END":
+		if c.capOpen {
+			c.capOpen = false
+			return c.tryRegister()
+		}
+	default:
+		c.reply(errInvalidCapCmd, m.params[0])
+	}
+	return nil
+}
+
+func (c *conn) capReply(sub, text string) {
+	c.emit("", c.srv.name, "CAP", c.display(), []string{sub}, text, true)
+}
+
+// capRequest grants all of a request or nothing of it.
+func (c *conn) capRequest(list string) {
+	set := c.caps
+	words := strings.Fields(list)
+	for _, word := range words {
+		name, off := strings.CutPrefix(word, "-")
+		i := slices.IndexFunc(capabilities, func(k struct {
+			name string
+			bit  capSet
+		}) bool {
+			return k.name == name
+		})
+		switch {
+		case i < 0:
+			c.capReply("NAK", list)
+			return
+		case off:
+			set &^= capabilities[i].bit
+		default:
+			set |= capabilities[i].bit
+		}
+	}
+	c.caps = set
+	c.capReply("ACK", strings.Join(words, " "))
+}

@@ -1,0 +1,299 @@
+package ircd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"ircbridge/chat"
+)
+
+const (
+	// commandTimeout bounds what a command waits for the network.
+	commandTimeout = 10 * time.Second
+	// settleTimeout bounds how long a command waits for the outcomes of the
+	// messages that were sent before it.
+	settleTimeout = 5 * time.Second
+	// lookupTimeout bounds commands that ask for several users (ISON,
+	// USERHOST) and are sent by clients on their own.
+	lookupTimeout = 2 * time.Second
+	// goodbyeTimeout bounds the writing of the last lines.
+	goodbyeTimeout = 2 * time.Second
+	lingerTime     = 50 * time.Millisecond
+)
+
+// conn is one client. Who holds the turn may use all of it; the fields of
+// the first group never change.
+type conn struct {
+	srv    *Server
+	nc     net.Conn
+	in     *lineReader
+	out    *outbox
+	bucket *bucket // nil: no limit on the line rate
+
+	turn sync.Mutex
+
+	ctx context.Context // ends with the connection
+	end context.CancelCauseFunc
+
+	// Registration.
+	nick     string // wanted; after registration use self
+	username string
+	realname string
+	hasUser  bool
+	pass     string
+	caps     capSet
+	cap302   bool
+	capOpen  bool // negotiation goes on until CAP END
+
+	// After registration.
+	session  chat.Session        // nil before
+	self     chat.Profile        // as this client has been told
+	joined   map[string]string   // channels, by folded name, as the client knows them
+	modeI    bool                // user mode +i
+	waiting  map[uint64]struct{} // messages sent, outcome not written yet
+	settled  chan struct{}       // has room for one: waiting became empty
+	pumpDone chan struct{}       // closed when the pump has ended
+	line     []byte              // scratch
+}
+
+func newConn(s *Server, nc net.Conn) *conn {
+	c := &conn{
+		srv: s, nc: nc, in: &lineReader{src: nc}, out: newOutbox(),
+		joined: map[string]string{}, waiting: map[uint64]struct{}{},
+		settled: make(chan struct{}, 1),
+	}
+	if s.cfg.Limits.LineRate > 0 && (s.cfg.Limits.LimitLoopback || !isLoopback(nc)) {
+		c.bucket = newBucket(s.cfg.Limits.LineRate, s.cfg.Limits.LineBurst)
+	}
+	return c
+}
+
+// A closing is why a connection ends, as the user and, behind it, the others
+// are told.
+type closing struct {
+	client string // in ERROR :Closing link (…)
+	others string // reason of QUIT
+}
+
+func (e *closing) Error() string { return e.client }
+
+func closed(reason string) error { return &closing{client: reason, others: reason} }
+
+// serve is the reader goroutine: it owns the life of the connection.
+func (c *conn) serve(ctx context.Context) {
+	c.ctx, c.end = context.WithCancelCause(ctx)
+	defer c.end(nil)
+	wakeReader := context.AfterFunc(c.ctx, func() { c.nc.SetReadDeadline(time.Unix(1, 0)) })
+	defer wakeReader()
+
+	var writer sync.WaitGroup
+	writer.Go(func() {
+		if err := c.out.drain(c.nc, c.srv.cfg.Limits.WriteTimeout); err != nil {
+			c.end(closed(writeReason(err)))
+		}
+	})
+	err := c.read()
+	why := c.reason(ctx, err)
+	c.goodbye(why)
+	writer.Wait()
+	linger(c.nc)
+}
+
+// goodbye ends the session and queues the last line.
+func (c *conn) goodbye(why *closing) {
+	c.end(why)
+	c.out.finishBy(c.nc, time.Now().Add(goodbyeTimeout))
+	if c.session != nil {
+		c.session.Close(cutString(why.others, chat.MaxReason))
+		<-c.pumpDone
+		c.srv.registered(-1)
+	}
+	c.srv.log.Debug("irc: connection closed", "from", addrText(c.nc), "why", why.client)
+	c.out.close(appendLine(nil, "", "", "ERROR", nil, "Closing link ("+why.client+")", true))
+}
+
+// reason turns what ended the reader into what is told.
+func (c *conn) reason(server context.Context, err error) *closing {
+	var why *closing
+	switch {
+	case errors.As(err, &why):
+	case errors.As(context.Cause(c.ctx), &why):
+	case server.Err() != nil:
+		text := "node stopped"
+		if cause := context.Cause(server); cause != nil && !errors.Is(cause, context.Canceled) {
+			text = cause.Error()
+		}
+		why = &closing{client: text, others: text}
+	case errors.Is(err, io.EOF):
+		why = &closing{client: "Connection closed", others: "Connection closed"}
+	default:
+		why = &closing{client: "Connection lost", others: "Connection lost"}
+	}
+	return why
+}
+
+func writeReason(err error) string {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return "Client does not read"
+	}
+	return "Connection lost"
+}
+
+// read handles lines until the connection ends, and says why it did.
+func (c *conn) read() error {
+	limits := &c.srv.cfg.Limits
+	register := time.Now().Add(limits.Registration)
+	pinged := false
+	for {
+		deadline := register
+		if c.session != nil {
+			deadline = time.Now().Add(limits.PingInterval)
+			if pinged {
+				deadline = time.Now().Add(limits.PingTimeout)
+			}
+		}
+		line, err := c.nextLine(deadline)
+		switch {
+		case err == nil, errors.Is(err, errLineTooLong):
+			pinged = false
+		case !errors.Is(err, os.ErrDeadlineExceeded) || c.ctx.Err() != nil:
+			c.locked(c.settle) // what was sent before a half-close is still answered
+			return err
+		case c.session == nil:
+			return closed("Registration timed out")
+		case pinged:
+			return closed(fmt.Sprintf("Ping timeout: %d seconds", int((limits.PingInterval + limits.PingTimeout).Seconds())))
+		default:
+			pinged = true
+			c.locked(func() { c.write("", "", "PING", nil, c.srv.name) })
+			continue
+		}
+		if err := c.handle(line, err); err != nil {
+			return err
+		}
+		if c.bucket != nil && !c.bucket.take(c.ctx) {
+			return c.ctx.Err()
+		}
+	}
+}
+
+func (c *conn) nextLine(deadline time.Time) ([]byte, error) {
+	if err := c.nc.SetReadDeadline(deadline); err != nil {
+		return nil, err
+	}
+	if err := c.ctx.Err(); err != nil { // its end may have come before the deadline was set
+		return nil, err
+	}
+	return c.in.next()
+}
+
+// handle answers one line. An error ends the connection.
+func (c *conn) handle(line []byte, err error) error {
+	c.turn.Lock()
+	defer c.turn.Unlock()
+	var m *message
+	if err == nil {
+		m, err = parseLine(line)
+	}
+	switch {
+	case err == nil:
+		return c.dispatch(m)
+	case errors.Is(err, errBlank):
+	case errors.Is(err, errLineTooLong):
+		c.reply(errInputTooLong)
+	case errors.Is(err, errInvalidUTF8):
+		c.write("", c.srv.name, "FAIL", []string{"*", "INVALID_UTF8"}, "The line was not valid UTF-8 and has been ignored")
+	case errors.Is(err, errNoCommand):
+		c.reply(errUnknownCommand, "*")
+	default:
+		c.write("", c.srv.name, "FAIL", []string{"*", "INVALID_LINE"}, "A line may hold no NUL and no carriage return; it has been ignored")
+	}
+	return nil
+}
+
+func (c *conn) locked(f func()) {
+	c.turn.Lock()
+	defer c.turn.Unlock()
+	f()
+}
+
+// yield gives the turn up while f waits for the network, so that events are
+// written meanwhile. f must not touch the connection's fields.
+func (c *conn) yield(f func()) {
+	c.turn.Unlock()
+	defer c.turn.Lock()
+	f()
+}
+
+// settle waits until the outcomes of all messages sent have been written. What
+// has none in time is waited for no more.
+func (c *conn) settle() {
+	if len(c.waiting) == 0 {
+		return
+	}
+	timer := time.NewTimer(settleTimeout)
+	defer timer.Stop()
+	for len(c.waiting) > 0 {
+		over := false
+		c.yield(func() {
+			select {
+			case <-c.settled:
+			case <-c.ctx.Done():
+				over = true
+			case <-timer.C:
+				over = true
+			}
+		})
+		if over {
+			clear(c.waiting)
+		}
+	}
+}
+
+// linger reads what the client still sends for a moment, since closing with
+// unread data would take the last line away from it.
+func linger(nc net.Conn) {
+	nc.SetReadDeadline(time.Now().Add(lingerTime))
+	io.Copy(io.Discard, io.LimitReader(nc, 1<<20))
+}
+
+func isLoopback(nc net.Conn) bool {
+	a, ok := nc.RemoteAddr().(*net.TCPAddr)
+	return !ok || a.IP.IsLoopback() // a pipe or a Unix socket is local too
+}
+
+// bucket limits the rate of lines.
+type bucket struct {
+	rate   float64
+	burst  float64
+	tokens float64
+	last   time.Time
+}
+
+func newBucket(rate float64, burst int) *bucket {
+	return &bucket{rate: rate, burst: float64(burst), tokens: float64(burst), last: time.Now()}
+}
+
+// take takes one token, waiting for it if it must; false when ctx ends first.
+func (b *bucket) take(ctx context.Context) bool {
+	now := time.Now()
+	b.tokens = min(b.burst, b.tokens+now.Sub(b.last).Seconds()*b.rate) - 1
+	b.last = now
+	if b.tokens >= 0 {
+		return true
+	}
+	timer := time.NewTimer(time.Duration(-b.tokens / b.rate * float64(time.Second)))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

@@ -1,0 +1,159 @@
+package ircd
+
+import (
+	"fmt"
+	"time"
+
+	"ircbridge/chat"
+)
+
+// pump is the goroutine that takes the session's events and writes them.
+func (c *conn) pump() {
+	defer close(c.pumpDone)
+	for {
+		e, err := c.session.Next(c.ctx)
+		if err != nil {
+			c.end(closed(err.Error()))
+			return
+		}
+		c.locked(func() { c.event(e) })
+	}
+}
+
+// event writes one event. One that belongs to a channel which the client has
+// just left was taken before he left it, and is dropped.
+func (c *conn) event(e chat.Event) {
+	switch e := e.(type) {
+	case chat.Message:
+		c.received(e)
+	case chat.Sent:
+		c.outcome(e)
+	case chat.Joined:
+		if c.on(e.Channel) {
+			c.came(e.Channel, c.srv.name, chat.Member{Profile: e.Who, Status: e.Status}, e.At)
+		}
+	case chat.Parted:
+		c.gone(e.Channel, e.Who, e.Reason, e.At)
+	case chat.Quit:
+		c.writeReason(c.tags(e.At), e.Who.Mask(), "QUIT", e.Reason)
+	case chat.Kicked:
+		c.kicked(e)
+	case chat.Renamed:
+		c.renamed(e)
+	case chat.AwayChanged:
+		c.away(e.Who, e.At)
+	case chat.TopicChanged:
+		if c.on(e.Channel) {
+			c.write(c.tags(e.Topic.At), e.Topic.By, "TOPIC", []string{e.Channel}, e.Topic.Text)
+		}
+	case chat.ModeChanged:
+		if c.on(e.Channel) {
+			c.writeModes(c.tags(e.At), e.By, e.Channel, e.Changes)
+		}
+	case chat.Invited:
+		c.writeBare(c.tags(e.At), e.By.Mask(), "INVITE", c.self.Nick, e.Channel)
+	case chat.ViewChanged:
+		if c.on(e.Channel) {
+			c.viewChanged(e)
+		}
+	case chat.Notice:
+		c.write(c.tags(e.At), c.srv.name, "NOTICE", []string{c.self.Nick}, e.Text)
+	default:
+		c.srv.log.Error("irc: an event without a line", "type", fmt.Sprintf("%T", e))
+	}
+}
+
+func (c *conn) on(channel string) bool {
+	_, on := c.joined[chat.Fold(channel)]
+	return on
+}
+
+// tags of a line that is no message.
+func (c *conn) tags(at time.Time) string { return encodeTags(c.caps, at, "", nil) }
+
+func (c *conn) received(e chat.Message) {
+	switch {
+	case e.From.Session == c.self.Session: // his own: Sent tells of it
+	case e.Target != "" && e.Target[0] == '#' && !c.on(e.Target):
+	default:
+		c.writeMessage(e)
+	}
+}
+
+// came writes a JOIN and what goes with it.
+func (c *conn) came(channel, server string, m chat.Member, at time.Time) {
+	tags := c.tags(at)
+	c.writeJoin(tags, m.Profile, channel)
+	var changes []chat.ModeChange
+	for _, s := range []struct {
+		bit    chat.Status
+		letter byte
+	}{{chat.Operator, 'o'}, {chat.Voice, 'v'}} {
+		if m.Status&s.bit != 0 {
+			changes = append(changes, chat.ModeChange{Add: true, Mode: s.letter, Arg: m.Nick})
+		}
+	}
+	c.writeModes(tags, server, channel, changes)
+	if m.Away != "" {
+		c.away(m.Profile, at)
+	}
+}
+
+// gone writes a PART, also the client's own when the network has taken him
+// out of a channel.
+func (c *conn) gone(channel string, who chat.Profile, reason string, at time.Time) {
+	if !c.on(channel) {
+		return
+	}
+	if who.Session == c.self.Session {
+		channel = c.forget(channel)
+	}
+	c.writeReason(c.tags(at), who.Mask(), "PART", reason, channel)
+}
+
+func (c *conn) kicked(e chat.Kicked) {
+	if !c.on(e.Channel) {
+		return
+	}
+	if e.Who.Session == c.self.Session {
+		c.forget(e.Channel)
+	}
+	c.write(c.tags(e.At), e.By, "KICK", []string{e.Channel, e.Who.Nick}, e.Reason)
+}
+
+// renamed writes a NICK. The client's own comes from the network, and never
+// without a word.
+func (c *conn) renamed(e chat.Renamed) {
+	if e.Who.Session != c.self.Session {
+		c.write(c.tags(e.At), e.Who.Mask(), "NICK", nil, e.Nick)
+		return
+	}
+	c.showNick(e.Nick)
+	c.write(c.tags(e.At), c.srv.name, "NOTICE", []string{e.Nick}, "Your nick is now "+e.Nick+": "+e.Why)
+}
+
+// away writes an AWAY to clients with away-notify.
+func (c *conn) away(who chat.Profile, at time.Time) {
+	if c.caps&capAwayNotify != 0 {
+		c.writeReason(c.tags(at), who.Mask(), "AWAY", who.Away)
+	}
+}
+
+// lostReason is what others see of a user who went while the network could
+// not tell.
+const lostReason = "Lost sight of this user"
+
+// viewChanged writes a large change of a channel, in the order of its fields.
+func (c *conn) viewChanged(e chat.ViewChanged) {
+	for _, who := range e.Left {
+		c.gone(e.Channel, who, lostReason, e.At)
+	}
+	for _, m := range e.Came {
+		c.came(e.Channel, e.By, m, e.At)
+	}
+	tags := c.tags(e.At)
+	c.writeModes(tags, e.By, e.Channel, e.Modes)
+	if e.Topic != nil {
+		c.write(tags, e.By, "TOPIC", []string{e.Channel}, e.Topic.Text)
+	}
+}

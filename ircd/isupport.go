@@ -1,0 +1,53 @@
+package ircd
+
+import (
+	"fmt"
+
+	"ircbridge/chat"
+)
+
+const (
+	maxModes     = 6  // mode changes with a parameter in one MODE
+	maxMsgTarget = 4  // of PRIVMSG and NOTICE
+	maxKicks     = 10 // users of one KICK
+	maxNames     = 10 // channels of one NAMES
+	maxPeople    = 20 // nicks of ISON and USERHOST
+)
+
+// isupportTokens are the tokens of 005: only what is true.
+func isupportTokens(cfg *Config) []string {
+	return []string{
+		"NETWORK=" + cfg.Network,
+		"CASEMAPPING=ascii",
+		"CHANTYPES=#",
+		"CHANMODES=b,k,l,imnst",
+		"PREFIX=(ov)@+",
+		fmt.Sprintf("MODES=%d", maxModes),
+		fmt.Sprintf("MAXLIST=b:%d", chat.MaxBans),
+		fmt.Sprintf("CHANLIMIT=#:%d", cfg.Limits.Channels),
+		fmt.Sprintf("NICKLEN=%d", chat.MaxNick),
+		fmt.Sprintf("CHANNELLEN=%d", chat.MaxChannel),
+		fmt.Sprintf("TOPICLEN=%d", chat.MaxTopic),
+		fmt.Sprintf("KICKLEN=%d", chat.MaxReason),
+		fmt.Sprintf("AWAYLEN=%d", chat.MaxAway),
+		fmt.Sprintf("USERLEN=%d", chat.MaxUsername),
+		fmt.Sprintf("LINELEN=%d", maxBody+2),
+		fmt.Sprintf("TARGMAX=JOIN:,PART:,KICK:%d,NAMES:%d,PRIVMSG:%d,NOTICE:%d,WHOIS:1", maxKicks, maxNames, maxMsgTarget, maxMsgTarget),
+		fmt.Sprintf("MAXTARGETS=%d", maxMsgTarget),
+		"ELIST=MNU",
+		"SAFELIST",
+		"UTF8ONLY",
+	}
+}
+
+// tokensPerLine: 15 parameters in all, less the nick and the text.
+const tokensPerLine = 13
+
+func (c *conn) sendISupport() {
+	tokens := c.srv.isupport
+	for len(tokens) > 0 {
+		n := min(len(tokens), tokensPerLine)
+		c.reply(rplISupport, tokens[:n]...)
+		tokens = tokens[n:]
+	}
+}

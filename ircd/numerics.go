@@ -1,0 +1,207 @@
+package ircd
+
+import (
+	"context"
+	"errors"
+
+	"ircbridge/chat"
+)
+
+// A numeric is a reply: its number and, where that is always the same, its
+// text, which is the last parameter.
+type numeric struct {
+	code string
+	text string
+}
+
+// The replies, in the order of their numbers (RFC 2812, section 5, where the
+// modern description does not say otherwise).
+var (
+	rplWelcome       = numeric{code: "001"}
+	rplYourHost      = numeric{code: "002"}
+	rplCreated       = numeric{code: "003"}
+	rplMyInfo        = numeric{code: "004"}
+	rplISupport      = numeric{"005", "are supported by this server"}
+	rplUModeIs       = numeric{code: "221"}
+	rplLUserClient   = numeric{code: "251"}
+	rplLUserOp       = numeric{"252", "operator(s) online"}
+	rplLUserUnknown  = numeric{"253", "unknown connection(s)"}
+	rplLUserChannels = numeric{"254", "channels formed"}
+	rplLUserMe       = numeric{code: "255"}
+	rplTryAgain      = numeric{"263", "Please wait a while and try again"}
+	rplLocalUsers    = numeric{code: "265"}
+	rplGlobalUsers   = numeric{code: "266"}
+	rplAway          = numeric{code: "301"}
+	rplUserHost      = numeric{code: "302"}
+	rplIsOn          = numeric{code: "303"}
+	rplUnAway        = numeric{"305", "You are no longer marked as being away"}
+	rplNowAway       = numeric{"306", "You have been marked as being away"}
+	rplWhoisUser     = numeric{code: "311"}
+	rplWhoisServer   = numeric{code: "312"}
+	rplEndOfWho      = numeric{"315", "End of WHO list"}
+	rplWhoisIdle     = numeric{"317", "seconds idle, signon time"}
+	rplEndOfWhois    = numeric{"318", "End of WHOIS list"}
+	rplWhoisChannels = numeric{code: "319"}
+	rplListStart     = numeric{"321", "Users  Name"}
+	rplList          = numeric{code: "322"}
+	rplListEnd       = numeric{"323", "End of LIST"}
+	rplChannelModeIs = numeric{code: "324"}
+	rplCreationTime  = numeric{code: "329"}
+	rplNoTopic       = numeric{"331", "No topic is set"}
+	rplTopic         = numeric{code: "332"}
+	rplTopicWhoTime  = numeric{code: "333"}
+	rplInviting      = numeric{code: "341"}
+	rplVersion       = numeric{code: "351"}
+	rplWhoReply      = numeric{code: "352"}
+	rplNamReply      = numeric{code: "353"}
+	rplEndOfNames    = numeric{"366", "End of NAMES list"}
+	rplBanList       = numeric{code: "367"}
+	rplEndOfBanList  = numeric{"368", "End of channel ban list"}
+	rplMOTD          = numeric{code: "372"}
+	rplMOTDStart     = numeric{code: "375"}
+	rplEndOfMOTD     = numeric{"376", "End of MOTD command"}
+	rplTime          = numeric{code: "391"}
+
+	errNoSuchNick       = numeric{"401", "No such nick/channel"}
+	errNoSuchServer     = numeric{"402", "No such server"}
+	errNoSuchChannel    = numeric{"403", "No such channel"}
+	errCannotSend       = numeric{"404", "Cannot send to channel"}
+	errTooManyChannels  = numeric{"405", "You have joined too many channels"}
+	errTooManyTargets   = numeric{"407", "Too many targets: this one and those after it were left out"}
+	errInvalidCapCmd    = numeric{"410", "Invalid CAP command"}
+	errNoRecipient      = numeric{"411", "No recipient given"}
+	errNoTextToSend     = numeric{"412", "No text to send"}
+	errInputTooLong     = numeric{"417", "Input line was too long"}
+	errUnknownCommand   = numeric{"421", "Unknown command"}
+	errNoMOTD           = numeric{"422", "MOTD File is missing"}
+	errNoNicknameGiven  = numeric{"431", "No nickname given"}
+	errErroneusNickname = numeric{"432", "Erroneous nickname"}
+	errNicknameInUse    = numeric{"433", "Nickname is already in use"}
+	errUnavailable      = numeric{"437", "Nick/channel is temporarily unavailable: the network did not answer"}
+	errUserNotInChannel = numeric{"441", "They aren't on that channel"}
+	errNotOnChannel     = numeric{"442", "You're not on that channel"}
+	errUserOnChannel    = numeric{"443", "is already on channel"}
+	errNotRegistered    = numeric{"451", "You have not registered"}
+	errNeedMoreParams   = numeric{"461", "Not enough parameters"}
+	errAlreadyReg       = numeric{"462", "You may not reregister"}
+	errPasswdMismatch   = numeric{"464", "Password incorrect"}
+	errChannelIsFull    = numeric{"471", "Cannot join channel (+l)"}
+	errUnknownMode      = numeric{"472", "is unknown mode char to me"}
+	errInviteOnlyChan   = numeric{"473", "Cannot join channel (+i)"}
+	errBannedFromChan   = numeric{"474", "Cannot join channel (+b)"}
+	errBadChannelKey    = numeric{"475", "Cannot join channel (+k)"}
+	errBadChanMask      = numeric{"476", "Bad channel mask: a name is # and 1 to 49 bytes without space or comma"}
+	errBanListFull      = numeric{"478", "Channel list is full"}
+	errChanOPrivsNeeded = numeric{"482", "You're not channel operator"}
+	errUModeUnknownFlag = numeric{"501", "Unknown MODE flag"}
+	errUsersDontMatch   = numeric{"502", "Can't change mode for other users"}
+	errInvalidModeParam = numeric{"696", "Invalid mode parameter"}
+)
+
+// subject is what a failed request was about: each numeric takes from it the
+// parameters that it has.
+type subject struct {
+	command string
+	channel string
+	nick    string
+	mode    byte
+	param   string
+}
+
+// target is the one thing that the request named.
+func (s subject) target() string {
+	if s.nick != "" {
+		return s.nick
+	}
+	return s.channel
+}
+
+// A failure is a row of the table from chat's errors to replies.
+type failure struct {
+	err    error
+	num    numeric // without code: nothing is said here (the reason follows)
+	params func(subject) []string
+}
+
+func aboutTarget(s subject) []string  { return []string{s.target()} }
+func aboutNick(s subject) []string    { return []string{s.nick} }
+func aboutChannel(s subject) []string { return []string{s.channel} }
+func aboutCommand(s subject) []string { return []string{s.command} }
+func aboutMember(s subject) []string  { return []string{s.nick, s.channel} }
+func aboutMode(s subject) []string    { return []string{string(rune(s.mode))} }
+func aboutList(s subject) []string    { return []string{s.channel, string(rune(s.mode))} }
+func aboutParam(s subject) []string {
+	return []string{s.channel, string(rune(s.mode)), s.param}
+}
+
+// failures has a row for each error of package chat. The order decides when an
+// error wraps two.
+var failures = []failure{
+	{chat.ErrClosed, numeric{}, nil},  // the connection ends, and says why
+	{chat.ErrStopped, numeric{}, nil}, // as above
+	{chat.ErrExit, numeric{}, nil},    // never given to a session's user
+	{chat.ErrBadNick, errErroneusNickname, aboutNick},
+	{chat.ErrBadChannel, errBadChanMask, aboutChannel},
+	{chat.ErrBadTarget, errNoSuchNick, aboutTarget},
+	{chat.ErrNickInUse, errNicknameInUse, aboutNick},
+	{chat.ErrNoSuchNick, errNoSuchNick, aboutTarget},
+	{chat.ErrNoSuchNode, errNoSuchNick, aboutTarget},
+	{chat.ErrNoSuchChannel, errNoSuchChannel, aboutChannel},
+	{chat.ErrNotOnChannel, errNotOnChannel, aboutChannel},
+	{chat.ErrNotInChannel, errUserNotInChannel, aboutMember},
+	{chat.ErrUserOnChannel, errUserOnChannel, aboutMember},
+	{chat.ErrAlreadyJoined, numeric{}, nil}, // as every server does
+	{chat.ErrNoPrivileges, errChanOPrivsNeeded, aboutChannel},
+	{chat.ErrCannotSend, errCannotSend, aboutTarget},
+	{chat.ErrBanned, errBannedFromChan, aboutChannel},
+	{chat.ErrInviteOnly, errInviteOnlyChan, aboutChannel},
+	{chat.ErrBadKey, errBadChannelKey, aboutChannel},
+	{chat.ErrChannelFull, errChannelIsFull, aboutChannel},
+	{chat.ErrTooManyChannels, errTooManyChannels, aboutChannel},
+	{chat.ErrListFull, errBanListFull, aboutList},
+	{chat.ErrUnknownMode, errUnknownMode, aboutMode},
+	{chat.ErrBadModeParam, errInvalidModeParam, aboutParam},
+	{chat.ErrQueueFull, rplTryAgain, aboutCommand},
+	{chat.ErrUnreachable, errUnavailable, aboutTarget},
+	{context.DeadlineExceeded, errUnavailable, aboutTarget},
+	{context.Canceled, numeric{}, nil}, // the connection ends
+}
+
+// fail answers a request with the numeric of its error. It is the one place
+// where errors become lines.
+func (c *conn) fail(err error, about subject) {
+	for _, f := range failures {
+		if !errors.Is(err, f.err) {
+			continue
+		}
+		if f.num.code != "" {
+			c.reply(f.num, f.params(about)...)
+		}
+		return
+	}
+	// An error without a row is a defect of who returned it; the user still
+	// gets an answer.
+	c.srv.log.Error("irc: an error without a numeric", "command", about.command, "error", err)
+	c.reply(rplTryAgain, about.command)
+}
+
+// display is the nick of the client for numerics: * before it has one.
+func (c *conn) display() string {
+	switch {
+	case c.session != nil:
+		return c.self.Nick
+	case c.nick != "":
+		return c.nick
+	}
+	return "*"
+}
+
+// reply writes a numeric with its own text, or none.
+func (c *conn) reply(n numeric, params ...string) {
+	c.emit("", c.srv.name, n.code, c.display(), params, n.text, n.text != "")
+}
+
+// replyText writes a numeric whose last parameter is text.
+func (c *conn) replyText(n numeric, text string, params ...string) {
+	c.emit("", c.srv.name, n.code, c.display(), params, text, true)
+}

@@ -1,0 +1,211 @@
+package ircd
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"ircbridge/chat"
+)
+
+func cmdAway(c *conn, m *message) error {
+	text := cutString(m.param(0), chat.MaxAway)
+	ctx, cancel := c.timeout()
+	defer cancel()
+	if err := c.session.SetAway(ctx, text); err != nil {
+		c.fail(err, subject{command: "AWAY", nick: c.self.Nick})
+		return nil
+	}
+	c.self.Away = text
+	if text == "" {
+		c.reply(rplUnAway)
+	} else {
+		c.reply(rplNowAway)
+	}
+	return nil
+}
+
+func cmdWho(c *conn, m *message) error {
+	mask := m.param(0)
+	if mask == "" {
+		mask = "*"
+	}
+	switch {
+	case strings.HasPrefix(mask, "#"):
+		c.whoChannel(mask)
+	case strings.ContainsAny(mask, "*?"):
+		c.whoMask(mask)
+	case chat.ValidNick(mask):
+		c.whoNick(mask)
+	}
+	c.reply(rplEndOfWho, mask)
+	return nil
+}
+
+func (c *conn) whoChannel(name string) {
+	ch, err := c.channel(name)
+	if err != nil {
+		if errors.Is(err, chat.ErrUnreachable) {
+			c.reply(rplTryAgain, "WHO")
+		}
+		return
+	}
+	for _, m := range ch.Members {
+		c.whoReply(ch.Name, m)
+	}
+}
+
+func (c *conn) whoNick(nick string) {
+	for _, found := range c.lookup([]string{nick}) {
+		if found.err == nil {
+			c.whoReply("*", chat.Member{Profile: found.Profile})
+		} else if errors.Is(found.err, chat.ErrUnreachable) {
+			c.reply(rplTryAgain, "WHO")
+		}
+	}
+}
+
+// whoMask shows those whom this user meets in channels, each once.
+func (c *conn) whoMask(mask string) {
+	seen := map[chat.SessionID]bool{}
+	for _, name := range c.session.Joined() {
+		ch, err := c.channel(name)
+		if err != nil {
+			continue
+		}
+		for _, m := range ch.Members {
+			match := chat.MatchMask(mask, m.Nick) || chat.MatchMask(mask, m.Username) || chat.MatchMask(mask, m.Host) ||
+				chat.MatchMask(mask, m.Server) || chat.MatchMask(mask, m.Realname) || chat.MatchMask(mask, m.Mask())
+			if match && !seen[m.Session] {
+				seen[m.Session] = true
+				c.whoReply(ch.Name, m)
+			}
+		}
+	}
+}
+
+func (c *conn) whoReply(channel string, m chat.Member) {
+	flags := "H"
+	if m.Away != "" {
+		flags = "G"
+	}
+	flags += c.statusPrefix(m.Status)
+	hops := "1"
+	if m.Server == c.srv.service.Node().Host {
+		hops = "0"
+	}
+	c.replyText(rplWhoReply, hops+" "+m.Realname, channel, m.Username, m.Host, c.serverOf(m.Profile), m.Nick, flags)
+}
+
+// serverOf is the name of a user's server: this one's own for its own users.
+func (c *conn) serverOf(p chat.Profile) string {
+	if p.Server == c.srv.service.Node().Host {
+		return c.srv.name
+	}
+	return p.Server
+}
+
+// found is the outcome of one look-up.
+type found struct {
+	chat.Whois
+	nick string
+	err  error
+}
+
+// lookup asks for several users at once, without holding up events.
+func (c *conn) lookup(nicks []string) []found {
+	limit := commandTimeout
+	if len(nicks) > 1 {
+		limit = lookupTimeout
+	}
+	ctx, cancel := context.WithTimeout(c.ctx, limit)
+	defer cancel()
+	results := make([]found, len(nicks))
+	session := c.session
+	c.yield(func() {
+		var wg sync.WaitGroup
+		for i, nick := range nicks {
+			results[i].nick = nick
+			if !chat.ValidNick(nick) {
+				results[i].err = chat.ErrNoSuchNick
+				continue
+			}
+			wg.Go(func() { results[i].Whois, results[i].err = session.Lookup(ctx, nick) })
+		}
+		wg.Wait()
+	})
+	return results
+}
+
+func cmdWhois(c *conn, m *message) error {
+	list := m.param(0)
+	if len(m.params) > 1 { // WHOIS server nick
+		list = m.params[1]
+	}
+	nicks := targets(list)
+	if len(nicks) == 0 {
+		c.reply(errNoNicknameGiven)
+		return nil
+	}
+	for _, w := range c.lookup(nicks[:1]) {
+		if w.err != nil {
+			c.fail(w.err, subject{command: "WHOIS", nick: w.nick})
+			c.reply(rplEndOfWhois, w.nick)
+			continue
+		}
+		c.sendWhois(w.Whois)
+	}
+	return nil
+}
+
+func (c *conn) sendWhois(w chat.Whois) {
+	c.replyText(rplWhoisUser, w.Realname, w.Nick, w.Username, w.Host, "*")
+	c.replyWords(rplWhoisChannels, w.Channels, w.Nick)
+	c.replyText(rplWhoisServer, "node "+w.Node, w.Nick, c.serverOf(w.Profile))
+	if w.Away != "" {
+		c.replyText(rplAway, w.Away, w.Nick)
+	}
+	c.reply(rplWhoisIdle, w.Nick, strconv.Itoa(int(w.Idle.Seconds())), strconv.FormatInt(w.SignOn.Unix(), 10))
+	c.reply(rplEndOfWhois, w.Nick)
+}
+
+// people are the nicks of ISON and USERHOST, which clients give as parameters
+// or as words of the last one.
+func people(m *message) []string {
+	var nicks []string
+	for _, p := range m.params {
+		nicks = append(nicks, strings.Fields(p)...)
+	}
+	return nicks[:min(len(nicks), maxPeople)]
+}
+
+func cmdIson(c *conn, m *message) error {
+	var on []string
+	for _, f := range c.lookup(people(m)) {
+		if f.err == nil {
+			on = append(on, f.Nick)
+		}
+	}
+	c.replyText(rplIsOn, strings.Join(on, " "))
+	return nil
+}
+
+func cmdUserhost(c *conn, m *message) error {
+	nicks := people(m)
+	var words []string
+	for _, f := range c.lookup(nicks[:min(len(nicks), 5)]) { // RFC 2812, section 4.8
+		if f.err != nil {
+			continue
+		}
+		sign := "+"
+		if f.Away != "" {
+			sign = "-"
+		}
+		words = append(words, f.Nick+"="+sign+f.Username+"@"+f.Host)
+	}
+	c.replyText(rplUserHost, strings.Join(slices.Clip(words), " "))
+	return nil
+}

@@ -1,0 +1,149 @@
+package ircd
+
+import (
+	"context"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"strings"
+
+	"ircbridge/chat"
+)
+
+func cmdPass(c *conn, m *message) error {
+	c.pass = m.params[0]
+	return nil
+}
+
+func cmdUser(c *conn, m *message) error {
+	if c.hasUser {
+		c.reply(errAlreadyReg)
+		return nil
+	}
+	c.username = cleanUsername(m.params[0])
+	c.realname = cutString(m.params[3], chat.MaxRealname)
+	c.hasUser = true
+	return c.tryRegister()
+}
+
+// cleanUsername keeps what can stand between ! and @ of a mask.
+func cleanUsername(name string) string {
+	name = strings.Map(func(r rune) rune {
+		if r <= ' ' || 0x7f <= r && r <= 0x9f || strings.ContainsRune("!@:*?,", r) {
+			return -1
+		}
+		return r
+	}, name)
+	if name == "" {
+		return "user"
+	}
+	return cutString(name, chat.MaxUsername)
+}
+
+func cmdNick(c *conn, m *message) error {
+	nick := m.param(0)
+	switch {
+	case nick == "":
+		c.reply(errNoNicknameGiven)
+	case c.session != nil:
+		c.changeNick(nick)
+	case !chat.ValidNick(nick):
+		c.fail(chat.ErrBadNick, subject{command: "NICK", nick: nick})
+	default:
+		c.nick = nick
+		return c.tryRegister()
+	}
+	return nil
+}
+
+func (c *conn) changeNick(nick string) {
+	if nick == c.self.Nick {
+		return
+	}
+	ctx, cancel := c.timeout()
+	defer cancel()
+	if err := c.session.SetNick(ctx, nick); err != nil {
+		c.fail(err, subject{command: "NICK", nick: nick})
+		return
+	}
+	c.showNick(nick)
+}
+
+// showNick tells the client his new nick.
+func (c *conn) showNick(nick string) {
+	mask := c.self.Mask()
+	c.self.Nick = nick
+	c.write("", mask, "NICK", nil, nick)
+}
+
+// tryRegister lets the client in when all that it takes is there.
+func (c *conn) tryRegister() error {
+	if c.session != nil || c.nick == "" || !c.hasUser || c.capOpen {
+		return nil
+	}
+	if want := c.srv.cfg.Password; want != "" && subtle.ConstantTimeCompare([]byte(want), []byte(c.pass)) != 1 {
+		c.reply(errPasswdMismatch)
+		return closed("Password incorrect")
+	}
+	ctx, cancel := c.timeout()
+	defer cancel()
+	session, err := c.srv.service.Open(ctx, chat.User{Nick: c.nick, Username: c.username, Realname: c.realname})
+	switch {
+	case errors.Is(err, chat.ErrNickInUse), errors.Is(err, chat.ErrBadNick):
+		nick := c.nick
+		c.nick = ""
+		c.fail(err, subject{command: "NICK", nick: nick})
+		return nil
+	case err != nil:
+		return closed(openReason(err))
+	}
+	c.session = session
+	c.self = session.Self()
+	c.srv.registered(1)
+	c.pumpDone = make(chan struct{})
+	c.welcome()
+	go c.pump() // ended and awaited by goodbye
+	return nil
+}
+
+func openReason(err error) string {
+	if errors.Is(err, chat.ErrStopped) {
+		return "node stopped"
+	}
+	return "The network does not let you in: " + err.Error()
+}
+
+// welcome is the burst after registration, exactly in the order that clients
+// expect.
+func (c *conn) welcome() {
+	s := c.srv
+	c.replyText(rplWelcome, fmt.Sprintf("Welcome to the %s network, %s", s.cfg.Network, c.self.Mask()))
+	c.replyText(rplYourHost, fmt.Sprintf("Your host is %s, running version %s", s.name, s.version))
+	c.replyText(rplCreated, "This server was started "+s.service.Node().Started.UTC().Format("2006-01-02 15:04:05 UTC"))
+	c.reply(rplMyInfo, s.name, s.version, "i", "biklmnostv", "bklov")
+	c.sendISupport()
+	c.sendLusers()
+	c.sendMOTD()
+}
+
+// timeout is the context of one command.
+func (c *conn) timeout() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(c.ctx, commandTimeout)
+}
+
+func cmdPing(c *conn, m *message) error {
+	// What was sent before has been answered: the dispatcher waited for it.
+	c.write("", c.srv.name, "PONG", []string{c.srv.name}, m.params[0])
+	return nil
+}
+
+func cmdPong(*conn, *message) error { return nil }
+
+func cmdQuit(_ *conn, m *message) error {
+	reason := "Quit"
+	if text := m.param(0); text != "" {
+		// With a word of ours in front, nobody can pass for a netsplit.
+		reason += ": " + cutString(text, chat.MaxReason-len("Quit: "))
+	}
+	return &closing{client: reason, others: reason}
+}

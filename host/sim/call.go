@@ -102,9 +102,6 @@ func (h *Host) Call(to host.Peer, m host.Method, req []byte, d time.Duration) ([
 		if cause == host.ErrUnreachable {
 			cause = nil
 		}
-		if cause == host.ErrBusy {
-			err, cause = cause, nil
-		}
 		t.lost = nil
 	}
 	e := h.refuse("call "+m.Name+" of", &to, err).(*opError)
@@ -123,9 +120,6 @@ func (h *Host) ask(t *task, to host.Peer, m *message, d time.Duration) wakeKind 
 		return t.block(h, int64(d))
 	}
 	e, err := h.connect(to)
-	if err == nil && w.full(e, m.bulk, len(m.body)) {
-		err = host.ErrBusy
-	}
 	if err != nil {
 		w.free(m)
 		t.lost = err
@@ -142,6 +136,8 @@ func (h *Host) Send(to host.Peer, m host.Method, msg []byte) error {
 	w := h.world
 	w.touch(h)
 	switch {
+	case h.state == created:
+		return h.refuse("send "+m.Name+" before Start to", &to, host.ErrUnreachable)
 	case h.state != running:
 		if w.cur != nil && w.cur.killed {
 			return w.cur.refuse()

@@ -194,10 +194,27 @@ func (w *World) launch(e *end, m *message) {
 	}
 }
 
-// full reports whether a further message of n bytes has no place.
+// Bounds of the bulk stream, and of what waits for a connection. They are
+// those of host/p2p, as are the defaults of Config.
+const (
+	maxBulkQueued   = 256
+	maxBulkBytes    = 2 * host.MaxBulk
+	maxWaiting      = 1024
+	maxWaitingBytes = 512 << 10
+)
+
+// full reports whether a further one-way message of n bytes has no place. An
+// empty queue takes any message, and calls wait for a place in their own time.
 func (w *World) full(e *end, bulk uint8, n int) bool {
 	s := &e.streams[bulk]
-	return s.queued >= w.cfg.MaxQueued || s.bytes+n > w.cfg.MaxQueuedBytes && s.queued > 0
+	most, bytes := w.cfg.MaxQueued, w.cfg.MaxQueuedBytes
+	if bulk == 1 {
+		most, bytes = maxBulkQueued, maxBulkBytes
+	}
+	if !e.open {
+		most, bytes = min(most, maxWaiting), min(bytes, maxWaitingBytes)
+	}
+	return s.queued >= most || s.queued > 0 && s.bytes+n > bytes
 }
 
 // connect is h's end of the connection to a peer, dialled if there is none.

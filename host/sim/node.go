@@ -298,7 +298,7 @@ func (h *Host) enter(op string) (*task, error) {
 		panic("sim: " + op + " in a SendHandler, which must not block")
 	case t == nil:
 		panic("sim: " + op + " outside a task: use Host.Go or World.Go")
-	case t.host != nil && t.host != h:
+	case t.host != nil && t.host != h && h.state < stopping:
 		panic("sim: a task of node " + t.host.node.name + " blocks through the host of " + h.node.name)
 	case t.killed:
 		return nil, t.refuse()

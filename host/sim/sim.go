@@ -92,12 +92,11 @@ type Config struct {
 	// 100 ms; negative is none.
 	CommitDelay time.Duration
 	// MaxQueued and MaxQueuedBytes bound what waits in one direction of one
-	// connection; above them Send and Call are ErrBusy. 0 is 4096 messages
-	// and 8 MiB.
+	// connection; above them Send is ErrBusy. 0 is 8192 messages and 2 MiB.
 	MaxQueued      int
 	MaxQueuedBytes int
 	// MaxRunning bounds the handlers that run for one peer at a time; above
-	// it the caller gets ErrBusy. 0 is 256.
+	// it the caller gets ErrBusy. 0 is 512.
 	MaxRunning int
 	// MaxConns is how many connections a node keeps: beyond it the least
 	// recently used that are not marked by Host.Keep are closed. 0 is 192.
@@ -163,9 +162,9 @@ func New(seed uint64, cfg Config) *World {
 	setDefault(&cfg.BreakAfter, 10*time.Second)
 	setDefault(&cfg.PauseBreakAfter, 30*time.Second)
 	setDefault(&cfg.CommitDelay, 100*time.Millisecond)
-	setDefault(&cfg.MaxQueued, 4096)
-	setDefault(&cfg.MaxQueuedBytes, 8<<20)
-	setDefault(&cfg.MaxRunning, 256)
+	setDefault(&cfg.MaxQueued, 8192)
+	setDefault(&cfg.MaxQueuedBytes, 2<<20)
+	setDefault(&cfg.MaxRunning, 512)
 	setDefault(&cfg.MaxConns, 192)
 	return &World{
 		seed:   seed,

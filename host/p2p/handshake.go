@@ -1,0 +1,330 @@
+package p2p
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
+	ma "github.com/multiformats/go-multiaddr"
+
+	"ircbridge/host"
+	"ircbridge/host/p2p/wire"
+)
+
+// The protocols of the two streams. Versions are in the Hello, so that nodes
+// of different majors understand why they part.
+const (
+	protoRequests = protocol.ID("/ircbridge/requests")
+	protoBulk     = protocol.ID("/ircbridge/bulk")
+)
+
+// errCrossed: the peer refused our link because its own, opened in the same
+// moment, stands.
+var errCrossed = errors.New("both sides opened a link at once")
+
+// greet says Hello on a stream that this side opened, and makes the link.
+func (h *Host) greet(ctx context.Context, p *peerState, a *attempt, s network.Stream) error {
+	stop := context.AfterFunc(ctx, func() { _ = s.Reset() })
+	h.mu.Lock()
+	if p.attempt != a { // the peer's link came first
+		h.mu.Unlock()
+		_ = s.Reset()
+		return nil
+	}
+	h.attempts++
+	a.number, a.greeted = h.attempts, true
+	h.mu.Unlock()
+	br := bufio.NewReaderSize(s, readBuffer)
+	hello, err := h.askHello(s, br, a.number)
+	if !stop() && err == nil {
+		err = host.ErrTimeout
+	}
+	if err != nil {
+		_ = s.Reset()
+		h.part(p.id, err)
+		return err
+	}
+	l := newLink(h, host.Peer{ID: p.id, Addrs: addrTexts(hello.GetAddresses())}, hello, true)
+	l.attempt, l.peerAttempt = a.number, hello.GetAttempt()
+	h.mu.Lock()
+	if p.attempt != a {
+		h.mu.Unlock()
+		_ = s.Reset()
+		return nil
+	}
+	after := h.registerLocked(p, l)
+	h.mu.Unlock()
+	after()
+	h.remember(p.id, l.peer.Addrs)
+	if !l.attach(l.requests, s, br) {
+		l.fail(host.ErrStopped)
+	}
+	return nil
+}
+
+// askHello sends our Hello and returns the peer's, or why it will not have us.
+func (h *Host) askHello(s network.Stream, br *bufio.Reader, number uint64) (*wire.Hello, error) {
+	if err := s.SetDeadline(time.Now().Add(h.limits.greet)); err != nil {
+		return nil, fmt.Errorf("%w: %w", host.ErrUnreachable, err)
+	}
+	if _, err := s.Write(h.hello(number, h.helloAddrs())); err != nil {
+		return nil, fmt.Errorf("%w: greeting the peer: %w", host.ErrUnreachable, err)
+	}
+	f, err := readFrame(br, maxHello, nil, 0)
+	if err != nil {
+		switch {
+		case errors.Is(err, errBroken):
+			return nil, fmt.Errorf("%w: %w", host.ErrNotOurs, err)
+		case isTimeout(err):
+			return nil, fmt.Errorf("%w: the peer did not answer our Hello", host.ErrTimeout)
+		}
+		return nil, streamError(err)
+	}
+	if err := s.SetDeadline(time.Time{}); err != nil {
+		return nil, fmt.Errorf("%w: %w", host.ErrUnreachable, err)
+	}
+	switch k := f.GetKind().(type) {
+	case *wire.Frame_Hello:
+		if err := checkHello(k.Hello); err != nil {
+			return nil, fmt.Errorf("%w: %w", host.ErrNotOurs, err)
+		}
+		if reason, text := h.objection(k.Hello); reason != wire.Refusal_UNKNOWN {
+			return nil, refusalError(&wire.Refusal{Reason: reason, Text: text})
+		}
+		return k.Hello, nil
+	case *wire.Frame_Refusal:
+		return nil, refusalError(k.Refusal)
+	default:
+		return nil, fmt.Errorf("%w: %w: %T instead of Hello", host.ErrNotOurs, errBroken, k)
+	}
+}
+
+// part closes the connection to a peer that will not be ours: there is no use for it.
+func (h *Host) part(id host.PeerID, err error) {
+	switch {
+	case errors.Is(err, errBroken):
+		h.cutOff(id, err)
+	case errors.Is(err, host.ErrOtherOverlay), errors.Is(err, host.ErrOtherVersion), errors.Is(err, host.ErrBusy):
+		_ = h.lp.Network().ClosePeer(peer.ID(id))
+	}
+}
+
+// refusalError is what a Refusal means to the one who is refused.
+func refusalError(r *wire.Refusal) error {
+	text := cleanText(r.GetText(), 300)
+	switch r.GetReason() {
+	case wire.Refusal_OTHER_OVERLAY:
+		return fmt.Errorf("%w: %s", host.ErrOtherOverlay, text)
+	case wire.Refusal_OTHER_VERSION:
+		return fmt.Errorf("%w: %s", host.ErrOtherVersion, text)
+	case wire.Refusal_TOO_MANY:
+		return fmt.Errorf("%w: %s", host.ErrBusy, text)
+	case wire.Refusal_CROSSED:
+		return errCrossed
+	default:
+		return fmt.Errorf("%w: the peer refused: %s", host.ErrUnreachable, text)
+	}
+}
+
+// objection is why a node with this Hello cannot be a peer; UNKNOWN: nothing.
+func (h *Host) objection(hello *wire.Hello) (wire.Refusal_Reason, string) {
+	switch {
+	case hello.GetOverlay() != h.cfg.Overlay:
+		return wire.Refusal_OTHER_OVERLAY, fmt.Sprintf("one node is of overlay %q, the other of %q: both need the same [overlay] name", h.cfg.Overlay, hello.GetOverlay())
+	case hello.GetMajor() != h.major:
+		return wire.Refusal_OTHER_VERSION, fmt.Sprintf("one node speaks protocol version %d.%d (%s), the other %d.%d (%s): the older program must be upgraded",
+			h.major, Minor, h.cfg.Version, hello.GetMajor(), hello.GetMinor(), cleanText(hello.GetProgram(), maxName))
+	}
+	return wire.Refusal_UNKNOWN, ""
+}
+
+// checkHello holds a Hello against its bounds.
+func checkHello(hello *wire.Hello) error {
+	long := func(s string) bool { return len(s) > maxName }
+	switch {
+	case hello.GetOverlay() == "" || long(hello.GetOverlay()) || !printable(hello.GetOverlay()),
+		long(hello.GetProgram()) || !printable(hello.GetProgram()),
+		len(hello.GetAbilities()) > maxAbilities || slices.ContainsFunc(hello.GetAbilities(), long),
+		len(hello.GetAddresses()) > maxAddrs:
+		return fmt.Errorf("%w: Hello breaks its bounds", errBroken)
+	}
+	for _, a := range hello.GetAddresses() {
+		if len(a) > maxAddrLen {
+			return fmt.Errorf("%w: address of %d bytes in Hello", errBroken, len(a))
+		}
+	}
+	return nil
+}
+
+// addrTexts are the addresses of a Hello that this program understands.
+func addrTexts(raw [][]byte) []string {
+	var texts []string
+	for _, b := range raw {
+		if a, err := ma.NewMultiaddrBytes(b); err == nil && dialable(a) {
+			texts = append(texts, a.String())
+		}
+	}
+	return slices.Clip(texts)
+}
+
+// acceptRequests takes a request stream that a peer opened.
+func (h *Host) acceptRequests(s network.Stream) {
+	id := host.PeerID(s.Conn().RemotePeer())
+	h.mu.Lock()
+	n := 0
+	for _, k := range h.greeting {
+		n += k
+	}
+	full := n >= h.limits.greets || h.greeting[id] >= h.limits.greetsPeer
+	if !full {
+		h.greeting[id]++
+	}
+	h.mu.Unlock()
+	if full || !id.Valid() {
+		_ = s.Reset()
+		h.log.Warn("stream refused: too many handshakes at once", "peer", id)
+		return
+	}
+	done := func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if h.greeting[id]--; h.greeting[id] == 0 {
+			delete(h.greeting, id)
+		}
+	}
+	if !h.tasks.start("greet peer", func() { h.welcome(id, s, done) }) {
+		done()
+		_ = s.Reset()
+	}
+}
+
+// welcome answers the Hello of a peer that opened a request stream.
+func (h *Host) welcome(id host.PeerID, s network.Stream, done func()) {
+	defer done()
+	stop := context.AfterFunc(h.ctx, func() { _ = s.Reset() })
+	defer stop()
+	br := bufio.NewReaderSize(s, readBuffer)
+	hello, err := h.hearHello(s, br)
+	if err != nil {
+		_ = s.Reset()
+		if h.ctx.Err() != nil {
+			return
+		}
+		if isTimeout(err) {
+			err = fmt.Errorf("%w: no Hello within %v", errBroken, h.limits.greet)
+		}
+		if errors.Is(err, errBroken) {
+			h.cutOff(id, err)
+		}
+		return
+	}
+	reason, text := h.objection(hello)
+	addrs := h.helloAddrs()
+	h.remember(id, addrTexts(hello.GetAddresses()))
+	if reason == wire.Refusal_UNKNOWN {
+		var l *link
+		if l, reason, text = h.admit(id, hello, addrs); l != nil {
+			if !l.attach(l.requests, s, br) {
+				l.fail(host.ErrStopped)
+			}
+			return
+		}
+	}
+	if reason != wire.Refusal_CROSSED {
+		h.log.Info("peer refused", "peer", id, "reason", text)
+	}
+	_ = s.SetWriteDeadline(time.Now().Add(h.limits.greet))
+	_, err = s.Write(encode(&wire.Frame{Kind: &wire.Frame_Refusal{Refusal: &wire.Refusal{Reason: reason, Text: text}}}))
+	if err != nil || s.Close() != nil {
+		_ = s.Reset()
+	}
+}
+
+func (h *Host) hearHello(s network.Stream, br *bufio.Reader) (*wire.Hello, error) {
+	if err := s.SetDeadline(time.Now().Add(h.limits.greet)); err != nil {
+		return nil, err
+	}
+	f, err := readFrame(br, maxHello, nil, 0)
+	if err != nil {
+		return nil, err
+	}
+	hello, ok := f.GetKind().(*wire.Frame_Hello)
+	if !ok {
+		return nil, fmt.Errorf("%w: %T instead of Hello", errBroken, f.GetKind())
+	}
+	if err := checkHello(hello.Hello); err != nil {
+		return nil, err
+	}
+	return hello.Hello, s.SetDeadline(time.Time{})
+}
+
+// admit decides on a link that a peer opened, and makes it with our Hello as
+// the first frame of its queue. Numbers of attempts tell what crossed:
+//
+//   - A Hello of an attempt that the peer made before it had the present link
+//     (same run, number not above peerAttempt) came late: crossed.
+//   - A newer one says that the peer lost the present link: it is replaced.
+//   - Without a link, while our own Hello is on its way, the lower peer ID's
+//     link stands. The higher one admits it, the lower one refuses.
+func (h *Host) admit(id host.PeerID, hello *wire.Hello, addrs [][]byte) (*link, wire.Refusal_Reason, string) {
+	h.mu.Lock()
+	p := h.peerLocked(id)
+	switch {
+	case p.link != nil && p.link.run == hello.GetRun() && hello.GetAttempt() <= p.link.peerAttempt,
+		p.link == nil && p.attempt != nil && p.attempt.greeted && h.id < id:
+		h.mu.Unlock()
+		return nil, wire.Refusal_CROSSED, errCrossed.Error()
+	case p.link == nil && h.links >= h.cfg.MaxPeers:
+		h.forgetLocked(p)
+		h.mu.Unlock()
+		return nil, wire.Refusal_TOO_MANY, fmt.Sprintf("this node has %d peers, as many as it may: try another", h.cfg.MaxPeers)
+	}
+	l := newLink(h, host.Peer{ID: id, Addrs: addrTexts(hello.GetAddresses())}, hello, false)
+	l.attempt, l.peerAttempt = hello.GetAttempt(), hello.GetAttempt()
+	_ = l.requests.q.tryPut(h.hello(h.attempts, addrs))
+	after := h.registerLocked(p, l)
+	h.mu.Unlock()
+	after()
+	return l, wire.Refusal_UNKNOWN, ""
+}
+
+// acceptBulk takes a bulk stream that a peer opened: its first frame names the link.
+func (h *Host) acceptBulk(s network.Stream) {
+	id := host.PeerID(s.Conn().RemotePeer())
+	if !h.tasks.start("accept bulk stream", func() { h.joinBulk(id, s) }) {
+		_ = s.Reset()
+	}
+}
+
+func (h *Host) joinBulk(id host.PeerID, s network.Stream) {
+	h.mu.Lock()
+	var l *link
+	if p := h.peers[id]; p != nil {
+		l = p.link
+	}
+	h.mu.Unlock()
+	if l == nil || l.opener {
+		_ = s.Reset() // the link has just ended, or never was
+		return
+	}
+	stop := context.AfterFunc(h.ctx, func() { _ = s.Reset() })
+	defer stop()
+	_ = s.SetReadDeadline(time.Now().Add(h.limits.greet))
+	br := bufio.NewReaderSize(s, readBuffer)
+	f, err := readFrame(br, maxHello, nil, 0)
+	_ = s.SetReadDeadline(time.Time{})
+	if err != nil || f.GetAttach().GetAttempt() != l.attempt || !l.attach(l.bulk, s, br) {
+		_ = s.Reset()
+		if errors.Is(err, errBroken) {
+			l.fail(err)
+		}
+		return
+	}
+	l.askBulk.Do(func() {}) // it is there: nobody needs to ask
+}

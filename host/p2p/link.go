@@ -1,0 +1,272 @@
+package p2p
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"ircbridge/host"
+	"ircbridge/host/p2p/wire"
+)
+
+// errReplaced ends a link whose peer has opened a new one.
+var errReplaced = errors.New("replaced by a newer link")
+
+// link is what two nodes that talk share; see the package comment. It lives
+// until its first stream fails.
+type link struct {
+	h    *Host
+	peer host.Peer // as the peer names itself; nobody writes into Addrs
+	run  uint64
+	// opener: this side opened the streams. attempt names the link: the
+	// number in the opener's Hello. peerAttempt is the number of the peer's last
+	// attempt when the link was made.
+	opener               bool
+	attempt, peerAttempt uint64
+	hello                *wire.Hello
+
+	requests, bulk *lane
+	askBulk        sync.Once
+	running        atomic.Int32 // handlers
+	notes          *sync.Mutex  // held while a SendHandler runs: one at a time for each sender, over all its links
+
+	mu      sync.Mutex
+	pending map[uint64]chan *wire.Reply
+	number  uint64
+
+	failed sync.Once
+	done   chan struct{} // closed when the link is dead
+	err    error         // why; set before done is closed
+}
+
+// lane is one of a link's two streams, with the queue of its writer. The bulk
+// lane has no stream until somebody needs it.
+type lane struct {
+	q     *queue
+	limit int // bytes of a body
+	bulk  bool
+
+	mu     sync.Mutex
+	stream network.Stream
+	ended  bool
+}
+
+func newLink(h *Host, peer host.Peer, hello *wire.Hello, opener bool) *link {
+	return &link{
+		h: h, peer: peer, hello: hello, run: hello.GetRun(), opener: opener,
+		requests: &lane{q: newQueue(h.limits.queueBytes, h.limits.queueFrames), limit: host.MaxFrame},
+		bulk:     &lane{q: newQueue(h.limits.bulkBytes, h.limits.bulkFrames), limit: host.MaxBulk, bulk: true},
+		notes:    &h.notes[peer.ID[len(peer.ID)-1]%64],
+		pending:  make(map[uint64]chan *wire.Reply),
+		done:     make(chan struct{}),
+	}
+}
+
+func (l *link) lane(bulk bool) *lane {
+	if !bulk {
+		return l.requests
+	}
+	l.askBulk.Do(l.needBulk)
+	return l.bulk
+}
+
+// needBulk gets the bulk stream made: by this side if it opened the link, by
+// the other otherwise. What is queued waits for it. It is called with or
+// without Host.mu, so it does its work in a task.
+func (l *link) needBulk() {
+	if !l.opener {
+		l.h.Go("ask for bulk stream", func() {
+			timer := time.NewTimer(l.h.limits.stall)
+			defer timer.Stop()
+			if err := l.requests.q.put(encode(&wire.Frame{Kind: &wire.Frame_OpenBulk{OpenBulk: &wire.OpenBulk{}}}), timer.C); err != nil {
+				l.fail(fmt.Errorf("asking for the bulk stream: %w", err))
+			}
+		})
+		return
+	}
+	l.h.Go("open bulk stream", func() {
+		ctx, cancel := context.WithTimeout(l.h.ctx, l.h.limits.greet)
+		defer cancel()
+		s, err := l.h.libp2p().NewStream(network.WithNoDial(ctx, "link"), peer.ID(l.peer.ID), protoBulk)
+		if err == nil {
+			_ = s.SetWriteDeadline(time.Now().Add(l.h.limits.greet))
+			_, err = s.Write(encode(&wire.Frame{Kind: &wire.Frame_Attach{Attach: &wire.Attach{Attempt: l.attempt}}}))
+		}
+		if err != nil {
+			l.fail(fmt.Errorf("opening the bulk stream: %w", err))
+			return
+		}
+		l.attach(l.bulk, s, bufio.NewReaderSize(s, readBuffer))
+	})
+}
+
+const (
+	readBuffer  = 8 << 10
+	writeBuffer = 16 << 10
+	batchBytes  = 64 << 10
+)
+
+// attach starts reader and writer of a stream; false when the lane has one already or the link is dead.
+func (l *link) attach(la *lane, s network.Stream, br *bufio.Reader) bool {
+	la.mu.Lock()
+	ok := la.stream == nil && !la.ended
+	if ok {
+		la.stream = s
+	}
+	la.mu.Unlock()
+	if !ok || !l.h.tasks.start("write to peer", func() { l.write(la, s) }) || !l.h.tasks.start("read from peer", func() { l.read(la, s, br) }) {
+		_ = s.Reset()
+		return false
+	}
+	return true
+}
+
+// write carries the queue to the stream until the link ends.
+func (l *link) write(la *lane, s network.Stream) {
+	bw := bufio.NewWriterSize(s, writeBuffer)
+	var batch [][]byte
+	for {
+		var ok bool
+		if batch, ok = la.q.take(batch[:0], batchBytes); !ok {
+			return
+		}
+		err := s.SetWriteDeadline(time.Now().Add(l.h.limits.stall))
+		for _, frame := range batch {
+			if err == nil {
+				_, err = bw.Write(frame)
+			}
+		}
+		clear(batch)
+		if err == nil && la.q.empty() {
+			err = bw.Flush()
+		}
+		if err != nil {
+			if isTimeout(err) {
+				err = fmt.Errorf("peer took nothing for %v: %w", l.h.limits.stall, err)
+			}
+			l.fail(err)
+			return
+		}
+	}
+}
+
+// read takes frames from the stream until the link ends.
+func (l *link) read(la *lane, s network.Stream, br *bufio.Reader) {
+	for {
+		f, err := readFrame(br, la.limit+frameMargin, s, l.h.limits.stall)
+		if err == nil {
+			err = l.take(la, f)
+		}
+		if err != nil {
+			if isTimeout(err) {
+				err = fmt.Errorf("%w: a frame took more than %v: %w", errBroken, l.h.limits.stall, err)
+			}
+			l.fail(err)
+			return
+		}
+	}
+}
+
+// take handles one frame; an error ends the link. It runs in the reader, so
+// it must not wait for the writer.
+func (l *link) take(la *lane, f *wire.Frame) error {
+	switch k := f.GetKind().(type) {
+	case *wire.Frame_Request:
+		if len(k.Request.GetBody()) > la.limit {
+			return fmt.Errorf("%w: request of %d bytes, the limit is %d", errBroken, len(k.Request.GetBody()), la.limit)
+		}
+		l.serve(la, k.Request)
+	case *wire.Frame_Reply:
+		if len(k.Reply.GetBody()) > la.limit {
+			return fmt.Errorf("%w: reply of %d bytes, the limit is %d", errBroken, len(k.Reply.GetBody()), la.limit)
+		}
+		l.mu.Lock()
+		waiting := l.pending[k.Reply.GetNumber()]
+		delete(l.pending, k.Reply.GetNumber())
+		l.mu.Unlock()
+		if waiting != nil { // else nobody waits any longer
+			waiting <- k.Reply
+		}
+	case *wire.Frame_Note:
+		if len(k.Note.GetBody()) > la.limit {
+			return fmt.Errorf("%w: message of %d bytes, the limit is %d", errBroken, len(k.Note.GetBody()), la.limit)
+		}
+		entry, ok := l.h.sends[k.Note.GetMethod()]
+		if !ok {
+			l.h.log.Debug("message of unknown method dropped", "peer", l.peer.ID, "method", k.Note.GetMethod())
+			return nil
+		}
+		l.notes.Lock()
+		defer l.notes.Unlock()
+		entry.h(l.peer, k.Note.GetBody())
+	case *wire.Frame_OpenBulk:
+		if !l.opener || la.bulk {
+			return fmt.Errorf("%w: asked for a bulk stream out of place", errBroken)
+		}
+		l.askBulk.Do(l.needBulk)
+	default:
+		return fmt.Errorf("%w: frame %T out of place", errBroken, k)
+	}
+	return nil
+}
+
+// fail ends the link for the reason given; only the first reason counts. A
+// peer that broke the protocol loses its connection and is logged.
+func (l *link) fail(reason error) {
+	l.failed.Do(func() {
+		l.err = reason
+		close(l.done)
+		for _, la := range []*lane{l.requests, l.bulk} {
+			la.q.close()
+			la.mu.Lock()
+			la.ended = true
+			if la.stream != nil {
+				_ = la.stream.Reset()
+			}
+			la.mu.Unlock()
+		}
+		l.h.lost(l)
+		if errors.Is(reason, errBroken) {
+			l.h.cutOff(l.peer.ID, reason)
+		} else if l.h.ctx.Err() == nil {
+			l.h.log.LogAttrs(l.h.ctx, slog.LevelInfo, "link to peer ended", slog.Any("peer", l.peer.ID), slog.String("reason", lossText(reason)))
+		}
+	})
+}
+
+func lossText(reason error) string {
+	if errors.Is(reason, io.EOF) || errors.Is(reason, network.ErrReset) {
+		return "peer closed it or its connection was lost"
+	}
+	return oneLine(reason)
+}
+
+// cutOff closes all connections of a peer that broke the protocol, and logs why.
+func (h *Host) cutOff(id host.PeerID, reason error) {
+	h.log.Warn("peer is cut off", "peer", id, "reason", oneLine(reason))
+	if lp := h.libp2p(); lp != nil {
+		_ = lp.Network().ClosePeer(peer.ID(id))
+	}
+}
+
+// drain waits, at most d, until what is queued on the links has gone out.
+func drain(links []*link, d time.Duration) {
+	for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		idle := true
+		for _, l := range links {
+			idle = idle && l.requests.q.idle() && (l.bulk.q.idle())
+		}
+		if idle {
+			return
+		}
+	}
+}

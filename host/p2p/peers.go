@@ -1,0 +1,239 @@
+package p2p
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"ircbridge/host"
+	"ircbridge/host/p2p/wire"
+)
+
+// peerState is what the host holds of a peer that has a link, is being
+// dialled, or is waited for. Host.mu guards it.
+type peerState struct {
+	id           host.PeerID
+	link         *link    // nil: none
+	attempt      *attempt // to open a link; nil: none runs
+	waiting      []waitingNote
+	waitingBytes int
+}
+
+type waitingNote struct {
+	frame []byte
+	bulk  bool
+}
+
+// attempt is one try to open a link. All who want the peer wait for it.
+type attempt struct {
+	cancel  context.CancelFunc
+	greeted bool   // our Hello is on its way
+	number  uint64 // of the Hello; set with greeted
+
+	done chan struct{} // closed at the end, when link or err is set
+	link *link
+	err  error
+}
+
+// linkTo returns the link to a peer, and opens one if there is none.
+func (h *Host) linkTo(to host.Peer, late <-chan time.Time) (*link, error) {
+	h.mu.Lock()
+	p := h.peers[to.ID]
+	if p != nil && p.link != nil {
+		l := p.link
+		h.mu.Unlock()
+		return l, nil
+	}
+	a, err := h.attemptLocked(to)
+	h.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case <-a.done:
+		return a.link, a.err
+	case <-late:
+		return nil, errLate
+	case <-h.ctx.Done():
+		return nil, host.ErrStopped
+	}
+}
+
+// attemptLocked returns the attempt that runs, or starts one.
+func (h *Host) attemptLocked(to host.Peer) (*attempt, error) {
+	switch {
+	case h.ctx.Err() != nil:
+		return nil, host.ErrStopped
+	case h.lp == nil:
+		return nil, fmt.Errorf("%w: the host is not started", host.ErrUnreachable)
+	case !to.ID.Valid():
+		return nil, fmt.Errorf("%w: %w", host.ErrUnreachable, host.ErrBadPeerID)
+	}
+	p := h.peerLocked(to.ID)
+	if p.attempt != nil {
+		return p.attempt, nil
+	}
+	ctx, cancel := context.WithTimeout(h.ctx, h.limits.dial)
+	a := &attempt{cancel: cancel, done: make(chan struct{})}
+	if !h.tasks.start("dial peer", func() { h.open(ctx, p, a, to.Addrs) }) {
+		cancel()
+		return nil, host.ErrStopped
+	}
+	p.attempt = a
+	return a, nil
+}
+
+func (h *Host) peerLocked(id host.PeerID) *peerState {
+	p := h.peers[id]
+	if p == nil {
+		p = &peerState{id: id}
+		h.peers[id] = p
+	}
+	return p
+}
+
+// endLocked ends p's attempt, if it is a, and lets its waiters go on.
+func (p *peerState) endLocked(a *attempt, l *link, err error) {
+	if a == nil || p.attempt != a {
+		return
+	}
+	p.attempt = nil
+	a.link, a.err = l, err
+	close(a.done)
+	a.cancel()
+	if err != nil {
+		p.waiting, p.waitingBytes = nil, 0
+	}
+}
+
+func (h *Host) forgetLocked(p *peerState) {
+	if p.link == nil && p.attempt == nil && len(p.waiting) == 0 && h.peers[p.id] == p {
+		delete(h.peers, p.id)
+	}
+}
+
+// open runs one attempt: dial, open the stream, exchange Hellos.
+func (h *Host) open(ctx context.Context, p *peerState, a *attempt, addrs []string) {
+	defer a.cancel()
+	err := h.tryOpen(ctx, p, a, addrs)
+	if errors.Is(err, errCrossed) {
+		// The peer's own link was on its way, and stands.
+		timer := time.NewTimer(h.limits.crossed)
+		defer timer.Stop()
+		select {
+		case <-a.done:
+		case <-timer.C:
+		case <-h.ctx.Done():
+		}
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err != nil {
+		switch {
+		case h.ctx.Err() != nil:
+			err = host.ErrStopped
+		case !errors.Is(err, host.ErrUnreachable):
+			err = fmt.Errorf("%w: %w", host.ErrUnreachable, err)
+		}
+		p.endLocked(a, nil, err)
+		h.forgetLocked(p)
+	}
+}
+
+func (h *Host) tryOpen(ctx context.Context, p *peerState, a *attempt, addrs []string) error {
+	h.remember(p.id, addrs)
+	if _, err := h.lp.Network().DialPeer(network.WithForceDirectDial(ctx, "link"), peer.ID(p.id)); err != nil {
+		return dialError(err)
+	}
+	s, err := h.lp.NewStream(network.WithNoDial(ctx, "link"), peer.ID(p.id), protoRequests)
+	if err != nil {
+		return streamError(err)
+	}
+	return h.greet(ctx, p, a, s)
+}
+
+// registerLocked makes l the link of its peer, after what was waiting has
+// been queued on it. What it returns is to be called without the lock.
+func (h *Host) registerLocked(p *peerState, l *link) (after func()) {
+	old := p.link
+	p.link = l
+	if old == nil {
+		h.links++
+	}
+	for _, n := range p.waiting {
+		_ = l.lane(n.bulk).q.tryPut(n.frame) // the queue is larger than what may wait
+	}
+	p.waiting, p.waitingBytes = nil, 0
+	p.endLocked(p.attempt, l, nil)
+	return func() {
+		h.log.Info("link to peer", "peer", l.peer.ID, "program", l.hello.GetProgram(), "opened by us", l.opener)
+		if old != nil {
+			old.fail(errReplaced)
+			if old.run != l.run { // that process is gone
+				h.tellDown(l.peer.ID)
+			}
+		}
+	}
+}
+
+// lost takes a dead link from the table, and tells of the loss if it was the one in use.
+func (h *Host) lost(l *link) {
+	h.mu.Lock()
+	p := h.peers[l.peer.ID]
+	last := p != nil && p.link == l
+	if last {
+		p.link = nil
+		h.links--
+		h.forgetLocked(p)
+	}
+	h.mu.Unlock()
+	if last {
+		h.tellDown(l.peer.ID)
+	}
+}
+
+func (h *Host) tellDown(id host.PeerID) {
+	if h.ctx.Err() != nil {
+		return
+	}
+	for _, f := range h.onDown {
+		h.Go("peer is down", func() { f(id) })
+	}
+}
+
+// sendPeer queues an encoded note on the link, or until there is one.
+func (h *Host) sendPeer(to host.Peer, m host.Method, frame []byte) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if p := h.peers[to.ID]; p != nil && p.link != nil {
+		switch err := p.link.lane(m.Bulk).q.tryPut(frame); {
+		case errors.Is(err, errFull):
+			return fmt.Errorf("%w: the queue to the peer is full", host.ErrBusy)
+		case err != nil:
+			return fmt.Errorf("%w: the connection was just lost", host.ErrUnreachable)
+		}
+		return nil
+	}
+	if _, err := h.attemptLocked(to); err != nil {
+		return err
+	}
+	p := h.peers[to.ID]
+	if len(p.waiting) >= h.limits.waitingNotes || len(p.waiting) > 0 && p.waitingBytes+len(frame) > h.limits.waitingBytes {
+		return fmt.Errorf("%w: %d messages wait for a connection", host.ErrBusy, len(p.waiting))
+	}
+	p.waiting = append(p.waiting, waitingNote{frame, m.Bulk})
+	p.waitingBytes += len(frame)
+	return nil
+}
+
+// hello is this node's Hello, with the number of an attempt.
+func (h *Host) hello(attempt uint64, addrs [][]byte) []byte {
+	return encode(&wire.Frame{Kind: &wire.Frame_Hello{Hello: &wire.Hello{
+		Overlay: h.cfg.Overlay, Major: h.major, Minor: Minor, Run: h.run,
+		Abilities: h.cfg.Abilities, Program: h.cfg.Version, Addresses: addrs, Attempt: attempt,
+	}}})
+}

@@ -237,7 +237,7 @@ func (a *startStep) play(ctx context.Context, p *play, s *step) error {
 func (p *play) ready(ctx context.Context, n *node, within time.Duration) error {
 	err := p.until(ctx, within, func() (bool, error) {
 		for _, line := range n.out.lines {
-			if id := nodeID.FindString(line); id != "" {
+			if id := nodeID.FindString(line); id != "" && n.id == "" {
 				n.id = id
 			}
 		}

@@ -57,15 +57,18 @@ func (p *parser) enters(name string, register bool, w *words) (action, error) {
 	if !register && !w.take("to") {
 		return nil, errors.New("connects to what? write `connects to NODE`")
 	}
-	a.place = w.word()
+	place := w.word()
 	switch {
-	case a.place == "":
+	case place == "":
 		return nil, errors.New("enters where? write `enters NODE`, `enters server` or `enters HOST:PORT`")
-	case a.place != "server" && !p.nodes[a.place] && !strings.Contains(a.place, ":"):
-		return nil, fmt.Errorf("no node %q has been started before this line", a.place)
+	case place != "server" && !p.nodes[place] && !strings.ContainsAny(place, ":$"):
+		return nil, fmt.Errorf("no node %q has been started before this line", place)
+	}
+	var err error
+	if a.place, err = parseTemplate(place, false); err != nil {
+		return nil, err
 	}
 	for register && w.rest != "" {
-		var err error
 		switch option := w.word(); option {
 		case "as":
 			a.nick, err = parseTemplate(w.word(), false)

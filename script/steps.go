@@ -59,16 +59,21 @@ func (p *play) lookupLocked(name string) (string, bool) {
 
 // enterStep connects an actor and, if register is set, registers him.
 type enterStep struct {
-	actor, place string
-	register     bool
-	nick         template
-	password     template
-	caps         []string
+	actor    string
+	place    template
+	register bool
+	nick     template
+	password template
+	caps     []string
 }
 
 func (a *enterStep) play(ctx context.Context, p *play, s *step) error {
 	within := p.limit(s)
-	addr, err := p.address(ctx, a.place, within)
+	place, err := p.text(a.place)
+	if err != nil {
+		return err
+	}
+	addr, err := p.address(ctx, place, within)
 	if err != nil {
 		return err
 	}

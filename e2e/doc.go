@@ -1,0 +1,8 @@
+// Package e2e holds the end-to-end tests: scripted sessions (testdata/*.txt, in
+// the format of docs/scripts.md) on real processes of the program, one of them on network
+// namespaces, and irssi in a terminal. It contains no other code.
+//
+// The program is built once for all tests. Sessions run beside each other, each with nodes, ports
+// and an overlay of its own. E2E_LOG=DIR writes what happened in each session to
+// DIR/SESSION.log.
+package e2e

@@ -218,7 +218,9 @@ type Member struct {
 
 // ModeChange is one change of one mode. Mode is a letter of o v b i k l m n t
 // s; Arg is the nick, mask, key or number, where the mode has one. A ban
-// without Arg is refused: it is a question, answered by Channel.
+// without Arg is refused: it is a question, answered by Channel. Of the changes
+// that took effect, Arg is what others see: the nick as it is written, the mask
+// completed to nick!user@host, and "*" where a key was taken away.
 type ModeChange struct {
 	Add  bool
 	Mode byte

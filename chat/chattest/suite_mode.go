@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"slices"
+	"strings"
 
 	"ircbridge/chat"
 )
@@ -17,6 +19,7 @@ func modeCases() []testCase {
 		{"Operator", 3, testModeOperator},
 		{"Voice", 2, testModeVoice},
 		{"BanList", 2, testModeBanList},
+		{"BanMask", 2, testModeBanMask},
 		{"BanListFull", 1, testModeBanListFull},
 	}
 }
@@ -42,6 +45,7 @@ func testModeFlags(w *world) {
 	for _, u := range []*user{a, b, c} {
 		u.modesAre("#a", chat.Modes{TopicLock: true})
 	}
+	await(b, "-k, which does not show the old key", func(e chat.ModeChanged) bool { return slices.Contains(e.Changes, minus('k', "*")) })
 	none(a, "a change he made himself", anyOf[chat.ModeChanged])
 }
 
@@ -172,10 +176,12 @@ func testModeBanList(w *world) {
 	if done := a.mode("#a", plus('b', "evil!*@*")); len(done) != 0 {
 		w.T().Errorf("a ban set twice took effect: %v", done)
 	}
-	w.Eventually("the other sees the bans", func() bool {
-		c, err := b.Channel(context.Background(), "#a")
-		return err == nil && len(c.Bans) == 2 && c.Bans[0].Mask == "Evil!*@*" && c.Bans[1].Mask == "*!*@bad.host" &&
-			c.Bans[0].By == a.Self().Mask() && !c.Bans[0].At.IsZero()
+	w.Eventually("both see the same bans", func() bool {
+		ours, err1 := a.Channel(context.Background(), "#a")
+		c, err2 := b.Channel(context.Background(), "#a")
+		return err1 == nil && err2 == nil && reflect.DeepEqual(masks(c), []string{"*!*@bad.host", "Evil!*@*"}) &&
+			c.Bans[0].By == a.Self().Mask() && !c.Bans[0].At.IsZero() &&
+			reflect.DeepEqual(plainTimes(c).Bans, plainTimes(ours).Bans)
 	})
 	if done := a.mode("#a", minus('b', "EVIL!*@*")); len(done) != 1 {
 		w.T().Errorf("took effect: %v, want the end of the ban", done)
@@ -184,6 +190,35 @@ func testModeBanList(w *world) {
 		c, err := b.Channel(context.Background(), "#a")
 		return err == nil && len(c.Bans) == 1 && c.Bans[0].Mask == "*!*@bad.host"
 	})
+}
+
+// masks lists the bans of a channel, sorted.
+func masks(c chat.Channel) []string {
+	var list []string
+	for _, b := range c.Bans {
+		list = append(list, b.Mask)
+	}
+	slices.Sort(list)
+	return list
+}
+
+func testModeBanMask(w *world) {
+	a, b := w.open(0, "ann"), w.open(1, "bob")
+	w.joinAll("#a", a, b)
+	for _, row := range [][2]string{{"evil", "evil!*@*"}, {"u@h", "*!u@h"}, {"n!u", "n!u@*"}, {"*.net", "*.net!*@*"}} {
+		given, want := row[0], row[1]
+		if done := a.mode("#a", plus('b', given)); !reflect.DeepEqual(done, []chat.ModeChange{plus('b', want)}) {
+			w.T().Errorf("+b %s took effect as %v, want %s", given, done, want)
+		}
+		await(b, "+b "+want, func(e chat.ModeChanged) bool { return e.Changes[0] == plus('b', want) })
+		if done := a.mode("#a", minus('b', given)); !reflect.DeepEqual(done, []chat.ModeChange{minus('b', want)}) {
+			w.T().Errorf("-b %s took effect as %v, want %s", given, done, want)
+		}
+	}
+	for _, given := range []string{"two words", "line\nend", strings.Repeat("m", 1000)} {
+		_, err := a.SetMode(context.Background(), "#a", []chat.ModeChange{plus('b', given)})
+		w.want("a mask that is none", err, chat.ErrBadModeParam)
+	}
 }
 
 func testModeBanListFull(w *world) {

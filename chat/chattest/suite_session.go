@@ -16,7 +16,7 @@ func sessionCases() []testCase {
 		{"Closed", 1, testClosed},
 		{"Cancelled", 1, testCancelled},
 		{"QuitOnce", 3, testQuitOnce},
-		{"QuitBeforeRead", 2, testQuitFreesView},
+		{"QuitFreesView", 2, testQuitFreesView},
 		{"Slow", 2, testSlow},
 	}
 }
@@ -56,13 +56,16 @@ func testClosed(w *world) {
 	_, errLookup := u.Lookup(ctx, "ann")
 	_, errKeeper := u.Keeper(ctx, "#a")
 	_, errNext := u.Next(ctx)
-	for what, err := range map[string]error{
-		"SetNick": u.SetNick(ctx, "bob"), "SetAway": u.SetAway(ctx, "x"), "Join": errJoin,
-		"Part": u.Part(ctx, "#a", ""), "Kick": u.Kick(ctx, "#a", "ann", ""), "Invite": errInvite,
-		"SetTopic": u.SetTopic(ctx, "#a", "x"), "SetMode": errMode, "Channel": errChannel, "List": errList,
-		"Send": errSend, "Flush": u.Flush(ctx), "Lookup": errLookup, "Keeper": errKeeper, "Next": errNext,
+	for _, row := range []struct {
+		what string
+		err  error
+	}{
+		{"SetNick", u.SetNick(ctx, "bob")}, {"SetAway", u.SetAway(ctx, "x")}, {"Join", errJoin},
+		{"Part", u.Part(ctx, "#a", "")}, {"Kick", u.Kick(ctx, "#a", "ann", "")}, {"Invite", errInvite},
+		{"SetTopic", u.SetTopic(ctx, "#a", "x")}, {"SetMode", errMode}, {"Channel", errChannel}, {"List", errList},
+		{"Send", errSend}, {"Flush", u.Flush(ctx)}, {"Lookup", errLookup}, {"Keeper", errKeeper}, {"Next", errNext},
 	} {
-		w.want(what+" after Close", err, chat.ErrClosed)
+		w.want(row.what+" after Close", row.err, chat.ErrClosed)
 	}
 }
 

@@ -1,0 +1,149 @@
+package chord
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"ircbridge/chord/wire"
+	"ircbridge/host"
+)
+
+// Join makes this node a member of the ring that one of peers belongs to,
+// within d. It finds its successor, which must answer, and takes over its
+// whole list (Zave, 3.2); only then is it a member, and it owns nothing before
+// its successor has accepted it and a predecessor has come. A node that is alone may
+// join; for one with other members about it Join does nothing. The error tells
+// what came of the last peer tried.
+func (r *Ring) Join(peers []host.Peer, d time.Duration) error {
+	start := r.h.Now()
+	last := fmt.Errorf("no peer given: %w", ErrNoAnswer)
+	for pause := 50 * time.Millisecond; ; pause = min(2*pause, time.Second) {
+		for _, p := range peers {
+			left := d - r.h.Now().Sub(start)
+			if left <= 0 {
+				break
+			}
+			if done, err := r.joined(); done {
+				return err
+			}
+			err := r.joinThrough(NewContact(p), left)
+			if err == nil {
+				r.Remember(p)
+				r.stabilize()
+				return nil
+			}
+			last = fmt.Errorf("join through %s: %w", p.ID, err)
+			if errors.Is(err, host.ErrStopped) {
+				return last
+			}
+		}
+		left := d - r.h.Now().Sub(start)
+		if len(peers) == 0 || left <= 0 {
+			return last
+		}
+		if err := r.h.Sleep(min(r.jitter(pause), left)); err != nil {
+			return fmt.Errorf("join: %w", err)
+		}
+	}
+}
+
+// joined reports whether there is nothing to join for (any more).
+func (r *Ring) joined() (bool, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.state == left:
+		return true, fmt.Errorf("join: %w", ErrLeft)
+	case r.state == member && !r.aloneLocked():
+		return true, nil
+	}
+	return false, nil
+}
+
+// joinThrough makes one attempt through one node.
+func (r *Ring) joinThrough(via Contact, d time.Duration) error {
+	if via.ID == r.id {
+		return fmt.Errorf("that is this node itself: %w", ErrNoAnswer)
+	}
+	f, err := r.findPlace(via, d)
+	if err != nil {
+		return err
+	}
+	if f.outcome != wire.FindReply_FOUND {
+		return fmt.Errorf("its ring did not find our place: %w", ErrNoAnswer)
+	}
+	said, err := r.askNeighbours(f.owner, false)
+	if err != nil {
+		return fmt.Errorf("our successor %s: %w", f.owner, err)
+	}
+	return r.enter(f.owner, said)
+}
+
+// findPlace asks via for the successor of this node.
+func (r *Ring) findPlace(via Contact, d time.Duration) (found, error) {
+	d = min(d, maxLookup)
+	req, err := encodeFind(find{key: r.id, remaining: d - min(d/8, r.cfg.MinTimeout), join: true})
+	if err != nil {
+		return found{}, err
+	}
+	reply, err := r.watched(via, methodFind, req, d)
+	if err != nil {
+		return found{}, err
+	}
+	f, err := decodeFound(reply)
+	switch {
+	case err != nil:
+		return found{}, err
+	case f.outcome == wire.FindReply_OUTSIDE:
+		return found{}, notMember(via)
+	case f.outcome == wire.FindReply_FOUND && f.owner.ID == r.id:
+		return found{}, fmt.Errorf("it takes this node itself for the owner of its place: %w", ErrNoAnswer)
+	}
+	return f, nil
+}
+
+// enter makes this node, outside or alone, a member behind its successor.
+func (r *Ring) enter(succ Contact, said neighbours) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.state == left {
+		return fmt.Errorf("join: %w", ErrLeft)
+	}
+	if r.state == member && !r.aloneLocked() {
+		return nil // another node has come to this one meanwhile
+	}
+	list, _ := follow(r.id, succ, said.succs, r.cfg.SuccessorListLen)
+	r.state = member
+	r.settled, r.unsettled = false, 0
+	r.lost = false
+	r.pred = nil
+	r.big = len(list) == r.cfg.SuccessorListLen
+	r.fingers.restart()
+	r.setSuccsLocked(list)
+	r.log.Info("joining", "node", r.id, "successor", succ.ID)
+	r.wake.Signal()
+	r.poke.Signal()
+	return nil
+}
+
+// relocate looks for the successor again: for a joiner that has not been
+// accepted for some rounds.
+func (r *Ring) relocate() {
+	r.mu.Lock()
+	via := r.succs
+	ok := r.state == member && !r.settled && len(via) > 0
+	r.mu.Unlock()
+	if !ok {
+		return
+	}
+	f, err := r.findPlace(via[0], 4*r.cfg.MaxTimeout)
+	if err == nil && f.outcome == wire.FindReply_FOUND {
+		r.mu.Lock()
+		if r.state == member && len(r.succs) > 0 && Between(r.id, f.owner.ID, r.succs[0].ID) {
+			r.hint = &f.owner
+		}
+		r.mu.Unlock()
+		r.wake.Signal()
+	}
+}

@@ -1,0 +1,135 @@
+package chord
+
+import (
+	"time"
+
+	"ircbridge/chord/wire"
+)
+
+// maxSeek is the number of contacts that a lost node asks at once.
+const maxSeek = 8
+
+// withoutSuccessor is the round of a node whose list is empty: one that is
+// alone, or one whose whole list died. The latter goes on answering for
+// (predecessor, self] if its predecessor lives, so that its predecessor need
+// not lose it as well, and looks for any living member through all it knows.
+func (r *Ring) withoutSuccessor() (again bool) {
+	r.mu.Lock()
+	if r.state != member || len(r.succs) > 0 {
+		r.mu.Unlock()
+		return false
+	}
+	alone, small, pred := r.aloneLocked(), !r.big, r.pred
+	r.mu.Unlock()
+
+	if alone {
+		r.seekOthers()
+		return false
+	}
+	if pred != nil && !r.check(*pred) {
+		r.drop(*pred, ErrNoAnswer)
+		pred = nil
+	}
+	if small && pred == nil { // the list was the whole ring: all are dead
+		r.beAlone()
+		return false
+	}
+	r.mu.Lock()
+	r.lost = true
+	r.mu.Unlock()
+	met := r.seek(maxSeek, 2*r.cfg.MaxTimeout)
+	if c := r.nearestLiving(met); c != nil {
+		return true
+	}
+	if pred == nil {
+		r.beAlone()
+	}
+	return false
+}
+
+// beAlone makes this node a ring of one: all others are out of reach, and
+// its users go on.
+func (r *Ring) beAlone() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.state != member || len(r.succs) > 0 || r.pred != nil {
+		return
+	}
+	r.lost, r.settled, r.big = false, true, false
+	r.aloneTries = 0
+	r.log.Info("alone: no other member answers", "node", r.id)
+	r.changedLocked()
+}
+
+// seek asks up to n of the known contacts, at once, for the place of this
+// node, and returns whoever they name, and themselves.
+func (r *Ring) seek(n int, d time.Duration) (met []Contact) {
+	r.mu.Lock()
+	asked := r.knownLocked()
+	r.mu.Unlock()
+	for i := range asked {
+		j := i + int(r.h.Rand()%uint64(len(asked)-i))
+		asked[i], asked[j] = asked[j], asked[i]
+	}
+	asked = asked[:min(n, len(asked))]
+	answers := make([][]Contact, len(asked))
+	r.each("chord seek", len(asked), func(i int) {
+		f, err := r.findPlace(asked[i], d)
+		switch {
+		case err != nil:
+		case f.outcome == wire.FindReply_FOUND:
+			answers[i] = []Contact{f.owner}
+		default:
+			answers[i] = append(f.better, asked[i])
+		}
+	})
+	for _, a := range answers {
+		met = append(met, a...)
+	}
+	return met
+}
+
+// nearestLiving makes the nearest of cs that answers the first successor of a
+// lost node.
+func (r *Ring) nearestLiving(cs []Contact) *Contact {
+	for _, c := range nearestAfter(r.id, cs, maxBetter) {
+		if c.ID == r.id {
+			continue
+		}
+		said, err := r.askNeighbours(c, false)
+		if err != nil {
+			continue
+		}
+		r.mu.Lock()
+		ok := r.state == member && len(r.succs) == 0
+		if ok {
+			list, _ := follow(r.id, c, said.succs, r.cfg.SuccessorListLen)
+			r.setSuccsLocked(list)
+			r.log.Info("found the ring again", "node", r.id, "successor", c.ID)
+		}
+		r.mu.Unlock()
+		if ok {
+			return &c
+		}
+		return nil
+	}
+	return nil
+}
+
+// seekOthers is the round of a node alone: it tries, less and less often but
+// for ever, to join through a peer it remembers.
+func (r *Ring) seekOthers() {
+	r.mu.Lock()
+	n := len(r.remembered)
+	tries := r.aloneTries
+	r.aloneTries++
+	if n == 0 || tries > 4 && tries%4 != 0 || tries > 64 && tries%16 != 0 {
+		r.mu.Unlock()
+		return
+	}
+	c := r.remembered[int(r.h.Rand()%uint64(n))]
+	r.mu.Unlock()
+	if err := r.joinThrough(c, 2*r.cfg.MaxTimeout); err != nil {
+		r.log.Debug("still alone", "node", r.id, "tried", c.ID, "err", err)
+	}
+}

@@ -1,0 +1,146 @@
+package chord
+
+import (
+	"container/list"
+	"time"
+
+	"ircbridge/host"
+)
+
+// maxPeers bounds the table of measured peers; the least recently used one is
+// forgotten.
+const maxPeers = 512
+
+// peerTable holds what was measured of each peer: round trips, and the time
+// until which it counts as dead. Guarded by Ring.mu.
+type peerTable struct {
+	min, max time.Duration
+	byID     map[ID]*list.Element // of *peerStat
+	used     list.List            // most recently used first
+}
+
+// peerStat is one peer's.
+type peerStat struct {
+	id       ID
+	measured bool
+	mean     time.Duration // of the round trip, smoothed (RFC 6298, section 2)
+	dev      time.Duration // its mean deviation
+	misses   int           // deadlines missed since the last answer
+	bad      bool
+	badUntil time.Time
+}
+
+func (t *peerTable) init(cfg Config) {
+	t.min, t.max = cfg.MinTimeout, cfg.MaxTimeout
+	t.byID = make(map[ID]*list.Element)
+}
+
+// get is the entry of id, made if need be.
+func (t *peerTable) get(id ID) *peerStat {
+	if e := t.byID[id]; e != nil {
+		t.used.MoveToFront(e)
+		return e.Value.(*peerStat)
+	}
+	if t.used.Len() >= maxPeers {
+		last := t.used.Back()
+		delete(t.byID, last.Value.(*peerStat).id)
+		t.used.Remove(last)
+	}
+	p := &peerStat{id: id}
+	t.byID[id] = t.used.PushFront(p)
+	return p
+}
+
+// answered notes a round trip.
+func (t *peerTable) answered(id ID, took time.Duration) {
+	p := t.get(id)
+	p.misses = 0
+	p.bad = false
+	if !p.measured {
+		p.measured, p.mean, p.dev = true, took, took/2
+		return
+	}
+	off := took - p.mean
+	p.mean += off / 8
+	if off < 0 {
+		off = -off
+	}
+	p.dev += (off - p.dev) / 4
+}
+
+// missed notes that a deadline passed: the next one is twice as long.
+func (t *peerTable) missed(id ID) {
+	if p := t.get(id); p.misses < 4 {
+		p.misses++
+	}
+}
+
+// timeout is the deadline for a small request to the peer: mean + 4
+// deviations, at least the minimum; the maximum for a peer never measured.
+func (t *peerTable) timeout(id ID) time.Duration {
+	e := t.byID[id]
+	if e == nil {
+		return t.max
+	}
+	p := e.Value.(*peerStat)
+	if !p.measured {
+		return t.max
+	}
+	return min(max(t.min, p.mean+4*p.dev)<<p.misses, t.max)
+}
+
+// setBad notes that the peer was found dead (or no member), so that nobody's
+// old list brings it back before until, unless it speaks up itself.
+func (t *peerTable) setBad(id ID, until time.Time) {
+	p := t.get(id)
+	p.bad, p.badUntil = true, until
+}
+
+func (t *peerTable) isBad(id ID, now time.Time) bool {
+	e := t.byID[id]
+	if e == nil {
+		return false
+	}
+	p := e.Value.(*peerStat)
+	return p.bad && now.Before(p.badUntil)
+}
+
+// heard notes that the peer spoke up.
+func (t *peerTable) heard(id ID) {
+	if e := t.byID[id]; e != nil {
+		e.Value.(*peerStat).bad = false
+	}
+}
+
+// timeout is the deadline for a small request to c.
+func (r *Ring) timeout(c Contact) time.Duration {
+	_, open := r.h.PeerRun(c.Peer.ID)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	d := r.peers.timeout(c.ID)
+	if !open { // the call has to dial first: handshakes take some round trips
+		d = min(max(4*d, r.cfg.MaxTimeout/2), r.cfg.MaxTimeout)
+	}
+	return d
+}
+
+// badFor is how long a dead peer is not taken from others' lists: until they
+// have noticed as well.
+func (r *Ring) badFor() time.Duration { return 3 * r.cfg.StabilizePeriod }
+
+// markBad notes that c did not answer, or is no member.
+func (r *Ring) markBad(c Contact) {
+	now := r.h.Now()
+	r.mu.Lock()
+	r.peers.setBad(c.ID, now.Add(r.badFor()))
+	r.mu.Unlock()
+}
+
+// heard notes that a peer called this node.
+func (r *Ring) heard(from host.Peer) ID {
+	id := NodeID(from.ID)
+	r.mu.Lock()
+	r.peers.heard(id)
+	r.mu.Unlock()
+	return id
+}

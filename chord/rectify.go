@@ -1,0 +1,115 @@
+package chord
+
+import (
+	"ircbridge/chord/wire"
+	"ircbridge/host"
+)
+
+// notify tells c that this node believes to be its predecessor, and returns
+// the predecessor that c has then (nil: none).
+func (r *Ring) notify(c Contact) (pred *Contact, settled bool, err error) {
+	req, err := encode(&wire.NotifyRequest{Self: contactToWire(r.Self()), Run: r.h.Run()})
+	if err != nil {
+		return nil, false, err
+	}
+	// c may have to check its present predecessor, twice, before it answers.
+	reply, err := r.watched(c, methodNotify, req, 4*r.cfg.MaxTimeout)
+	if err != nil {
+		return nil, false, err
+	}
+	return decodeNotifyReply(reply, c)
+}
+
+// handleNotify rectifies (Zave, 3.3): the notifier becomes predecessor when it
+// lies between the present one and this node, or when the present one does not
+// answer.
+func (r *Ring) handleNotify(from host.Peer, req []byte) ([]byte, error) {
+	c, run, err := decodeNotify(req, from.ID)
+	if err != nil {
+		return nil, err
+	}
+	if c.ID == r.id {
+		return nil, errMalformed // a second holder of this node's ID
+	}
+	r.heard(from)
+	if rival := r.rectify(c, run); rival != nil && !r.check(*rival) {
+		r.drop(*rival, host.ErrTimeout)
+		r.rectify(c, run)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	m := &wire.NotifyReply{State: r.state.toWire(), Settled: r.settled}
+	if r.pred != nil {
+		m.Predecessor = contactToWire(*r.pred)
+	}
+	return encode(m)
+}
+
+// rectify adopts c as predecessor if the order allows it. Otherwise it returns
+// the present predecessor, which must be checked.
+func (r *Ring) rectify(c Contact, run uint64) (rival *Contact) {
+	now := r.h.Now()
+	r.mu.Lock()
+	if r.state != member {
+		r.mu.Unlock()
+		return nil
+	}
+	old := r.pred
+	if old != nil && old.ID == c.ID {
+		if run != r.predRun { // it died and came back before anybody noticed
+			r.pred = nil
+			r.changedLocked()
+		}
+	} else if old != nil && !Between(old.ID, c.ID, r.id) {
+		r.mu.Unlock()
+		return old
+	}
+	r.pred, r.predRun, r.predHeard = &c, run, now
+	r.reply.valid = false
+	short := len(r.succs) < r.cfg.SuccessorListLen
+	if short { // a ring of one gets its second node here
+		r.succs = insert(r.id, r.succs, c, r.cfg.SuccessorListLen)
+		r.lost = false
+	}
+	r.refreshLocked(c)
+	r.changedLocked()
+	r.mu.Unlock()
+
+	if old == nil || old.ID != c.ID {
+		r.log.Info("new predecessor", "node", r.id, "predecessor", c.ID)
+		if old != nil {
+			r.sendHint(*old, c)
+		}
+		if short {
+			r.announce([]Contact{c}, nil)
+			r.wake.Signal()
+		}
+	}
+	return nil
+}
+
+// sendHint tells the old predecessor of the nearer one. A lost hint costs one
+// period.
+func (r *Ring) sendHint(to, candidate Contact) {
+	if msg, err := encode(&wire.SuccessorHint{Candidate: contactToWire(candidate)}); err == nil {
+		_ = r.h.Send(to.Peer, methodHint, msg)
+	}
+}
+
+func (r *Ring) handleHint(from host.Peer, msg []byte) {
+	c, err := decodeHint(msg)
+	if err != nil || c.ID == r.id {
+		r.log.Warn("bad successor hint", "from", from.ID, "err", err)
+		return
+	}
+	r.heard(from)
+	r.mu.Lock()
+	ok := r.state == member && len(r.succs) > 0 && Between(r.id, c.ID, r.succs[0].ID)
+	if ok {
+		r.hint = &c
+	}
+	r.mu.Unlock()
+	if ok {
+		r.wake.Signal()
+	}
+}

@@ -15,5 +15,7 @@
 // session and all fields of Console belong to Serve's goroutine; screen and
 // tally have a mutex each. A Read that blocks cannot be interrupted in
 // general, so the reading goroutine may outlive Serve until its Read returns;
-// it then drops what it read and touches nothing else.
+// it then drops what it read and touches nothing else. A terminal that takes
+// no output (Ctrl-S) stops the console, Serve's return with it, and in the end
+// costs the user his session (package chat, rule 4); the node goes on.
 package console

@@ -144,6 +144,10 @@ func testMessageToNode(w *world) {
 			w.T().Errorf("%s got %+v", u.Self().Nick, m)
 		}
 	}
+	b.said(w.Service(1).Node().ID, "from one of them")
+	c.gets("from one of them")
+	w.Sleep(quiet)
+	none(b, "his own message", func(e chat.Message) bool { return e.Text == "from one of them" })
 	a.refused(chat.ErrNoSuchNode, "00000000000000000000000000000000000000ff", "to no node")
 }
 

@@ -112,6 +112,7 @@ func testAwayOnce(w *world) {
 		}
 		return true
 	})
+	w.must("away with the same text", a.SetAway(context.Background(), "out"))
 	w.Sleep(quiet)
 	once(b, "the change", anyOf[chat.AwayChanged])
 }

@@ -1,0 +1,478 @@
+package mapping
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"ircbridge/chat"
+	"ircbridge/host"
+	"ircbridge/mapping/wire"
+	"ircbridge/overlay"
+)
+
+// turn is what an object needs of an overlay.Turn.
+type turn interface {
+	From() overlay.Stream
+	Number() uint64
+	Now() time.Time
+	Rand() uint64
+	Stamp() overlay.Stamp
+	Emit(event []byte) overlay.Stamp
+	SubscribersChanged()
+}
+
+// channelObject is the keeper's side of a channel: the rules of IRC for
+// senders on any node. It is plain, deterministic state (overlay.Object); the
+// overlay calls one method at a time.
+type channelObject struct {
+	name string // folded
+	s    *state
+	// linger has the nodes whose last member was removed by somebody else,
+	// and until when they are still told what happens: else they would not
+	// hear of the removal itself. It is not handed over.
+	linger map[host.PeerID]int64
+	now    int64 // of the last turn, Unix milliseconds
+}
+
+func newChannelObject(name string) *channelObject {
+	return &channelObject{name: name, s: newState(), linger: map[host.PeerID]int64{}}
+}
+
+// lingerFor is how long a node without members is still told, in ms: two
+// renewals.
+const lingerFor = 60_000
+
+// emptyFor is how long a channel without members remembers its removals, in
+// ms: two leases.
+const emptyFor = 180_000
+
+func (c *channelObject) Apply(t *overlay.Turn, req []byte) []byte { return c.apply(t, req) }
+
+func (c *channelObject) Renew(t *overlay.Turn, node host.PeerID, run uint64, payload []byte) bool {
+	return c.renew(t, node, run, payload)
+}
+
+func (c *channelObject) NodeGone(t *overlay.Turn, node host.PeerID, keep uint64) {
+	c.nodeGone(t, node, keep)
+}
+
+func (c *channelObject) apply(t turn, req []byte) []byte {
+	c.now = t.Now().UnixMilli()
+	w := new(wire.ChannelRequest)
+	if err := decode(req, w); err != nil {
+		return encode(refuse(wire.Code_BAD_REQUEST))
+	}
+	res := c.request(t, w)
+	res.AtMs, res.Name = c.now, []byte(c.s.name)
+	c.s.prune(c.now)
+	return encode(res)
+}
+
+func (c *channelObject) request(t turn, w *wire.ChannelRequest) *wire.Result {
+	from := t.From()
+	switch w := w.What.(type) {
+	case *wire.ChannelRequest_Join:
+		return c.join(t, w.Join)
+	case *wire.ChannelRequest_Part:
+		return c.leave(t, w.Part.GetReason(), &wire.ChannelEvent{What: &wire.ChannelEvent_Parted{Parted: w.Part}})
+	case *wire.ChannelRequest_Quit:
+		return c.leave(t, w.Quit.GetReason(), &wire.ChannelEvent{What: &wire.ChannelEvent_Quit{Quit: w.Quit}})
+	case *wire.ChannelRequest_Message:
+		return c.message(t, w.Message)
+	case *wire.ChannelRequest_Topic:
+		return c.setTopic(t, w.Topic)
+	case *wire.ChannelRequest_Modes:
+		return c.setModes(t, w.Modes)
+	case *wire.ChannelRequest_Kick:
+		return c.kick(t, w.Kick)
+	case *wire.ChannelRequest_Invite:
+		return c.invite(t, w.Invite)
+	case *wire.ChannelRequest_Person:
+		p, err := personFromWire(w.Person)
+		m, ok := c.s.members[from]
+		switch {
+		case err != nil:
+			return refuse(wire.Code_BAD_REQUEST)
+		case !ok:
+			return refuse(wire.Code_NOT_ON_CHANNEL)
+		case newer(m.person, p) == m.person:
+			return &wire.Result{} // a copy that came later than another
+		}
+		return c.emit(t, &wire.ChannelEvent{What: &wire.ChannelEvent_Person{Person: w.Person}})
+	case *wire.ChannelRequest_Merge:
+		return c.mergePart(t, w.Merge)
+	}
+	return refuse(wire.Code_BAD_REQUEST)
+}
+
+func refuse(code wire.Code) *wire.Result { return &wire.Result{Code: code} }
+
+// emit makes an event part of the state and of the log.
+func (c *channelObject) emit(t turn, ev *wire.ChannelEvent) *wire.Result {
+	c.s.apply(c.step(t), ev)
+	t.Emit(encode(ev))
+	return &wire.Result{Event: true}
+}
+
+func (c *channelObject) step(t turn) step {
+	return step{stamp: t.Stamp(), at: t.Now().UnixMilli(), from: t.From(), number: t.Number()}
+}
+
+// maskOf is nick!user@host of a member.
+func (c *channelObject) maskOf(who overlay.Stream) string { return c.s.members[who].person.mask(who) }
+
+// join lets a session in. The first one founds the channel and is its
+// operator.
+func (c *channelObject) join(t turn, w *wire.Join) *wire.Result {
+	p, err := personFromWire(w.GetPerson())
+	name := string(w.GetName())
+	if err != nil || !chat.ValidChannel(name) || chat.Fold(name) != c.name {
+		return refuse(wire.Code_BAD_REQUEST)
+	}
+	from := t.From()
+	joined := &wire.Joined{Person: personToWire(p)}
+	old, again := c.s.members[from]
+	invitation, invited := c.s.invitations[from]
+	invited = invited && !invitation.gone
+	switch {
+	case len(c.s.members) == 0:
+		joined.Birth = &wire.Birth{AtMs: t.Now().UnixMilli(), Random: t.Rand()}
+		joined.Name = []byte(name)
+		joined.Status = uint32(chat.Operator)
+	case again: // his leaving was lost on the way
+		joined.Status = uint32(old.status)
+	case c.s.banned(p.mask(from)):
+		return refuse(wire.Code_BANNED)
+	case c.s.is('i') && !invited:
+		return refuse(wire.Code_INVITE_ONLY)
+	case c.s.is('k') && c.s.modes['k'].key != string(w.Key):
+		return refuse(wire.Code_BAD_KEY)
+	case c.s.is('l') && len(c.s.members) >= c.s.modes['l'].limit, len(c.s.members) >= maxMembers:
+		return refuse(wire.Code_CHANNEL_FULL)
+	default:
+		joined.Invited = invited
+	}
+	t.SubscribersChanged()
+	return c.emit(t, &wire.ChannelEvent{What: &wire.ChannelEvent_Joined{Joined: joined}})
+}
+
+// leave is a part or a quit. It is remembered even if the session is not
+// here: a copy that still has it may come.
+func (c *channelObject) leave(t turn, reason []byte, ev *wire.ChannelEvent) *wire.Result {
+	if len(reason) > chat.MaxReason || !oneLine(string(reason)) {
+		return refuse(wire.Code_BAD_REQUEST)
+	}
+	if len(c.s.heads) == 0 && len(c.s.members) == 0 {
+		return refuse(wire.Code_NOT_ON_CHANNEL)
+	}
+	t.SubscribersChanged()
+	return c.emit(t, ev)
+}
+
+// message lets a member speak, and others too unless the modes forbid it (RFC
+// 2812, section 3.3.1: +n, +m and bans, which operators and the voiced are
+// above).
+func (c *channelObject) message(t turn, w *wire.Message) *wire.Result {
+	if err := checkMessage(w); err != nil {
+		return &wire.Result{Code: wire.Code_CANNOT_SEND, Detail: err.Error()}
+	}
+	m, on := c.s.members[t.From()]
+	if on {
+		w.Person = nil
+	} else if w.Person != nil {
+		m.person, _ = personFromWire(w.Person)
+	}
+	var detail string
+	switch {
+	case len(c.s.members) == 0:
+		return refuse(wire.Code_NO_SUCH_CHANNEL)
+	case m.status != 0:
+	case !on && (c.s.is('n') || w.Person == nil):
+		detail = "takes no messages from outside (+n)"
+	case c.s.is('m'):
+		detail = "is moderated (+m)"
+	case c.s.banned(m.person.mask(t.From())):
+		detail = "has banned you (+b)"
+	}
+	if detail != "" {
+		return &wire.Result{Code: wire.Code_CANNOT_SEND, Detail: detail, Member: on}
+	}
+	res := c.emit(t, &wire.ChannelEvent{What: &wire.ChannelEvent_Message{Message: w}})
+	res.Member = on
+	return res
+}
+
+func (c *channelObject) setTopic(t turn, w *wire.SetTopic) *wire.Result {
+	m, on := c.s.members[t.From()]
+	switch {
+	case len(w.GetText()) > chat.MaxTopic || !oneLine(string(w.GetText())):
+		return refuse(wire.Code_BAD_REQUEST)
+	case !on:
+		return refuse(wire.Code_NOT_ON_CHANNEL)
+	case c.s.is('t') && m.status&chat.Operator == 0:
+		return refuse(wire.Code_NO_PRIVILEGES)
+	}
+	return c.emit(t, &wire.ChannelEvent{
+		By: []byte(c.maskOf(t.From())), What: &wire.ChannelEvent_Topic{Topic: &wire.Topic{Text: w.Text}},
+	})
+}
+
+// setModes makes those changes that can be made, and answers with the first
+// error.
+func (c *channelObject) setModes(t turn, w *wire.SetModes) *wire.Result {
+	m := c.s.members[t.From()]
+	switch {
+	case len(w.GetChanges()) > maxChanges:
+		return refuse(wire.Code_BAD_REQUEST)
+	case len(c.s.members) == 0:
+		return refuse(wire.Code_NO_SUCH_CHANNEL)
+	case m.status&chat.Operator == 0:
+		return refuse(wire.Code_NO_PRIVILEGES)
+	}
+	res, by, st := new(wire.Result), c.maskOf(t.From()), c.step(t)
+	for _, change := range w.Changes {
+		done, code := c.s.change(change)
+		if code != wire.Code_OK && res.Code == wire.Code_OK {
+			res.Code = code
+			res.Detail = fmt.Sprintf("mode %q", rune(change.GetLetter()))
+		}
+		if done != nil {
+			c.s.applyMode(st, by, done) // the next one builds on it
+			res.Applied = append(res.Applied, done)
+		}
+	}
+	if len(res.Applied) > 0 {
+		c.emit(t, &wire.ChannelEvent{
+			By: []byte(by), What: &wire.ChannelEvent_Modes{Modes: &wire.SetModes{Changes: res.Applied}},
+		})
+		res.Event = true
+	}
+	return res
+}
+
+func (c *channelObject) kick(t turn, w *wire.Kick) *wire.Result {
+	m, on := c.s.members[t.From()]
+	target, err := sessionFromWire(w.GetTarget())
+	victim, there := c.s.members[target]
+	switch {
+	case err != nil || len(w.GetReason()) > chat.MaxReason || !oneLine(string(w.GetReason())):
+		return refuse(wire.Code_BAD_REQUEST)
+	case !on:
+		return refuse(wire.Code_NOT_ON_CHANNEL)
+	case m.status&chat.Operator == 0:
+		return refuse(wire.Code_NO_PRIVILEGES)
+	case !there:
+		return refuse(wire.Code_NOT_IN_CHANNEL)
+	}
+	ev := &wire.ChannelEvent{
+		By:   []byte(c.maskOf(t.From())),
+		What: &wire.ChannelEvent_Kicked{Kicked: &wire.Kick{Target: w.Target, Reason: w.Reason, Join: victim.join}},
+	}
+	c.linger[target.Node] = c.now + lingerFor
+	t.SubscribersChanged()
+	return c.emit(t, ev)
+}
+
+// invite lets a session pass +i once. Its node tells it.
+func (c *channelObject) invite(t turn, w *wire.Invite) *wire.Result {
+	m, on := c.s.members[t.From()]
+	target, err := sessionFromWire(w.GetTarget())
+	_, there := c.s.members[target]
+	switch {
+	case err != nil:
+		return refuse(wire.Code_BAD_REQUEST)
+	case !on:
+		return refuse(wire.Code_NOT_ON_CHANNEL)
+	case c.s.is('i') && m.status&chat.Operator == 0:
+		return refuse(wire.Code_NO_PRIVILEGES)
+	case there:
+		return refuse(wire.Code_USER_ON_CHANNEL)
+	}
+	return c.emit(t, &wire.ChannelEvent{What: &wire.ChannelEvent_Invited{Invited: w}})
+}
+
+// mergePart takes what a node's view knows and this copy lacks.
+func (c *channelObject) mergePart(t turn, w *wire.ChannelState) *wire.Result {
+	part, err := stateFromWire(w)
+	if err != nil || part.name != "" && chat.Fold(part.name) != c.name || t.From().Session != 0 {
+		return refuse(wire.Code_BAD_REQUEST)
+	}
+	before := encode(c.s.toWire())
+	trial := c.s.clone()
+	trial.merge(part)
+	if string(encode(trial.toWire())) == string(before) {
+		return &wire.Result{}
+	}
+	c.lingerAll()
+	t.SubscribersChanged()
+	return c.emit(t, &wire.ChannelEvent{What: &wire.ChannelEvent_Merged{Merged: w}})
+}
+
+// lingerAll keeps telling all nodes that have members now.
+func (c *channelObject) lingerAll() {
+	for who := range c.s.members { // any order: each is set alike
+		c.linger[who.Node] = c.now + lingerFor
+	}
+}
+
+// nodeGone removes the members of a node that is gone, all runs but keep. It
+// is no removal for good: should he come back, he is a member again.
+func (c *channelObject) nodeGone(t turn, node host.PeerID, keep uint64) {
+	c.now = t.Now().UnixMilli()
+	if keep == 0 {
+		delete(c.linger, node)
+	}
+	c.gone(t, "node does not answer", func(who overlay.Stream, _ member) bool {
+		return who.Node == node && (keep == 0 || who.Run != keep)
+	})
+}
+
+func (c *channelObject) gone(t turn, reason string, which func(overlay.Stream, member) bool) {
+	var list []*wire.Session
+	for _, who := range c.s.sessions() {
+		if which(who, c.s.members[who]) {
+			list = append(list, sessionToWire(who))
+		}
+	}
+	if len(list) == 0 {
+		return
+	}
+	t.SubscribersChanged()
+	c.emit(t, &wire.ChannelEvent{What: &wire.ChannelEvent_Gone{Gone: &wire.Gone{Sessions: list, Reason: []byte(reason)}}})
+}
+
+// renew compares what a node holds with what is here.
+func (c *channelObject) renew(t turn, node host.PeerID, run uint64, payload []byte) bool {
+	c.now = t.Now().UnixMilli()
+	w := new(wire.ChannelRenewal)
+	if decode(payload, w) != nil || len(w.Members) > maxMembers {
+		return true // nothing that a view would mend
+	}
+	theirs, _, err := headsFromWire(w.Epochs)
+	if err != nil {
+		return true
+	}
+	if birthFromWire(w.Birth) != c.s.birth || !c.s.knows(theirs) {
+		return false // the node finds out who lacks what
+	}
+	if theirs.knowsAll(c.s.heads) && w.Digest != c.s.digest() {
+		return false
+	}
+	known := true
+	named := map[overlay.Stream]bool{}
+	for _, m := range w.Members {
+		who := overlay.Stream{Node: node, Run: run, Session: m.GetSession()}
+		named[who] = true
+		known = c.renewMember(t, who, m) && known
+	}
+	c.gone(t, "gone", func(who overlay.Stream, m member) bool {
+		return who.Node == node && !named[who] && (who.Run != run || theirs.covers(m.joined))
+	})
+	return known
+}
+
+func (c *channelObject) renewMember(t turn, who overlay.Stream, m *wire.Member) bool {
+	have, ok := c.s.members[who]
+	if ok {
+		return have.join == m.Join
+	}
+	p, err := personFromWire(m.Person)
+	if err != nil || c.s.removals[who].join >= m.Join || len(c.s.members) >= maxMembers {
+		return false
+	}
+	t.SubscribersChanged()
+	c.emit(t, &wire.ChannelEvent{What: &wire.ChannelEvent_Joined{Joined: &wire.Joined{
+		Person: personToWire(p), Session: sessionToWire(who), Join: m.Join,
+	}}})
+	return true
+}
+
+// knows reports whether the state has all that a view has seen.
+func (s *state) knows(theirs heads) bool { return s.heads.knowsAll(theirs) }
+
+func (h heads) knowsAll(of heads) bool {
+	for e, n := range of { // any order: all must hold
+		if h[e] < n {
+			return false
+		}
+	}
+	return true
+}
+
+func (c *channelObject) Query(_ host.PeerID, q []byte) []byte {
+	if decode(q, new(wire.ChannelQuery)) != nil {
+		return nil
+	}
+	a := &wire.ChannelAnswer{Exists: len(c.s.members) > 0, Count: uint32(len(c.s.members)), Secret: c.s.is('s')}
+	if !a.Exists {
+		return encode(a)
+	}
+	show := c.s.clone()
+	show.removals, show.invitations, show.heads = nil, nil, nil
+	if a.Secret {
+		show.members, show.bans, show.topic = nil, nil, topic{}
+	}
+	if k := show.modes['k']; k.on {
+		k.key = "*"
+		show.modes['k'] = k
+	}
+	a.State = show.toWire()
+	return encode(a)
+}
+
+func (c *channelObject) Snapshot() []byte { return encode(c.s.toWire()) }
+
+func (c *channelObject) View() []byte { return c.Snapshot() }
+
+func (c *channelObject) Merge(snapshot []byte) error {
+	other, err := decodeState(snapshot, c.name)
+	if err != nil {
+		return fmt.Errorf("merge channel %s: %w", c.name, err)
+	}
+	c.lingerAll()
+	c.s.merge(other)
+	c.s.prune(c.now)
+	return nil
+}
+
+func (c *channelObject) Nodes() []host.PeerID {
+	nodes := map[host.PeerID]bool{}
+	for who := range c.s.members { // any order: sorted below
+		nodes[who.Node] = true
+	}
+	for n, until := range c.linger { // any order: sorted below
+		if until > c.now {
+			nodes[n] = true
+		} else {
+			delete(c.linger, n)
+		}
+	}
+	list := make([]host.PeerID, 0, len(nodes))
+	for n := range nodes { // any order: sorted below
+		list = append(list, n)
+	}
+	slices.Sort(list)
+	return list
+}
+
+// Empty reports whether nobody is here, and has not been for a while: until
+// then a copy that comes late must not revive who left.
+func (c *channelObject) Empty(now time.Time) bool {
+	if len(c.s.members) > 0 {
+		return false
+	}
+	for _, r := range c.s.removals { // any order: one is enough
+		if r.at > now.UnixMilli()-emptyFor {
+			return false
+		}
+	}
+	return true
+}
+
+func (c *channelObject) Summary() string {
+	if c.s.name == "" {
+		return "channel " + c.name + ", without members"
+	}
+	return fmt.Sprintf("channel %s, %d members", c.s.name, len(c.s.members))
+}

@@ -1,0 +1,384 @@
+package mapping
+
+import (
+	"errors"
+	"fmt"
+
+	"ircbridge/chat"
+	"ircbridge/chord"
+	"ircbridge/host"
+	"ircbridge/mapping/wire"
+	"ircbridge/overlay"
+
+	"google.golang.org/protobuf/proto"
+)
+
+// errWire: a message that came in breaks its form or a bound.
+var errWire = errors.New("malformed message")
+
+// encode makes the bytes of a message: the same for equal messages.
+func encode(m proto.Message) []byte {
+	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
+	if err != nil {
+		return nil // only a text field with bytes that are no UTF-8, which none has
+	}
+	return b
+}
+
+// decode reads a message into m.
+func decode(b []byte, m proto.Message) error {
+	if err := proto.Unmarshal(b, m); err != nil {
+		return fmt.Errorf("%w: %w", errWire, err)
+	}
+	return nil
+}
+
+// tables are the lists that stamps and sessions of one message point into.
+type tables struct {
+	epochs  []*wire.Epoch
+	epochAt map[overlay.Epoch]uint32
+	nodes   []*wire.Node
+	nodeAt  map[overlay.Stream]uint32 // Session is 0
+}
+
+func newTables(h heads) *tables {
+	t := &tables{epochAt: map[overlay.Epoch]uint32{}, nodeAt: map[overlay.Stream]uint32{}}
+	for _, e := range h.sorted() {
+		t.epoch(e, h[e])
+	}
+	return t
+}
+
+func (t *tables) epoch(e overlay.Epoch, head uint64) uint32 {
+	if i, ok := t.epochAt[e]; ok {
+		return i
+	}
+	t.epochs = append(t.epochs, &wire.Epoch{Counter: e.Counter, Keeper: e.Keeper[:], Run: e.Run, Head: head})
+	t.epochAt[e] = uint32(len(t.epochs))
+	return uint32(len(t.epochs))
+}
+
+func (t *tables) stamp(s overlay.Stamp) *wire.Stamp {
+	if s == (overlay.Stamp{}) {
+		return nil
+	}
+	return &wire.Stamp{Epoch: t.epoch(s.Epoch, 0), Number: s.Number}
+}
+
+func (t *tables) node(s overlay.Stream) uint32 {
+	s.Session = 0
+	if i, ok := t.nodeAt[s]; ok {
+		return i
+	}
+	t.nodes = append(t.nodes, &wire.Node{Id: []byte(s.Node), Run: s.Run})
+	t.nodeAt[s] = uint32(len(t.nodes))
+	return uint32(len(t.nodes))
+}
+
+func birthToWire(b birth) *wire.Birth {
+	if b.none() {
+		return nil
+	}
+	return &wire.Birth{AtMs: b.at, Random: b.random}
+}
+
+func birthFromWire(w *wire.Birth) birth { return birth{at: w.GetAtMs(), random: w.GetRandom()} }
+
+// toWire is the state's canonical form: equal states give equal bytes.
+func (s *state) toWire() *wire.ChannelState {
+	t := newTables(s.heads)
+	w := &wire.ChannelState{Birth: birthToWire(s.birth), Name: []byte(s.name)}
+	for _, k := range s.sessions() {
+		m := s.members[k]
+		w.Members = append(w.Members, &wire.Member{
+			Node: t.node(k), Session: k.Session, Join: m.join, Person: personToWire(m.person),
+			Status: uint32(m.status), Joined: t.stamp(m.joined), StatusStamp: t.stamp(m.statusAt),
+		})
+	}
+	for _, k := range sortedStreams(s.removals) {
+		r := s.removals[k]
+		w.Removals = append(w.Removals, &wire.Removal{
+			Node: t.node(k), Session: k.Session, Join: r.join, Stamp: t.stamp(r.stamp),
+			Kind: uint32(r.kind), By: []byte(r.by), Reason: []byte(r.reason), AtMs: r.at,
+		})
+	}
+	if s.topic != (topic{}) {
+		w.Topic = &wire.Topic{Text: []byte(s.topic.text), By: []byte(s.topic.by), AtMs: s.topic.at, Stamp: t.stamp(s.topic.stamp)}
+	}
+	for _, k := range sortedKeys(s.modes) {
+		m := s.modes[k]
+		w.Modes = append(w.Modes, &wire.Mode{Letter: uint32(k), On: m.on, Key: []byte(m.key), Limit: uint32(m.limit), Stamp: t.stamp(m.stamp)})
+	}
+	for _, k := range sortedKeys(s.bans) {
+		b := s.bans[k]
+		w.Bans = append(w.Bans, &wire.Ban{Mask: []byte(b.mask), By: []byte(b.by), AtMs: b.at, Gone: b.gone, Stamp: t.stamp(b.stamp)})
+	}
+	for _, k := range sortedStreams(s.invitations) {
+		i := s.invitations[k]
+		w.Invitations = append(w.Invitations, &wire.Invitation{Node: t.node(k), Session: k.Session, Gone: i.gone, Stamp: t.stamp(i.stamp)})
+	}
+	w.Epochs, w.Nodes = t.epochs, t.nodes
+	return w
+}
+
+// reader follows the pointers within one message, and keeps the first error.
+type reader struct {
+	epochs []overlay.Epoch
+	nodes  []overlay.Stream
+	err    error
+}
+
+func (r *reader) fail(format string, args ...any) {
+	if r.err == nil {
+		r.err = fmt.Errorf("%w: "+format, append([]any{errWire}, args...)...)
+	}
+}
+
+func epochFromWire(w *wire.Epoch) (overlay.Epoch, error) {
+	if len(w.GetKeeper()) != len(chord.ID{}) {
+		return overlay.Epoch{}, fmt.Errorf("%w: keeper of %d bytes", errWire, len(w.GetKeeper()))
+	}
+	return overlay.Epoch{Counter: w.Counter, Keeper: chord.ID(w.Keeper), Run: w.Run}, nil
+}
+
+func (r *reader) stamp(w *wire.Stamp) overlay.Stamp {
+	i := int(w.GetEpoch())
+	if i == 0 {
+		return overlay.Stamp{}
+	}
+	if i > len(r.epochs) {
+		r.fail("epoch %d of %d", i, len(r.epochs))
+		return overlay.Stamp{}
+	}
+	return overlay.Stamp{Epoch: r.epochs[i-1], Number: w.GetNumber()}
+}
+
+func (r *reader) session(node uint32, number uint64) overlay.Stream {
+	if node == 0 || int64(node) > int64(len(r.nodes)) {
+		r.fail("node %d of %d", node, len(r.nodes))
+		return overlay.Stream{}
+	}
+	s := r.nodes[node-1]
+	s.Session = number
+	return s
+}
+
+func (r *reader) text(b []byte, max int) string {
+	if len(b) > max || !oneLine(string(b)) {
+		r.fail("text of %d bytes, or with a line end", len(b))
+		return ""
+	}
+	return string(b)
+}
+
+// maxMask bounds a ban; maxBy a mask of a person, or the name of a node.
+const (
+	maxMask = 200
+	maxBy   = chat.MaxNick + chat.MaxUsername + 64
+	maxKept = 4 * maxRemovals // of what decoding accepts in one list beyond members
+)
+
+// headsFromWire reads a list of epochs.
+func headsFromWire(ws []*wire.Epoch) (heads, []overlay.Epoch, error) {
+	if len(ws) > 4*maxKept {
+		return nil, nil, fmt.Errorf("%w: %d epochs", errWire, len(ws))
+	}
+	h, list := heads{}, make([]overlay.Epoch, 0, len(ws))
+	for _, w := range ws {
+		e, err := epochFromWire(w)
+		if err != nil {
+			return nil, nil, err
+		}
+		list = append(list, e)
+		if w.Head > 0 {
+			h.add(overlay.Stamp{Epoch: e, Number: w.Head})
+		}
+	}
+	return h, list, nil
+}
+
+// stateFromWire reads a state and checks every bound.
+func stateFromWire(w *wire.ChannelState) (*state, error) {
+	s := newState()
+	r := new(reader)
+	s.heads, r.epochs, r.err = headsFromWire(w.GetEpochs())
+	if r.err != nil {
+		return nil, r.err
+	}
+	if len(w.GetNodes()) > maxMembers+maxKept || len(w.GetMembers()) > maxMembers || len(w.GetRemovals()) > maxKept ||
+		len(w.GetBans()) > maxKept || len(w.GetInvitations()) > maxKept || len(w.GetModes()) > 16 {
+		return nil, fmt.Errorf("%w: a list is too long", errWire)
+	}
+	s.birth, s.name = birthFromWire(w.GetBirth()), string(w.GetName())
+	if s.birth.none() != (s.name == "") || s.name != "" && !chat.ValidChannel(s.name) {
+		return nil, fmt.Errorf("%w: name %q", errWire, cut(s.name, 60))
+	}
+	for _, n := range w.GetNodes() {
+		id := host.PeerID(n.GetId())
+		if !id.Valid() {
+			return nil, fmt.Errorf("%w: node of a bad peer ID", errWire)
+		}
+		r.nodes = append(r.nodes, overlay.Stream{Node: id, Run: n.Run})
+	}
+	s.membersFromWire(r, w)
+	s.listsFromWire(r, w)
+	if r.err != nil {
+		return nil, r.err
+	}
+	return s, nil
+}
+
+func (s *state) membersFromWire(r *reader, w *wire.ChannelState) {
+	for _, m := range w.GetMembers() {
+		p, err := personFromWire(m.GetPerson())
+		if err != nil {
+			r.fail("member: %v", err)
+			return
+		}
+		s.members[r.session(m.Node, m.Session)] = member{
+			join: m.Join, person: p, status: chat.Status(m.Status) & (chat.Voice | chat.Operator),
+			joined: r.stamp(m.Joined), statusAt: r.stamp(m.StatusStamp),
+		}
+	}
+	for _, m := range w.GetRemovals() {
+		who := r.session(m.GetNode(), m.GetSession())
+		s.remove(who, removal{
+			join: m.GetJoin(), stamp: r.stamp(m.GetStamp()), kind: uint8(m.GetKind() & 3),
+			by: r.text(m.GetBy(), maxBy), reason: r.text(m.GetReason(), chat.MaxReason), at: m.GetAtMs(),
+		})
+	}
+}
+
+func (s *state) listsFromWire(r *reader, w *wire.ChannelState) {
+	if t := w.GetTopic(); t != nil {
+		s.topic = topic{text: r.text(t.Text, chat.MaxTopic), by: r.text(t.By, maxBy), at: t.AtMs, stamp: r.stamp(t.Stamp)}
+	}
+	for _, m := range w.GetModes() {
+		letter := byte(m.GetLetter())
+		if m.GetLetter() > 'z' || !isChannelMode(letter) {
+			continue // of a later version
+		}
+		if m.GetLimit() > maxLimit {
+			r.fail("limit %d", m.GetLimit())
+		}
+		s.modes[letter] = mode{on: m.On, key: r.text(m.Key, chat.MaxKey), limit: int(m.Limit), stamp: r.stamp(m.Stamp)}
+	}
+	for _, b := range w.GetBans() {
+		mask := r.text(b.GetMask(), maxMask)
+		s.bans[chat.Fold(mask)] = ban{mask: mask, by: r.text(b.GetBy(), maxBy), at: b.GetAtMs(), gone: b.GetGone(), stamp: r.stamp(b.GetStamp())}
+	}
+	for _, i := range w.GetInvitations() {
+		s.invitations[r.session(i.GetNode(), i.GetSession())] = invitation{gone: i.GetGone(), stamp: r.stamp(i.GetStamp())}
+	}
+}
+
+// decodeState reads a snapshot of the channel with a folded name.
+func decodeState(b []byte, name string) (*state, error) {
+	w := new(wire.ChannelState)
+	if err := decode(b, w); err != nil {
+		return nil, err
+	}
+	s, err := stateFromWire(w)
+	if err == nil && s.name != "" && chat.Fold(s.name) != name {
+		err = fmt.Errorf("%w: state of another channel, %q", errWire, s.name)
+	}
+	return s, err
+}
+
+// decodeEvent reads an event, and checks what apply does not.
+func decodeEvent(b []byte, name string) (*wire.ChannelEvent, error) {
+	ev := new(wire.ChannelEvent)
+	if err := decode(b, ev); err != nil {
+		return nil, err
+	}
+	if len(ev.By) > maxBy {
+		return nil, fmt.Errorf("%w: author of %d bytes", errWire, len(ev.By))
+	}
+	switch w := ev.What.(type) {
+	case *wire.ChannelEvent_Message:
+		return ev, checkMessage(w.Message)
+	case *wire.ChannelEvent_Joined:
+		if n := string(w.Joined.GetName()); n != "" && (!chat.ValidChannel(n) || chat.Fold(n) != name) {
+			return nil, fmt.Errorf("%w: join of another channel", errWire)
+		}
+		_, err := personFromWire(w.Joined.GetPerson())
+		return ev, err
+	case *wire.ChannelEvent_Person:
+		_, err := personFromWire(w.Person)
+		return ev, err
+	case *wire.ChannelEvent_Merged:
+		_, err := stateFromWire(w.Merged)
+		return ev, err
+	case *wire.ChannelEvent_Modes:
+		if len(w.Modes.GetChanges()) > maxChanges {
+			return nil, fmt.Errorf("%w: %d mode changes", errWire, len(w.Modes.GetChanges()))
+		}
+		for _, c := range w.Modes.GetChanges() {
+			if len(c.GetArg()) > maxMask || hasSpace(string(c.GetArg())) || c.GetLetter() > 'z' {
+				return nil, fmt.Errorf("%w: mode change", errWire)
+			}
+		}
+	case *wire.ChannelEvent_Topic:
+		if len(w.Topic.GetText()) > chat.MaxTopic || !oneLine(string(w.Topic.GetText())) {
+			return nil, fmt.Errorf("%w: topic", errWire)
+		}
+	}
+	for _, text := range [][]byte{ev.GetParted().GetReason(), ev.GetKicked().GetReason(), ev.GetQuit().GetReason(), ev.GetGone().GetReason()} {
+		if len(text) > chat.MaxReason || !oneLine(string(text)) {
+			return nil, fmt.Errorf("%w: reason of %d bytes", errWire, len(text))
+		}
+	}
+	return ev, nil
+}
+
+// Bounds of the tags of a message.
+const (
+	maxTags     = 32
+	maxTagBytes = 4096
+)
+
+// checkMessage checks the words of a message.
+func checkMessage(m *wire.Message) error {
+	if len(m.GetText()) > chat.MaxText || !oneLine(string(m.GetText())) {
+		return fmt.Errorf("%w: text of %d bytes, or with a line end", errWire, len(m.GetText()))
+	}
+	if m.GetPerson() != nil {
+		if _, err := personFromWire(m.Person); err != nil {
+			return err
+		}
+	}
+	return checkTags(m.GetTags())
+}
+
+func checkTags(tags []*wire.Tag) error {
+	size := 0
+	for _, t := range tags {
+		size += len(t.GetName()) + len(t.GetValue())
+		if len(t.GetName()) < 2 || t.GetName()[0] != '+' || !oneWord(string(t.GetName())) {
+			return fmt.Errorf("%w: tag %q", errWire, cut(string(t.GetName()), 40))
+		}
+	}
+	if len(tags) > maxTags || size > maxTagBytes {
+		return fmt.Errorf("%w: %d tags of %d bytes", errWire, len(tags), size)
+	}
+	return nil
+}
+
+func tagsToWire(tags map[string]string) []*wire.Tag {
+	var out []*wire.Tag
+	for _, k := range sortedKeys(tags) {
+		out = append(out, &wire.Tag{Name: []byte(k), Value: []byte(tags[k])})
+	}
+	return out
+}
+
+func tagsFromWire(ws []*wire.Tag) map[string]string {
+	if len(ws) == 0 {
+		return nil
+	}
+	tags := make(map[string]string, len(ws))
+	for _, t := range ws {
+		tags[string(t.GetName())] = string(t.GetValue())
+	}
+	return tags
+}

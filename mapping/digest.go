@@ -1,0 +1,33 @@
+package mapping
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+
+	"ircbridge/mapping/wire"
+)
+
+// digest is a short sum of what users can see of a channel. What views may
+// know earlier than their keeper (a member's new nick), and what is only
+// remembered, is not in it.
+func (s *state) digest() uint64 {
+	w := &wire.ChannelState{Birth: birthToWire(s.birth), Name: []byte(s.name)}
+	for _, k := range s.sessions() {
+		m := s.members[k]
+		w.Nodes = append(w.Nodes, &wire.Node{Id: []byte(k.Node), Run: k.Run})
+		w.Members = append(w.Members, &wire.Member{Session: k.Session, Join: m.join, Status: uint32(m.status)})
+	}
+	w.Topic = &wire.Topic{Text: []byte(s.topic.text), By: []byte(s.topic.by)}
+	for _, k := range sortedKeys(s.modes) {
+		if m := s.modes[k]; m.on {
+			w.Modes = append(w.Modes, &wire.Mode{Letter: uint32(k), Key: []byte(m.key), Limit: uint32(m.limit)})
+		}
+	}
+	for _, k := range sortedKeys(s.bans) {
+		if b := s.bans[k]; !b.gone {
+			w.Bans = append(w.Bans, &wire.Ban{Mask: []byte(b.mask), By: []byte(b.by)})
+		}
+	}
+	sum := sha256.Sum256(encode(w))
+	return binary.BigEndian.Uint64(sum[:8])
+}

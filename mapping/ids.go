@@ -1,0 +1,62 @@
+package mapping
+
+import (
+	"crypto/sha256"
+	"encoding/base32"
+	"encoding/binary"
+	"strings"
+
+	"ircbridge/chat"
+	"ircbridge/chord"
+	"ircbridge/host"
+	"ircbridge/overlay"
+)
+
+// The kinds of objects (DESIGN.md, section 1: key).
+const (
+	kindNick      = "nick"
+	kindChannel   = "channel"
+	kindDirectory = "directory"
+)
+
+// VisibleHost is the host under which the users of a node are seen, and its
+// default server name. It shows no address: 12 digits of the node's ID.
+func VisibleHost(node host.PeerID) string {
+	return chord.NodeID(node).String()[:12] + ".node.ircbridge"
+}
+
+// sessionID is the contract's name of a session.
+func sessionID(s overlay.Stream) chat.SessionID {
+	b := make([]byte, 0, len(s.Node)+16)
+	b = append(b, s.Node...)
+	b = binary.BigEndian.AppendUint64(b, s.Run)
+	b = binary.BigEndian.AppendUint64(b, s.Session)
+	return chat.SessionID(b)
+}
+
+var idEncoding = base32.StdEncoding.WithPadding(base32.NoPadding)
+
+// messageID names a message: the same on every node, and on a repeat. It is
+// the first 10 bytes, in base32, of SHA-256 over "ircbridge/1 message" 0x00,
+// the sender's node, run, session, the request's number (8 bytes each, big
+// endian), and the key of what it was sent to.
+func messageID(from overlay.Stream, number uint64, key chord.ID) string {
+	b := append([]byte("ircbridge/1 message\x00"), from.Node...)
+	b = binary.BigEndian.AppendUint64(b, from.Run)
+	b = binary.BigEndian.AppendUint64(b, from.Session)
+	b = binary.BigEndian.AppendUint64(b, number)
+	sum := sha256.Sum256(append(b, key[:]...))
+	return strings.ToLower(idEncoding.EncodeToString(sum[:10]))
+}
+
+// cut shortens s to at most max bytes, not within a rune of UTF-8.
+func cut(s string, max int) string {
+	if len(s) <= max {
+		return s
+	}
+	end := max
+	for end > 0 && end > max-4 && s[end]&0xC0 == 0x80 {
+		end--
+	}
+	return s[:end]
+}

@@ -1,0 +1,137 @@
+package mapping
+
+import (
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"ircbridge/chat"
+	"ircbridge/mapping/wire"
+)
+
+// Bounds of modes.
+const (
+	maxLimit   = 1 << 20 // of +l
+	maxChanges = 64      // in one request
+)
+
+func isChannelMode(letter byte) bool { return strings.IndexByte("iklmnst", letter) >= 0 }
+
+// change makes one change into an event's, or says why not. A change that
+// changes nothing is nil with OK.
+func (s *state) change(c *wire.ModeChange) (*wire.ModeChange, wire.Code) {
+	if c == nil || c.Letter > 'z' {
+		return nil, wire.Code_UNKNOWN_MODE
+	}
+	letter, arg := byte(c.Letter), string(c.Arg)
+	switch letter {
+	case 'i', 'm', 'n', 's', 't':
+		if s.is(letter) == c.Add {
+			return nil, wire.Code_OK
+		}
+		return &wire.ModeChange{Add: c.Add, Letter: c.Letter}, wire.Code_OK
+	case 'o', 'v':
+		return s.changeStatus(c, statusBit(letter))
+	case 'b':
+		return s.changeBan(c)
+	case 'k':
+		return s.changeKey(c, arg)
+	case 'l':
+		limit, ok := 0, true
+		if c.Add {
+			if limit, ok = parseLimit(arg); !ok {
+				return nil, wire.Code_BAD_MODE_PARAM
+			}
+		}
+		if s.modes['l'].limit == limit {
+			return nil, wire.Code_OK
+		}
+		done := &wire.ModeChange{Add: c.Add, Letter: c.Letter}
+		if c.Add {
+			done.Arg = []byte(strconv.Itoa(limit))
+		}
+		return done, wire.Code_OK
+	}
+	return nil, wire.Code_UNKNOWN_MODE
+}
+
+func (s *state) changeStatus(c *wire.ModeChange, bit chat.Status) (*wire.ModeChange, wire.Code) {
+	who, err := sessionFromWire(c.Target)
+	if err != nil {
+		return nil, wire.Code_BAD_MODE_PARAM
+	}
+	m, ok := s.members[who]
+	switch {
+	case !ok:
+		return nil, wire.Code_NOT_IN_CHANNEL
+	case (m.status&bit != 0) == c.Add:
+		return nil, wire.Code_OK
+	}
+	return &wire.ModeChange{Add: c.Add, Letter: c.Letter, Target: sessionToWire(who)}, wire.Code_OK
+}
+
+func (s *state) changeBan(c *wire.ModeChange) (*wire.ModeChange, wire.Code) {
+	mask := string(c.Arg)
+	if mask == "" || hasSpace(mask) {
+		return nil, wire.Code_BAD_MODE_PARAM
+	}
+	if mask = fullMask(mask); len(mask) > maxMask {
+		return nil, wire.Code_BAD_MODE_PARAM
+	}
+	old, ok := s.bans[chat.Fold(mask)]
+	set := ok && !old.gone
+	switch {
+	case set == c.Add:
+		return nil, wire.Code_OK
+	case !c.Add:
+		mask = old.mask
+	case s.banCount() >= chat.MaxBans:
+		return nil, wire.Code_LIST_FULL
+	}
+	return &wire.ModeChange{Add: c.Add, Letter: c.Letter, Arg: []byte(mask)}, wire.Code_OK
+}
+
+func (s *state) changeKey(c *wire.ModeChange, key string) (*wire.ModeChange, wire.Code) {
+	old := s.modes['k'].key
+	if !c.Add {
+		if old == "" {
+			return nil, wire.Code_OK
+		}
+		// Clients want a parameter, and nobody needs the old key.
+		return &wire.ModeChange{Letter: c.Letter, Arg: []byte("*")}, wire.Code_OK
+	}
+	if key == "" || len(key) > chat.MaxKey || hasSpace(key) || key[0] == ':' {
+		return nil, wire.Code_BAD_MODE_PARAM
+	}
+	if old == key {
+		return nil, wire.Code_OK
+	}
+	return &wire.ModeChange{Add: true, Letter: c.Letter, Arg: []byte(key)}, wire.Code_OK
+}
+
+// parseLimit reads the parameter of +l.
+func parseLimit(s string) (int, bool) {
+	n, err := strconv.Atoi(s)
+	return n, err == nil && n >= 1 && n <= maxLimit
+}
+
+// hasSpace reports whether a parameter could not travel as one word of a line.
+func hasSpace(s string) bool {
+	return !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool {
+		return r <= ' ' || r == ',' || 0x7f <= r && r <= 0x9f
+	})
+}
+
+// fullMask completes the mask of a ban to nick!user@host.
+func fullMask(mask string) string {
+	bang, at := strings.IndexByte(mask, '!'), strings.LastIndexByte(mask, '@')
+	switch {
+	case bang < 0 && at < 0:
+		return mask + "!*@*"
+	case bang < 0:
+		return "*!" + mask
+	case at < bang:
+		return mask + "@*"
+	}
+	return mask
+}

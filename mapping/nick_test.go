@@ -1,0 +1,191 @@
+package mapping
+
+import (
+	"encoding/hex"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"testing"
+
+	"ircbridge/chat"
+	"ircbridge/chord"
+	"ircbridge/host"
+	"ircbridge/mapping/wire"
+	"ircbridge/overlay"
+)
+
+var update = flag.Bool("update", false, "rewrite golden files")
+
+func signedClaim(n int, s overlay.Stream, number uint64, nick string) *claim {
+	c := &claim{nick: nick, owner: s, number: number, person: testPerson(s)}
+	c.signature = signAs(n, claimBytes(nick, s, number))
+	return c
+}
+
+func reqClaim(n int, s overlay.Stream, number uint64, nick string) []byte {
+	return encode(&wire.NickRequest{What: &wire.NickRequest_Claim{Claim: signedClaim(n, s, number, nick).toWire(nil)}})
+}
+
+func reqRelease() []byte {
+	return encode(&wire.NickRequest{What: &wire.NickRequest_Release{Release: &wire.Release{}}})
+}
+
+type keptNick struct {
+	*keeperLog
+	*nickObject
+}
+
+func newKeptNick(keeper int, seed uint64) *keptNick {
+	return &keptNick{newKeeperLog(keeper, seed), newNickObject("ada")}
+}
+
+func (k *keptNick) claimAs(t *testing.T, n int, s overlay.Stream, nick string) wire.Code {
+	t.Helper()
+	turn := k.turn(s)
+	res := new(wire.Result)
+	if err := decode(k.apply(turn, reqClaim(n, s, turn.n, nick)), res); err != nil {
+		t.Fatal(err)
+	}
+	return res.Code
+}
+
+// TestNickClaims: the first live claim holds the name; a node's own later run
+// takes it back; what was given up or belonged to a dead node is free.
+func TestNickClaims(t *testing.T) {
+	k := newKeptNick(0, 1)
+	a, b := testStream(1, 1), testStream(2, 1)
+	again := a
+	again.Run = 1005
+	check := func(what string, got, want wire.Code) {
+		t.Helper()
+		if got != want {
+			t.Errorf("%s: %v, want %v", what, got, want)
+		}
+	}
+	check("first", k.claimAs(t, 1, a, "Ada"), wire.Code_OK)
+	age := k.holder().birth
+	check("second", k.claimAs(t, 2, b, "ada"), wire.Code_NICK_IN_USE)
+	check("another run of the holder", k.claimAs(t, 1, again, "ADA"), wire.Code_OK)
+	if k.holder().birth != age || k.holder().owner != again {
+		t.Errorf("holder after the restart: %+v", k.holder())
+	}
+	k.apply(k.turn(a), reqRelease()) // of the dead run: changes nothing
+	check("still held", k.claimAs(t, 2, b, "ada"), wire.Code_NICK_IN_USE)
+	k.apply(k.turn(again), reqRelease())
+	check("given up", k.claimAs(t, 2, b, "ada"), wire.Code_OK)
+	k.nodeGone(k.turn(overlay.Stream{}), b.Node, b.Run)
+	check("the run that is kept", k.claimAs(t, 1, again, "ada"), wire.Code_NICK_IN_USE)
+	k.nodeGone(k.turn(overlay.Stream{}), b.Node, 0)
+	check("dead node's", k.claimAs(t, 1, again, "ada"), wire.Code_OK)
+}
+
+// TestForgedClaims: a claim of another session, node, name or number, or with
+// a wrong signature, is refused.
+func TestForgedClaims(t *testing.T) {
+	a, b := testStream(1, 1), testStream(2, 1)
+	for what, c := range map[string]*claim{
+		"another's session": signedClaim(2, b, 1, "ada"),
+		"another's key":     signedClaim(2, a, 1, "ada"),
+		"another number":    signedClaim(1, a, 9, "ada"),
+		"another name":      signedClaim(1, a, 1, "bob"),
+		"no nick":           signedClaim(1, a, 1, "1ada"),
+	} {
+		k := newKeptNick(0, 1)
+		res := new(wire.Result)
+		w := &wire.NickRequest{What: &wire.NickRequest_Claim{Claim: c.toWire(nil)}}
+		if err := decode(k.apply(k.turn(a), encode(w)), res); err != nil || res.Code != wire.Code_BAD_REQUEST || k.holder() != nil {
+			t.Errorf("%s: %v %v, holder %v", what, res, err, k.holder())
+		}
+	}
+}
+
+// TestNickMergeLaws: as for channels; and the winner is the older claim.
+func TestNickMergeLaws(t *testing.T) {
+	copyOf := func(k *keptNick) *nickObject {
+		n, err := decodeNick(k.Snapshot(), "ada")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	united := func(a, b *nickObject) *nickObject {
+		c, err := decodeNick(a.Snapshot(), "ada")
+		if err == nil {
+			err = c.Merge(b.Snapshot())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	for seed := range uint64(60) {
+		r := rand.New(rand.NewPCG(seed, 5))
+		next := map[overlay.Stream]uint64{} // a stream's numbers are its own, whoever keeps the name
+		var copies []*nickObject
+		for i := range 3 {
+			k := newKeptNick(i, seed)
+			k.next = next
+			for range 12 {
+				n := r.IntN(3)
+				s := testStream(n, uint64(1+r.IntN(2)))
+				if r.IntN(3) == 0 {
+					k.apply(k.turn(s), reqRelease())
+				} else {
+					k.claimAs(t, n, s, "Ada")
+				}
+			}
+			copies = append(copies, copyOf(k))
+		}
+		a, b, c := copies[0], copies[1], copies[2]
+		if x, y := united(a, b), united(b, a); string(x.Snapshot()) != string(y.Snapshot()) {
+			t.Fatalf("seed %d: not commutative", seed)
+		}
+		if string(united(a, a).Snapshot()) != string(a.Snapshot()) {
+			t.Fatalf("seed %d: not idempotent", seed)
+		}
+		x, y := united(united(a, b), c), united(a, united(b, c))
+		if string(x.Snapshot()) != string(y.Snapshot()) {
+			t.Fatalf("seed %d: not associative\n%v\n%v", seed, x.claims, y.claims)
+		}
+		for _, c := range x.claims {
+			if c.owner.Node != x.holder().owner.Node && c.senior(x.holder()) && x.of(c.owner.Node) == c {
+				t.Fatalf("seed %d: %v is older than the holder", seed, c)
+			}
+		}
+	}
+}
+
+// TestVectors fixes what nodes must agree on to the byte.
+func TestVectors(t *testing.T) {
+	var b strings.Builder
+	for _, k := range [][2]string{{"nick", "Ada"}, {"nick", "[x]^~"}, {"channel", "#Tea"}, {"channel", "#ÄPFEL"}, {"directory", "0"}} {
+		fmt.Fprintf(&b, "key %s %q = %v\n", k[0], k[1], overlay.Key(k[0], chat.Fold(k[1])))
+	}
+	node := testNode(1)
+	s := overlay.Stream{Node: node, Run: 0x0102030405060708, Session: 3}
+	fmt.Fprintf(&b, "node key seed = %x\n", testKey(1).Seed())
+	fmt.Fprintf(&b, "node peer ID = %v = %x\n", node, string(node))
+	fmt.Fprintf(&b, "node ID = %v\nvisible host = %s\n", chord.NodeID(node), VisibleHost(node))
+	msg := claimBytes("Ada", s, 7)
+	fmt.Fprintf(&b, "claim of Ada, run 0x%016x, session %d, number 7 = %x\n", s.Run, s.Session, msg)
+	fmt.Fprintf(&b, "claim signature = %s\n", hex.EncodeToString(signAs(1, msg)))
+	fmt.Fprintf(&b, "message ID, request 9 of that session to #Tea = %s\n", messageID(s, 9, overlay.Key("channel", "#tea")))
+	const file = "testdata/vectors.txt"
+	if *update {
+		if err := os.WriteFile(file, []byte(b.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b.String() != string(want) {
+		t.Errorf("vectors differ from %s:\n%s", file, b.String())
+	}
+	if !host.PeerID(node).Verify(msg, signAs(1, msg)) {
+		t.Error("the signature does not verify")
+	}
+}

@@ -1,0 +1,326 @@
+package mapping
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"ircbridge/chat"
+	"ircbridge/host"
+	"ircbridge/mapping/wire"
+	"ircbridge/overlay"
+)
+
+// nickObject is the keeper's side of a nickname: the claims of it, of which
+// that of the node with the oldest is in force. More than one there is only
+// after two keepers' copies met; the losers' nodes see it and give up theirs.
+// It is plain, deterministic state (overlay.Object).
+type nickObject struct {
+	name     string // folded
+	heads    heads
+	claims   map[overlay.Stream]*claim
+	released map[overlay.Stream]released
+}
+
+// released remembers that a session's claims up to a number are over.
+type released struct {
+	number uint64
+	at     int64
+}
+
+// maxReleased and releasedLife (ms) bound what a name remembers.
+const (
+	maxReleased  = 64
+	releasedLife = 600_000
+)
+
+func newNickObject(name string) *nickObject {
+	return &nickObject{name: name, heads: heads{}, claims: map[overlay.Stream]*claim{}, released: map[overlay.Stream]released{}}
+}
+
+func (n *nickObject) Apply(t *overlay.Turn, req []byte) []byte { return n.apply(t, req) }
+
+func (n *nickObject) Renew(t *overlay.Turn, node host.PeerID, run uint64, payload []byte) bool {
+	return n.renew(t, node, run, payload)
+}
+
+func (n *nickObject) NodeGone(t *overlay.Turn, node host.PeerID, keep uint64) {
+	n.nodeGone(t, node, keep)
+}
+
+// holder is the claim in force, or nil.
+func (n *nickObject) holder() *claim {
+	var best *claim
+	for _, c := range n.claims { // any order: a minimum
+		if best == nil || c.senior(best) {
+			best = c
+		}
+	}
+	if best == nil {
+		return nil
+	}
+	return n.of(best.owner.Node)
+}
+
+// of is a node's claim: the latest, if it has several.
+func (n *nickObject) of(node host.PeerID) *claim {
+	var last *claim
+	for _, c := range n.claims { // any order: a maximum
+		if c.owner.Node == node && (last == nil || c.newer(last)) {
+			last = c
+		}
+	}
+	return last
+}
+
+func (n *nickObject) apply(t turn, req []byte) []byte {
+	w := new(wire.NickRequest)
+	if err := decode(req, w); err != nil {
+		return encode(refuse(wire.Code_BAD_REQUEST))
+	}
+	var res *wire.Result
+	switch w := w.What.(type) {
+	case *wire.NickRequest_Claim:
+		res = n.claim(t, w.Claim)
+	case *wire.NickRequest_Release:
+		res = n.release(t)
+	default:
+		res = refuse(wire.Code_BAD_REQUEST)
+	}
+	n.prune(t.Now().UnixMilli())
+	return encode(res)
+}
+
+// claim takes a claim, unless another node's is in force. Among its own
+// sessions a node decides itself, so its later claim replaces its earlier one,
+// also one of an earlier run, and keeps its age.
+func (n *nickObject) claim(t turn, w *wire.Claim) *wire.Result {
+	c, err := claimFromWire(w, n.name, nil)
+	from := t.From()
+	switch {
+	case err != nil:
+		return &wire.Result{Code: wire.Code_BAD_REQUEST, Detail: err.Error()}
+	case c.owner != from || c.number != t.Number():
+		return &wire.Result{Code: wire.Code_BAD_REQUEST, Detail: "a claim of another session"}
+	}
+	if h := n.holder(); h != nil && h.owner.Node != from.Node {
+		return &wire.Result{Code: wire.Code_NICK_IN_USE, Holder: h.toWire(nil)}
+	}
+	c.birth = birth{at: t.Now().UnixMilli(), random: t.Rand()}
+	return n.install(t, c)
+}
+
+// install puts a claim in force and tells its node.
+func (n *nickObject) install(t turn, c *claim) *wire.Result {
+	for old := n.of(c.owner.Node); old != nil; old = n.of(c.owner.Node) {
+		if old.birth.compare(c.birth) < 0 {
+			c.birth = old.birth
+		}
+		if old.owner == c.owner {
+			delete(n.claims, old.owner)
+		} else {
+			n.over(old.owner, old.number, t.Now().UnixMilli())
+		}
+	}
+	c.stamp = t.Stamp()
+	n.claims[c.owner] = c
+	n.changed(t)
+	return &wire.Result{Event: true, Holder: c.toWire(nil)}
+}
+
+// changed gives a change its stamp. Names have no events to show: who holds
+// one is given a view when something is wrong.
+func (n *nickObject) changed(t turn) {
+	n.heads.add(t.Stamp())
+	t.SubscribersChanged()
+	t.Emit(nil)
+}
+
+func (n *nickObject) release(t turn) *wire.Result {
+	from := t.From()
+	n.over(from, t.Number(), t.Now().UnixMilli())
+	n.changed(t)
+	return &wire.Result{Event: true}
+}
+
+// over ends a session's claims up to a number.
+func (n *nickObject) over(who overlay.Stream, number uint64, at int64) {
+	if r := n.released[who]; number > r.number || number == r.number && at > r.at {
+		n.released[who] = released{number: number, at: at}
+	}
+	if c := n.claims[who]; c != nil && c.number <= n.released[who].number {
+		delete(n.claims, who)
+	}
+}
+
+func (n *nickObject) prune(now int64) {
+	for k, r := range n.released { // any order: each for itself
+		if r.at < now-releasedLife {
+			delete(n.released, k)
+		}
+	}
+	for len(n.released) > maxReleased {
+		var oldest overlay.Stream
+		for i, k := range sortedStreams(n.released) {
+			if i == 0 || n.released[k].at < n.released[oldest].at {
+				oldest = k
+			}
+		}
+		delete(n.released, oldest)
+	}
+	if len(n.heads) > maxHeads {
+		for _, e := range n.heads.sorted()[maxHeads:] {
+			delete(n.heads, e)
+		}
+	}
+}
+
+func (n *nickObject) nodeGone(t turn, node host.PeerID, keep uint64) {
+	before := len(n.claims)
+	for k := range n.claims { // any order: each for itself
+		if k.Node == node && (keep == 0 || k.Run != keep) {
+			delete(n.claims, k)
+		}
+	}
+	if len(n.claims) != before {
+		n.changed(t)
+	}
+}
+
+// renew takes a claim again that was lost here, and tells a node whose claim
+// is no longer in force.
+func (n *nickObject) renew(t turn, node host.PeerID, run uint64, payload []byte) bool {
+	w := new(wire.Claim)
+	if decode(payload, w) != nil {
+		return true
+	}
+	c, err := claimFromWire(w, n.name, nil)
+	if err != nil || c.owner.Node != node || c.owner.Run != run {
+		return true
+	}
+	if r, ok := n.released[c.owner]; ok && c.number <= r.number {
+		return false
+	}
+	h := n.holder()
+	switch {
+	case h == nil || h.owner.Node == node && (h.owner.Run != run || h.owner.Session == c.owner.Session && h.number < c.number):
+		if c.birth.none() {
+			c.birth = birth{at: t.Now().UnixMilli(), random: t.Rand()}
+		}
+		n.install(t, c)
+		return true
+	case h.owner == c.owner:
+		return true
+	}
+	return false
+}
+
+func (n *nickObject) Query(host.PeerID, []byte) []byte {
+	a := new(wire.NickAnswer)
+	if h := n.holder(); h != nil {
+		a.Claim = h.toWire(nil)
+	}
+	return encode(a)
+}
+
+func (n *nickObject) Snapshot() []byte {
+	t := newTables(n.heads)
+	w := new(wire.NickState)
+	for _, k := range sortedStreams(n.claims) {
+		w.Claims = append(w.Claims, n.claims[k].toWire(t))
+	}
+	for _, k := range sortedStreams(n.released) {
+		r := n.released[k]
+		w.Released = append(w.Released, &wire.Released{Owner: sessionToWire(k), Number: r.number, AtMs: r.at})
+	}
+	w.Epochs = t.epochs
+	return encode(w)
+}
+
+func (n *nickObject) View() []byte { return n.Snapshot() }
+
+// decodeNick reads a snapshot of a name; each claim in it is verified.
+func decodeNick(b []byte, name string) (*nickObject, error) {
+	w := new(wire.NickState)
+	if err := decode(b, w); err != nil {
+		return nil, err
+	}
+	if len(w.Claims) > maxReleased || len(w.Released) > 4*maxReleased {
+		return nil, fmt.Errorf("%w: a list is too long", errWire)
+	}
+	n, r := newNickObject(name), new(reader)
+	n.heads, r.epochs, r.err = headsFromWire(w.Epochs)
+	if r.err != nil {
+		return nil, r.err
+	}
+	for _, cw := range w.Claims {
+		c, err := claimFromWire(cw, name, r)
+		if err != nil {
+			return nil, err
+		}
+		if old := n.claims[c.owner]; old == nil || c.newer(old) {
+			n.claims[c.owner] = c
+		}
+	}
+	for _, rw := range w.Released {
+		who, err := sessionFromWire(rw.GetOwner())
+		if err != nil {
+			return nil, err
+		}
+		n.over(who, rw.Number, rw.AtMs)
+	}
+	return n, nil
+}
+
+// Merge unites two copies: of each node the later claim, and all releases.
+func (n *nickObject) Merge(snapshot []byte) error {
+	o, err := decodeNick(snapshot, n.name)
+	if err != nil {
+		return fmt.Errorf("merge nick %s: %w", n.name, err)
+	}
+	for e, head := range o.heads { // any order: maximum
+		n.heads.add(overlay.Stamp{Epoch: e, Number: head})
+	}
+	for k, c := range o.claims { // any order: maximum
+		if old := n.claims[k]; old == nil || c.newer(old) {
+			n.claims[k] = c
+		}
+	}
+	for k, r := range n.released { // any order: each for itself
+		n.over(k, r.number, r.at)
+	}
+	for k, r := range o.released { // any order: maximum
+		n.over(k, r.number, r.at)
+	}
+	return nil
+}
+
+func (n *nickObject) Nodes() []host.PeerID {
+	list := make([]host.PeerID, 0, len(n.claims))
+	for k := range n.claims { // any order: sorted below
+		list = append(list, k.Node)
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+// Empty reports whether nobody claims the name, and nobody has for a while.
+func (n *nickObject) Empty(now time.Time) bool {
+	if len(n.claims) > 0 {
+		return false
+	}
+	for _, r := range n.released { // any order: one is enough
+		if r.at > now.UnixMilli()-emptyFor {
+			return false
+		}
+	}
+	return true
+}
+
+func (n *nickObject) Summary() string {
+	h := n.holder()
+	if h == nil {
+		return "nick " + n.name + ", free"
+	}
+	return fmt.Sprintf("nick %s of %s", chat.Fold(h.nick), VisibleHost(h.owner.Node))
+}

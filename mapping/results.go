@@ -1,0 +1,53 @@
+package mapping
+
+import (
+	"fmt"
+
+	"ircbridge/chat"
+	"ircbridge/mapping/wire"
+)
+
+// errorOf is what a refusal means in the words of the contract; nil for OK.
+func errorOf(res *wire.Result) error {
+	var err error
+	switch res.GetCode() {
+	case wire.Code_OK:
+		return nil
+	case wire.Code_NICK_IN_USE:
+		err = chat.ErrNickInUse
+	case wire.Code_NO_SUCH_CHANNEL:
+		err = chat.ErrNoSuchChannel
+	case wire.Code_NOT_ON_CHANNEL:
+		err = chat.ErrNotOnChannel
+	case wire.Code_NOT_IN_CHANNEL:
+		err = chat.ErrNotInChannel
+	case wire.Code_USER_ON_CHANNEL:
+		err = chat.ErrUserOnChannel
+	case wire.Code_ALREADY_JOINED:
+		err = chat.ErrAlreadyJoined
+	case wire.Code_NO_PRIVILEGES:
+		err = chat.ErrNoPrivileges
+	case wire.Code_BANNED:
+		err = chat.ErrBanned
+	case wire.Code_INVITE_ONLY:
+		err = chat.ErrInviteOnly
+	case wire.Code_BAD_KEY:
+		err = chat.ErrBadKey
+	case wire.Code_CHANNEL_FULL:
+		err = chat.ErrChannelFull
+	case wire.Code_LIST_FULL:
+		err = chat.ErrListFull
+	case wire.Code_UNKNOWN_MODE:
+		err = chat.ErrUnknownMode
+	case wire.Code_BAD_MODE_PARAM:
+		err = chat.ErrBadModeParam
+	case wire.Code_NO_SUCH_NICK, wire.Code_NOT_HERE:
+		err = chat.ErrNoSuchNick
+	default: // CANNOT_SEND, BAD_REQUEST, and codes of a later version
+		err = chat.ErrCannotSend
+	}
+	if d := cut(res.GetDetail(), 200); d != "" {
+		return fmt.Errorf("%s: %w", d, err)
+	}
+	return err
+}

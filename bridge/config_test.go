@@ -77,6 +77,7 @@ func TestWrongConfiguration(t *testing.T) {
 		{"listen on a name", "[node]\nlisten = [\"example.org:1\"]\n", `config.toml:2: node.listen: "example.org:1" has no IP address of this machine in front of its port; write IP:PORT or :PORT, such as "0.0.0.0:4747"`},
 		{"port too large", "[node]\nlisten = [\":70000\"]\n", `config.toml:2: node.listen: ":70000" has no port of 0 to 65535; write IP:PORT or :PORT, such as "0.0.0.0:4747"`},
 		{"join without port", "[node]\njoin = [\"host\"]\n", `config.toml:2: node.join: "host" is not HOST:PORT; write it as your friend's node prints it, such as "192.0.2.7:4747"`},
+		{"discovery", "[node]\ndiscovery = true\n", `config.toml:2: node.discovery: nodes on the local network cannot be found yet; set it to false, and name one of them under join`},
 		{"join port 0", "[node]\njoin = [\"host:0\"]\n", `config.toml:2: node.join: "host:0" has no port of 1 to 65535; the usual one is 4747`},
 		{"join without host", "[node]\njoin = [\":4747\"]\n", `config.toml:2: node.join: ":4747" is not HOST:PORT; write it as your friend's node prints it, such as "192.0.2.7:4747"`},
 		{"front-end: misspelt", "[front]\n\nlistne = []\n", `config.toml:3: unknown field "listne" in [front]; did you mean "listen"?`},
@@ -196,7 +197,7 @@ func TestDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := NodeConfig{DataDir: dir, Listen: []string{"0.0.0.0:4747"}, Discovery: true}
+	want := NodeConfig{DataDir: dir, Listen: []string{"0.0.0.0:4747"}}
 	if !reflect.DeepEqual(cfg.Node, want) || cfg.Overlay.Name != "default" || cfg.named {
 		t.Errorf("got %+v", cfg)
 	}

@@ -82,3 +82,16 @@ func closeToOthers(path string) error {
 }
 
 func (d *dataDir) close() error { return d.lock.Unlock() }
+
+// inUse reports whether another node runs on the directory. It makes nothing.
+func inUse(path string) bool {
+	if _, err := os.Stat(filepath.Join(path, lockFile)); err != nil {
+		return false
+	}
+	lock := flock.New(filepath.Join(path, lockFile))
+	ok, err := lock.TryLock()
+	if ok {
+		err = lock.Unlock()
+	}
+	return !ok || err != nil
+}

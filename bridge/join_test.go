@@ -1,0 +1,166 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"ircbridge/host"
+	"ircbridge/host/p2p"
+)
+
+// fakeRing is what a joiner sees of the network, under synctest's clock.
+type fakeRing struct {
+	mu      sync.Mutex
+	answers map[string][]error // by address, one for each dial; the last one stays
+	takes   time.Duration      // how long a dial takes
+	refuse  int                // joins that fail first
+	lone    bool
+	log     []string
+	began   time.Time
+}
+
+func (f *fakeRing) note(format string, args ...any) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.log = append(f.log, fmt.Sprintf("%5.1f ", time.Since(f.began).Seconds())+fmt.Sprintf(format, args...))
+}
+
+// joiner makes one on the fake; it begins now.
+func (f *fakeRing) joiner(addrs ...string) *joiner {
+	f.began = time.Now()
+	return &joiner{
+		addrs: addrs,
+		dial: func(addr string, d time.Duration) (host.Peer, error) {
+			time.Sleep(min(f.takes, d))
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			list := f.answers[addr]
+			if len(list) > 1 {
+				f.answers[addr] = list[1:]
+			}
+			return host.Peer{ID: "peer"}, list[0]
+		},
+		join: func(peers []host.Peer, d time.Duration) error {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			if f.refuse > 0 {
+				f.refuse--
+				return errors.New("no")
+			}
+			f.lone = false
+			return nil
+		},
+		create: func() { f.note("create"); f.mu.Lock(); f.lone = true; f.mu.Unlock() },
+		alone:  func() bool { f.mu.Lock(); defer f.mu.Unlock(); return f.lone },
+		say:    f.note,
+		log:    slog.New(slog.DiscardHandler),
+	}
+}
+
+// play runs a joiner for so long and returns what it said and did, without
+// the times.
+func (f *fakeRing) play(t *testing.T, for_ time.Duration, addrs ...string) []string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), for_)
+	defer cancel()
+	f.joiner(addrs...).run(ctx, func() { f.note("ready") })
+	var plain []string
+	for _, l := range f.log {
+		plain = append(plain, l[6:])
+	}
+	return plain
+}
+
+func TestJoining(t *testing.T) {
+	const begun, trying = "create", "Joining through a:1 …"
+	joined := "Joined the ring through a:1 (peer " + host.PeerID("peer").String() + ")."
+	silent := "a:1 does not answer; trying again until it does. Is a node running there, and its port open for TCP and UDP?"
+	foreign := "a:1 belongs to another overlay; to join it, give this node the same name under [overlay] in the configuration."
+	gone := fmt.Errorf("dial: %w", host.ErrUnreachable)
+	tests := []struct {
+		name  string
+		f     *fakeRing
+		addrs []string
+		want  []string
+	}{
+		{"nobody to join", &fakeRing{}, nil, []string{begun, "ready"}},
+		{"at once", &fakeRing{answers: map[string][]error{"a:1": {nil}}}, []string{"a:1"}, []string{trying, joined, "ready"}},
+		{"after a while", &fakeRing{answers: map[string][]error{"a:1": {gone, gone, gone, nil}}}, []string{"a:1"},
+			[]string{trying, silent, begun, "ready", joined}},
+		{"slow dial: alone first", &fakeRing{takes: 2 * time.Second, answers: map[string][]error{"a:1": {nil}}}, []string{"a:1"},
+			[]string{trying, begun, "ready", joined}},
+		{"each kind of failure once", &fakeRing{answers: map[string][]error{"a:1": {gone, gone, host.ErrOtherOverlay, host.ErrOtherOverlay, gone, nil}}}, []string{"a:1"},
+			[]string{trying, silent, begun, "ready", foreign, silent, joined}},
+		{"not taken in at first", &fakeRing{refuse: 2, answers: map[string][]error{"a:1": {nil}}}, []string{"a:1"},
+			[]string{trying, "a:1 answers, but its ring did not take this node in; trying again.", begun, "ready", joined}},
+		{"itself", &fakeRing{answers: map[string][]error{"a:1": {p2p.ErrSelf}}}, []string{"a:1"},
+			[]string{trying, "a:1 is this node itself, and is left out.", begun, "ready"}},
+		{"never", &fakeRing{answers: map[string][]error{"a:1": {gone}}}, []string{"a:1"}, []string{trying, silent, begun, "ready"}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				got := test.f.play(t, time.Hour, test.addrs...)
+				if !slices.Equal(got, test.want) {
+					t.Errorf("\n got: %s\nwant: %s", strings.Join(got, " | "), strings.Join(test.want, " | "))
+				}
+			})
+		})
+	}
+}
+
+func TestJoiningThroughTheFirstThatAnswers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := fakeRing{answers: map[string][]error{"a:1": {host.ErrTimeout}, "b:2": {nil}}}
+		got := strings.Join(f.play(t, time.Hour, "a:1", "b:2"), "\n")
+		if !strings.Contains(got, "Joined the ring through b:2") || strings.Contains(got, "create") {
+			t.Errorf("got:\n%s", got)
+		}
+	})
+}
+
+// A node that others joined while it was alone leaves them alone; when it is
+// left alone again, it tries again.
+func TestJoiningWaitsWhileOthersAreThere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fakeRing{answers: map[string][]error{"a:1": {host.ErrUnreachable, host.ErrUnreachable, nil}}}
+		ctx, cancel := context.WithCancel(t.Context())
+		j := f.joiner("a:1")
+		var done sync.WaitGroup
+		done.Go(func() { j.run(ctx, func() {}) })
+		alone := func(now bool) { f.mu.Lock(); f.lone = now; f.mu.Unlock() }
+		synctest.Wait() // alone, and in its first pause
+		alone(false)
+		time.Sleep(time.Minute)
+		if got := f.log[len(f.log)-1]; !strings.Contains(got, "Other nodes have joined this one") {
+			t.Errorf("last line %q", got)
+		}
+		alone(true)
+		time.Sleep(time.Minute)
+		if got := f.log[len(f.log)-1]; !strings.Contains(got, "Joined the ring") {
+			t.Errorf("last line %q", got)
+		}
+		cancel()
+		done.Wait()
+	})
+}
+
+func TestEveryFailureIsTold(t *testing.T) {
+	for err, want := range map[error]string{
+		host.ErrOtherOverlay: "another overlay", host.ErrOtherVersion: "another major version", host.ErrWrongPeer: "another node",
+		host.ErrNotOurs: "no ircbridge node", host.ErrBadAddress: "no address", host.ErrBusy: "too busy",
+		host.ErrTimeout: "does not answer", host.ErrUnreachable: "does not answer",
+	} {
+		if _, text := failure(fmt.Errorf("dial x: %w", err)); !strings.Contains(text, want) || strings.Count(text, "%s") != 1 {
+			t.Errorf("%v: %q", err, text)
+		}
+	}
+}

@@ -52,14 +52,14 @@ func down(end func(e Env, i int)) (func(int, host.Host), func(Env) error) {
 			}
 		}
 		if _, ok := h.PeerRun(gone.ID); !ok {
-			return errors.New("PeerRun knows nothing of a connected peer")
+			return errors.New("a connected peer has no run")
 		}
 		end(e, 1)
 		if err := until(h, "the loss was told", func() bool { return count(0, gone.ID) > 0 }); err != nil {
 			return err
 		}
 		if _, ok := h.PeerRun(gone.ID); ok {
-			return errors.New("PeerRun still knows the lost peer")
+			return errors.New("the lost peer still has a run")
 		}
 		// A connection that stands is not reported, a loss only once.
 		if _, err := h.Call(bare(other), echo, nil, patience); err != nil {
@@ -120,20 +120,20 @@ func stopEndsTasks() (func(int, host.Host), func(Env) error) {
 		defer mu.Unlock()
 		for _, name := range []string{"Sleep", "Wait", "Call", "self"} {
 			if !errors.Is(result[name], host.ErrStopped) {
-				return fmt.Errorf("%s of a stopping host: %v", name, result[name])
+				return fmt.Errorf("blocked in %s of a stopping host: %v", name, result[name])
 			}
 		}
 		if err := dying.Sleep(time.Millisecond); !errors.Is(err, host.ErrStopped) {
-			return fmt.Errorf("Sleep of a stopped host: %v", err)
+			return fmt.Errorf("late Sleep of a stopped host: %v", err)
 		}
 		if _, err := dying.Call(here, echo, nil, time.Second); !errors.Is(err, host.ErrStopped) {
-			return fmt.Errorf("Call of a stopped host: %v", err)
+			return fmt.Errorf("late Call of a stopped host: %v", err)
 		}
 		if err := dying.Send(here, note, nil); !errors.Is(err, host.ErrStopped) {
-			return fmt.Errorf("Send of a stopped host: %v", err)
+			return fmt.Errorf("late Send of a stopped host: %v", err)
 		}
 		if _, err := dying.Dial("127.0.0.1:1", time.Second); !errors.Is(err, host.ErrStopped) {
-			return fmt.Errorf("Dial of a stopped host: %v", err)
+			return fmt.Errorf("late Dial of a stopped host: %v", err)
 		}
 		return nil
 	}
@@ -168,7 +168,7 @@ func restart() (func(int, host.Host), func(Env) error) {
 				return fmt.Errorf("%w: %w", e, err)
 			}
 			if run, ok := h.PeerRun(before.ID); !ok || run != now.Run() {
-				return fmt.Errorf("PeerRun after the restart: %x, %v; want %x", run, ok, now.Run())
+				return fmt.Errorf("the run of the peer after the restart: %x, %v; want %x", run, ok, now.Run())
 			}
 		}
 		e.Kill(1)
@@ -184,16 +184,16 @@ func dialByText() (func(int, host.Host), func(Env) error) {
 	return echoSetup, func(e Env) error {
 		h, want := e.Host(0), e.Host(1).Self()
 		if want.ID == h.Self().ID || len(want.Addrs) == 0 {
-			return fmt.Errorf("Self: %v with addresses %q", want.ID, want.Addrs)
+			return fmt.Errorf("own peer: %v with addresses %q", want.ID, want.Addrs)
 		}
 		for _, addr := range []string{e.DialAddr(1), want.Addrs[0]} {
 			got, err := h.Dial(addr, patience)
 			if err != nil || got.ID != want.ID || len(got.Addrs) == 0 {
-				return fmt.Errorf("Dial(%q) = %v %q, %v; want %v", addr, got.ID, got.Addrs, err, want.ID)
+				return fmt.Errorf("dialling %q: %v %q, %v; want %v", addr, got.ID, got.Addrs, err, want.ID)
 			}
 		}
 		if run, ok := h.PeerRun(want.ID); !ok || run != e.Host(1).Run() {
-			return fmt.Errorf("PeerRun after Dial: %x, %v", run, ok)
+			return fmt.Errorf("the run of the peer after Dial: %x, %v", run, ok)
 		}
 		_, err := h.Call(bare(want), echo, nil, patience)
 		return err
@@ -204,7 +204,7 @@ func dialBadAddress() (func(int, host.Host), func(Env) error) {
 	return nil, func(e Env) error {
 		for _, addr := range []string{"", " ", "nonsense", ":", "host:", "host:99999", "host:port", "/ip4/1.2.3.4/tcp", "/nonsense", "1.2.3.4:5:6"} {
 			if _, err := e.Host(0).Dial(addr, patience); !errors.Is(err, host.ErrBadAddress) {
-				return fmt.Errorf("Dial(%q): %v", addr, err)
+				return fmt.Errorf("dialling (%q): %v", addr, err)
 			}
 		}
 		return nil
@@ -216,7 +216,7 @@ func dialDead() (func(int, host.Host), func(Env) error) {
 		addr := e.DialAddr(1)
 		e.Kill(1)
 		if _, err := e.Host(0).Dial(addr, patience); !errors.Is(err, host.ErrUnreachable) {
-			return fmt.Errorf("Dial of a dead host: %v", err)
+			return fmt.Errorf("dialling a dead host: %v", err)
 		}
 		return nil
 	}
@@ -230,7 +230,7 @@ func keepDialsNothing() (func(int, host.Host), func(Env) error) {
 			return err
 		}
 		if _, ok := h.PeerRun(to.ID); ok {
-			return errors.New("Keep dialled")
+			return errors.New("marking a peer dialled it")
 		}
 		if _, err := h.Call(to, echo, nil, patience); err != nil {
 			return err

@@ -128,19 +128,20 @@ const keepTag = "ircbridge"
 // limits are the bounds and times of one host. They are a struct so that
 // tests can bring them near.
 type limits struct {
-	queueBytes, queueFrames        int // of the request queue of one link
-	bulkBytes, bulkFrames          int // of the bulk queue of one link
-	waitingBytes, waitingNotes     int // queued for a peer that is being dialled
-	runningPeer, running           int32
-	greets, greetsPeer             int           // inbound handshakes at a time, of all and of one peer
-	greet                          time.Duration // for the whole handshake
-	dial                           time.Duration // to reach a peer, handshake included
-	crossed                        time.Duration // until the link that crossed ours must be there
-	stall                          time.Duration // a peer that takes or finishes no frame so long is cut off
-	reply                          time.Duration // a reply may wait so long for the queue
-	drain, closing                 time.Duration
-	learn                          time.Duration // at most, to learn who answers at an address
-	tcpStagger, quicWait, addrsFor time.Duration
+	queueBytes, queueFrames    int // of the request queue of one link
+	bulkBytes, bulkFrames      int // of the bulk queue of one link
+	waitingBytes, waitingNotes int // queued for a peer that is being dialled
+	runningPeer, running       int32
+	greets, greetsPeer         int           // inbound handshakes at a time, of all and of one peer
+	greet                      time.Duration // for the whole handshake
+	dial                       time.Duration // to reach a peer, handshake included
+	tcpAlone                   time.Duration // TCP is tried so long before QUIC
+	crossed                    time.Duration // until the link that crossed ours must be there
+	stall                      time.Duration // a peer that takes or finishes no frame so long is cut off
+	reply                      time.Duration // a reply may wait so long for the queue
+	drain, closing             time.Duration
+	learn                      time.Duration // at most, to learn who answers at an address
+	dialStep, addrsFor         time.Duration
 }
 
 func defaultLimits() limits {
@@ -150,13 +151,14 @@ func defaultLimits() limits {
 		waitingBytes: 512 << 10, waitingNotes: 1024,
 		runningPeer: 512, running: 4096,
 		greets: 1024, greetsPeer: 4,
-		greet:   10 * time.Second,
-		dial:    15 * time.Second,
-		crossed: 5 * time.Second,
-		stall:   30 * time.Second,
-		reply:   30 * time.Second,
-		drain:   200 * time.Millisecond, closing: 5 * time.Second,
-		learn:      10 * time.Second,
-		tcpStagger: 50 * time.Millisecond, quicWait: 250 * time.Millisecond, addrsFor: time.Hour,
+		greet:    10 * time.Second,
+		dial:     15 * time.Second,
+		tcpAlone: 3 * time.Second,
+		crossed:  5 * time.Second,
+		stall:    30 * time.Second,
+		reply:    30 * time.Second,
+		drain:    200 * time.Millisecond, closing: 5 * time.Second,
+		learn:    10 * time.Second,
+		dialStep: 50 * time.Millisecond, addrsFor: time.Hour,
 	}
 }

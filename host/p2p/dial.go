@@ -154,23 +154,51 @@ func (h *Host) learn(ctx context.Context, addr ma.Multiaddr) (host.PeerID, ma.Mu
 	if _, err := addr.ValueForProtocol(ma.P_TCP); err != nil {
 		return h.learnQUIC(ctx, addr)
 	}
-	id, at, err := h.learnTCP(ctx, addr)
-	return id, at, err
-}
-
-func (h *Host) learnTCP(ctx context.Context, addr ma.Multiaddr) (host.PeerID, ma.Multiaddr, error) {
-	network, address, err := manet.DialArgs(addr)
-	if err != nil {
-		return "", nil, fmt.Errorf("%w: %w", host.ErrBadAddress, err)
+	tcp, cancelTCP := context.WithTimeout(ctx, h.limits.tcpAlone)
+	defer cancelTCP()
+	raw, err := connect(tcp, addr)
+	if err == nil {
+		return h.learnTCP(ctx, raw)
 	}
-	var dialer net.Dialer
-	raw, err := dialer.DialContext(ctx, network, address)
-	if err != nil {
-		if isTimeout(err) {
-			return "", nil, fmt.Errorf("%w: no connection: %w", host.ErrTimeout, err)
-		}
+	if !noAnswer(err) {
 		return "", nil, fmt.Errorf("%w: %w", host.ErrUnreachable, err)
 	}
+	if quic, e := toQUIC(ctx, addr); e == nil {
+		if id, at, e := h.learnQUIC(ctx, quic); e == nil {
+			return id, at, nil
+		}
+	}
+	if isTimeout(err) {
+		return "", nil, fmt.Errorf("%w: no connection over TCP or QUIC", host.ErrTimeout)
+	}
+	return "", nil, fmt.Errorf("%w: %w", host.ErrUnreachable, err)
+}
+
+// toQUIC is the QUIC address beside a TCP one; a name is resolved.
+func toQUIC(ctx context.Context, addr ma.Multiaddr) (ma.Multiaddr, error) {
+	name, text := addr[0].Value(), addr[1].Value()
+	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", name)
+	if err != nil {
+		return nil, err
+	}
+	ip, kind := ips[0].Unmap(), "ip4"
+	if ip.Is6() {
+		kind = "ip6"
+	}
+	return ma.NewMultiaddr(fmt.Sprintf("/%s/%s/udp/%s/quic-v1", kind, ip.WithZone(""), text))
+}
+
+func connect(ctx context.Context, addr ma.Multiaddr) (net.Conn, error) {
+	network, address, err := manet.DialArgs(addr)
+	if err != nil {
+		return nil, err
+	}
+	var dialer net.Dialer
+	return dialer.DialContext(ctx, network, address)
+}
+
+// learnTCP shakes hands on a TCP connection and closes it.
+func (h *Host) learnTCP(ctx context.Context, raw net.Conn) (host.PeerID, ma.Multiaddr, error) {
 	defer func() { _ = raw.Close() }()
 	defer context.AfterFunc(ctx, func() { _ = raw.SetDeadline(time.Unix(1, 0)) })()
 	id, err := h.handshake(ctx, raw)

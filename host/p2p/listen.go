@@ -18,6 +18,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/protocol"
 	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
 	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
+	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	quic "github.com/libp2p/go-libp2p/p2p/transport/quic"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 	"github.com/libp2p/go-libp2p/x/rate"
@@ -152,7 +153,8 @@ func (h *Host) newLibp2p() (lphost.Host, error) {
 		libp2p.UserAgent(h.cfg.Version),
 		libp2p.ResourceManager(limits),
 		libp2p.ConnectionManager(trim),
-		libp2p.DialRanker(h.rank),
+		libp2p.SwarmOpts(swarm.WithDialRanker(h.rank)),
+		libp2p.ConnectionGater(&h.gate),
 		libp2p.DisableRelay(),
 		libp2p.DisableMetrics(),
 		libp2p.Ping(false),
@@ -206,23 +208,15 @@ func resourceManager() (network.ResourceManager, error) {
 		}))
 }
 
-// rank orders the addresses of one peer for dialling: TCP one after the other in
-// short steps, this machine's own last, then QUIC. When all that were tried
-// have failed, libp2p goes on to the next at once.
+// rank orders the addresses of one peer for dialling: one after the other in
+// short steps, this machine's own last. When all that were tried have failed,
+// libp2p goes on to the next at once.
 func (h *Host) rank(addrs []ma.Multiaddr) []network.AddrDelay {
 	addrs = slices.Clone(addrs)
 	slices.SortStableFunc(addrs, func(a, b ma.Multiaddr) int { return addrRank(a) - addrRank(b) })
-	var ranked []network.AddrDelay
-	var delay time.Duration
+	ranked := make([]network.AddrDelay, 0, len(addrs))
 	for i, a := range addrs {
-		switch {
-		case i == 0:
-		case isTCP(addrs[i-1]) && !isTCP(a):
-			delay += h.limits.quicWait
-		default:
-			delay += h.limits.tcpStagger
-		}
-		ranked = append(ranked, network.AddrDelay{Addr: a, Delay: delay})
+		ranked = append(ranked, network.AddrDelay{Addr: a, Delay: time.Duration(i) * h.limits.dialStep})
 	}
 	return ranked
 }

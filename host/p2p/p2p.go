@@ -97,6 +97,7 @@ type Host struct {
 	attempts uint64              // links that this node tried to open
 
 	addrs addrCache
+	gate  gate
 }
 
 var _ host.Host = (*Host)(nil)

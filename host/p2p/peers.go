@@ -146,7 +146,7 @@ func (h *Host) open(ctx context.Context, p *peerState, a *attempt, addrs []strin
 
 func (h *Host) tryOpen(ctx context.Context, p *peerState, a *attempt, addrs []string) error {
 	h.remember(p.id, addrs)
-	if _, err := h.lp.Network().DialPeer(network.WithForceDirectDial(ctx, "link"), peer.ID(p.id)); err != nil {
+	if err := h.reach(ctx, peer.ID(p.id)); err != nil {
 		return dialError(err)
 	}
 	s, err := h.lp.NewStream(network.WithNoDial(ctx, "link"), peer.ID(p.id), protoRequests)

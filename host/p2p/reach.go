@@ -1,0 +1,121 @@
+package p2p
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"syscall"
+
+	"github.com/libp2p/go-libp2p/core/control"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/p2p/net/swarm"
+	ma "github.com/multiformats/go-multiaddr"
+)
+
+// reach connects to a peer under the addresses that are known of it: over TCP
+// first, then over QUIC where TCP got no answer at all. Where TCP was refused
+// nobody listens, and QUIC would need five seconds to find that out.
+func (h *Host) reach(ctx context.Context, id peer.ID) error {
+	ctx = network.WithForceDirectDial(ctx, "link") // no back-off: protocol code has its own periods
+	quic := make(map[string]bool)                  // QUIC addresses worth trying, by IP and port
+	for _, a := range h.lp.Peerstore().Addrs(id) {
+		if !isTCP(a) {
+			quic[endpoint(a)] = true
+		}
+	}
+	tcp, cancel := ctx, context.CancelFunc(func() {})
+	if len(quic) > 0 {
+		tcp, cancel = context.WithTimeout(ctx, h.limits.tcpAlone)
+	}
+	defer cancel()
+	err := h.dialOnly(tcp, id, isTCP)
+	if err == nil || len(quic) == 0 || ctx.Err() != nil {
+		return err
+	}
+	for _, e := range failures(err) {
+		if !noAnswer(e.Cause) {
+			delete(quic, endpoint(e.Address))
+		}
+	}
+	if len(quic) == 0 {
+		return err
+	}
+	return h.dialOnly(ctx, id, func(a ma.Multiaddr) bool { return !isTCP(a) && quic[endpoint(a)] })
+}
+
+func (h *Host) dialOnly(ctx context.Context, id peer.ID, allow func(ma.Multiaddr) bool) error {
+	defer h.gate.only(id, allow)()
+	_, err := h.lp.Network().DialPeer(ctx, id)
+	return err
+}
+
+func failures(err error) []swarm.TransportError {
+	var all *swarm.DialError
+	if errors.As(err, &all) {
+		return all.DialErrors
+	}
+	return nil
+}
+
+// noAnswer reports whether a TCP dial failed without a word from the other machine.
+func noAnswer(err error) bool {
+	return isTimeout(err) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) ||
+		errors.Is(err, syscall.EHOSTUNREACH) || errors.Is(err, syscall.ENETUNREACH)
+}
+
+// endpoint is IP and port of a TCP or QUIC address.
+func endpoint(a ma.Multiaddr) string {
+	text := ""
+	for _, c := range a {
+		switch c.Protocol().Code {
+		case ma.P_IP4, ma.P_IP6, ma.P_TCP, ma.P_UDP:
+			text += "/" + c.Value()
+		}
+	}
+	return text
+}
+
+// gate narrows the addresses under which libp2p dials a peer while an
+// attempt to reach it runs. It refuses nothing else.
+type gate struct {
+	mu    sync.Mutex
+	allow map[peer.ID]func(ma.Multiaddr) bool
+}
+
+// only sets what may be dialled, and returns what takes that back.
+func (g *gate) only(id peer.ID, allow func(ma.Multiaddr) bool) func() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.allow == nil {
+		g.allow = make(map[peer.ID]func(ma.Multiaddr) bool)
+	}
+	g.allow[id] = allow
+	return func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		delete(g.allow, id)
+	}
+}
+
+// InterceptAddrDial implements libp2p's ConnectionGater.
+func (g *gate) InterceptAddrDial(id peer.ID, a ma.Multiaddr) bool {
+	g.mu.Lock()
+	allow := g.allow[id]
+	g.mu.Unlock()
+	return allow == nil || allow(a)
+}
+
+// InterceptPeerDial implements libp2p's ConnectionGater.
+func (g *gate) InterceptPeerDial(peer.ID) bool { return true }
+
+// InterceptAccept implements libp2p's ConnectionGater.
+func (g *gate) InterceptAccept(network.ConnMultiaddrs) bool { return true }
+
+// InterceptSecured implements libp2p's ConnectionGater.
+func (g *gate) InterceptSecured(network.Direction, peer.ID, network.ConnMultiaddrs) bool {
+	return true
+}
+
+// InterceptUpgraded implements libp2p's ConnectionGater.
+func (g *gate) InterceptUpgraded(network.Conn) (bool, control.DisconnectReason) { return true, 0 }

@@ -22,6 +22,7 @@ type end struct {
 	conn *conn
 	side uint8
 	host *Host     // nil at the dialled side until it takes part
+	name string    // of the node on this side; "" if there is none
 	peer host.Peer // the other side
 	open bool      // this side's handshake is done
 	down bool      // lost or closed, for this side
@@ -128,6 +129,9 @@ func (m *message) target() *Host {
 	return m.to.host
 }
 
+// faulty reports whether any link is cut.
+func (w *World) faulty() bool { return w.parted || len(w.cut) > 0 }
+
 // severed reports whether nothing gets from a to b.
 func (w *World) severed(a, b *node) bool {
 	if a == nil || b == nil {
@@ -144,12 +148,9 @@ func (e *end) node() *node {
 	return e.conn.node
 }
 
-// name is for Latency.
-func (e *end) name() string {
-	if n := e.node(); n != nil {
-		return n.name
-	}
-	return ""
+// delay draws the latency of one message from e.
+func (w *World) delay(e *end) int64 {
+	return int64(max(w.cfg.Latency(w.rand, e.name, e.other().name), 0))
 }
 
 // transmit sends m from e to the other side, now or when the handshake is
@@ -170,12 +171,12 @@ func (w *World) transmit(e *end, m *message) {
 
 // launch puts m on its way.
 func (w *World) launch(e *end, m *message) {
-	at := w.now + int64(w.cfg.Latency(w.rand, e.name(), m.to.name()))
+	at := w.now + w.delay(e)
 	s := &e.streams[m.bulk]
 	f := &w.cfg.Faults
 	if m.kind == msgSend && f.Reorder > 0 && w.rand.Float64() < f.Reorder {
 		for range w.rand.IntN(10) {
-			at += int64(w.cfg.Latency(w.rand, e.name(), m.to.name()))
+			at += w.delay(e)
 		}
 	} else {
 		at = max(at, s.last)
@@ -246,8 +247,11 @@ func (h *Host) connect(to host.Peer) (*end, error) {
 	}
 	c := &conn{node: target, refuse: refusal}
 	c.seq = w.queue.next
-	c.ends[0] = end{conn: c, side: 0, host: h, peer: copyPeer(to)}
+	c.ends[0] = end{conn: c, side: 0, host: h, name: h.node.name, peer: copyPeer(to)}
 	c.ends[1] = end{conn: c, side: 1}
+	if target != nil {
+		c.ends[1].name = target.name
+	}
 	e := &c.ends[0]
 	h.ends[to.ID] = e
 	w.transmit(e, w.message(msgDial, nil))

@@ -14,7 +14,7 @@ func (w *World) deliver(m *message) {
 	}
 	if m.self == nil {
 		from := m.to.other()
-		if from.holding || w.severed(from.node(), m.to.node()) {
+		if from.holding || w.faulty() && w.severed(from.node(), m.to.node()) {
 			from.holding = true
 			if m.kind != msgFin && from.down {
 				w.free(m)
@@ -224,5 +224,5 @@ func (w *World) traceMessage(h *Host, m *message) {
 			name = s.Name
 		}
 	}
-	w.trace(h, "%s %s from %s, %d bytes", msgNames[m.kind], name, m.to.other().name(), len(m.body))
+	w.trace(h, "%s %s from %s, %d bytes", msgNames[m.kind], name, m.to.other().name, len(m.body))
 }

@@ -205,8 +205,7 @@ func (w *World) recheckConn(e *end) {
 	for i := range c.ends {
 		from := &c.ends[i]
 		if from.holding && !w.severed(from.node(), from.other().node()) {
-			late := w.cfg.Latency(w.rand, from.name(), from.other().name())
-			w.queue.push(event{at: w.now + int64(late), msg: w.message(msgRelease, from)})
+			w.queue.push(event{at: w.now + w.delay(from), msg: w.message(msgRelease, from)})
 		}
 	}
 }

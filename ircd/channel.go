@@ -44,16 +44,43 @@ func (c *conn) join(name, key string) {
 	defer cancel()
 	// The turn is held: no event of the channel is written before this answer.
 	ch, err := c.session.Join(ctx, name, key)
+	if errors.Is(err, chat.ErrAlreadyJoined) { // by a JOIN that was given up
+		ch, err = c.session.Channel(ctx, name)
+	}
 	if err != nil {
 		c.fail(err, about)
 		return
 	}
+	c.showJoin(ch)
+}
+
+// showJoin tells the client of a channel that he is on from now on.
+func (c *conn) showJoin(ch chat.Channel) {
 	c.joined[chat.Fold(ch.Name)] = ch.Name
 	c.writeJoin("", c.self, ch.Name)
 	if ch.Topic.Text != "" {
 		c.sendTopic(ch)
 	}
 	c.sendNames(ch)
+}
+
+// reconcile shows what came of requests that had been given up: the answer was
+// that the network did not answer, but it may have done it all the same.
+func (c *conn) reconcile() {
+	c.unsure = false
+	if now := c.session.Self().Nick; now != c.self.Nick && now == c.wantNick {
+		c.showNick(now)
+	}
+	ctx, cancel := c.timeout()
+	defer cancel()
+	for _, name := range c.session.Joined() {
+		if c.on(name) {
+			continue
+		}
+		if ch, err := c.session.Channel(ctx, name); err == nil {
+			c.showJoin(ch)
+		}
+	}
 }
 
 // writeJoin writes a JOIN line in the shape that the client asked for.

@@ -75,6 +75,9 @@ func (c *conn) dispatch(m *message) error {
 		c.reply(errAlreadyReg)
 		return nil
 	}
+	if c.unsure {
+		c.reconcile()
+	}
 	if !cmd.asIs {
 		c.settle()
 	}

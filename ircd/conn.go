@@ -55,6 +55,8 @@ type conn struct {
 	session  chat.Session        // nil before
 	self     chat.Profile        // as this client has been told
 	joined   map[string]string   // channels, by folded name, as the client knows them
+	unsure   bool                // a request was given up, and may still have been done
+	wantNick string              // the last nick asked for
 	modeI    bool                // user mode +i
 	waiting  map[uint64]struct{} // messages sent, outcome not written yet
 	settled  chan struct{}       // has room for one: waiting became empty
@@ -89,8 +91,11 @@ func closed(reason string) error { return &closing{client: reason, others: reaso
 func (c *conn) serve(ctx context.Context) {
 	c.ctx, c.end = context.WithCancelCause(ctx)
 	defer c.end(nil)
-	wakeReader := context.AfterFunc(c.ctx, func() { c.nc.SetReadDeadline(time.Unix(1, 0)) })
-	defer wakeReader()
+	woken := make(chan struct{})
+	stopWaking := context.AfterFunc(c.ctx, func() {
+		c.nc.SetReadDeadline(time.Unix(1, 0))
+		close(woken)
+	})
 
 	var writer sync.WaitGroup
 	writer.Go(func() {
@@ -102,6 +107,9 @@ func (c *conn) serve(ctx context.Context) {
 	why := c.reason(ctx, err)
 	c.goodbye(why)
 	writer.Wait()
+	if !stopWaking() {
+		<-woken // its deadline must not cut the lingering short
+	}
 	linger(c.nc)
 }
 

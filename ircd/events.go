@@ -2,6 +2,7 @@ package ircd
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"ircbridge/chat"
@@ -13,7 +14,8 @@ func (c *conn) pump() {
 	for {
 		e, err := c.session.Next(c.ctx)
 		if err != nil {
-			c.end(closed(err.Error()))
+			text := strings.TrimPrefix(err.Error(), chat.ErrClosed.Error()+": ")
+			c.end(closed(text))
 			return
 		}
 		c.locked(func() { c.event(e) })

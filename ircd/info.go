@@ -4,10 +4,25 @@ import (
 	"fmt"
 	"strconv"
 	"time"
+
+	"ircbridge/chat"
 )
 
-func cmdMotd(c *conn, _ *message) error {
-	c.sendMOTD()
+// elsewhere answers a question for another server: there is none behind this
+// one that could be asked.
+func (c *conn) elsewhere(m *message) bool {
+	name := m.param(0)
+	if name == "" || chat.MatchMask(name, c.srv.name) {
+		return false
+	}
+	c.reply(errNoSuchServer, name)
+	return true
+}
+
+func cmdMotd(c *conn, m *message) error {
+	if !c.elsewhere(m) {
+		c.sendMOTD()
+	}
 	return nil
 }
 
@@ -50,13 +65,19 @@ func (c *conn) sendLusers() {
 		strconv.Itoa(n.KnownUsers), strconv.Itoa(maxGlobal))
 }
 
-func cmdVersion(c *conn, _ *message) error {
+func cmdVersion(c *conn, m *message) error {
+	if c.elsewhere(m) {
+		return nil
+	}
 	c.replyText(rplVersion, "chat over a ring of nodes", c.srv.version, c.srv.name)
 	c.sendISupport()
 	return nil
 }
 
-func cmdTime(c *conn, _ *message) error {
+func cmdTime(c *conn, m *message) error {
+	if c.elsewhere(m) {
+		return nil
+	}
 	c.replyText(rplTime, c.srv.now().UTC().Format(time.RFC1123), c.srv.name)
 	return nil
 }

@@ -254,6 +254,9 @@ func (c *conn) sendBans(name string) {
 	switch {
 	case err != nil:
 		c.fail(badIsUnknown(err), about)
+		if !errors.Is(err, chat.ErrNoSuchChannel) && !errors.Is(err, chat.ErrBadChannel) {
+			c.reply(rplEndOfBanList, name) // some clients wait for it
+		}
 		return
 	case ch.Secret:
 		c.fail(chat.ErrNotOnChannel, about)

@@ -116,6 +116,14 @@ func (s subject) target() string {
 	return s.channel
 }
 
+// place is where the request was to change something.
+func (s subject) place() string {
+	if s.channel != "" {
+		return s.channel
+	}
+	return s.nick
+}
+
 // A failure is a row of the table from chat's errors to replies.
 type failure struct {
 	err    error
@@ -124,6 +132,7 @@ type failure struct {
 }
 
 func aboutTarget(s subject) []string  { return []string{s.target()} }
+func aboutPlace(s subject) []string   { return []string{s.place()} }
 func aboutNick(s subject) []string    { return []string{s.nick} }
 func aboutChannel(s subject) []string { return []string{s.channel} }
 func aboutCommand(s subject) []string { return []string{s.command} }
@@ -162,14 +171,15 @@ var failures = []failure{
 	{chat.ErrUnknownMode, errUnknownMode, aboutMode},
 	{chat.ErrBadModeParam, errInvalidModeParam, aboutParam},
 	{chat.ErrQueueFull, rplTryAgain, aboutCommand},
-	{chat.ErrUnreachable, errUnavailable, aboutTarget},
-	{context.DeadlineExceeded, errUnavailable, aboutTarget},
+	{chat.ErrUnreachable, errUnavailable, aboutPlace},
+	{context.DeadlineExceeded, errUnavailable, aboutPlace},
 	{context.Canceled, numeric{}, nil}, // the connection ends
 }
 
 // fail answers a request with the numeric of its error. It is the one place
 // where errors become lines.
 func (c *conn) fail(err error, about subject) {
+	c.unsure = c.unsure || errors.Is(err, context.DeadlineExceeded)
 	for _, f := range failures {
 		if !errors.Is(err, f.err) {
 			continue

@@ -62,6 +62,7 @@ func (c *conn) changeNick(nick string) {
 	}
 	ctx, cancel := c.timeout()
 	defer cancel()
+	c.wantNick = nick
 	if err := c.session.SetNick(ctx, nick); err != nil {
 		c.fail(err, subject{command: "NICK", nick: nick})
 		return

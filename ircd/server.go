@@ -97,6 +97,10 @@ func (s *Server) Listen() (err error) {
 			return fmt.Errorf("[irc] listen = %q: cannot listen there: %w: another program may have that port (perhaps an ircbridge that runs already): choose another", addr, err)
 		}
 		s.addListener(l)
+		// A name may stand for an address that nobody thought of.
+		if err := s.cfg.checkAddress(l.Addr().String()); err != nil {
+			return err
+		}
 	}
 	return nil
 }

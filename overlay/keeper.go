@@ -1,0 +1,284 @@
+package overlay
+
+import (
+	"time"
+
+	"ircbridge/chord"
+	"ircbridge/host"
+	"ircbridge/overlay/wire"
+
+	"google.golang.org/protobuf/proto"
+)
+
+// A would-be keeper answers a request for a key in one of these ways
+// (DESIGN: the owner confirms):
+//
+//   - it has the object: it serves, wherever its range ends, until the object
+//     was handed over; while it moves, the request waits;
+//   - the key is its own and its range is open: there is no such object;
+//   - the key is its own but the range is closed (it joined and its successor
+//     has not yet listed what lies there), or it is leaving: it forwards to its
+//     successor, which has the object or answers in its place;
+//   - else the key is not its own, and the asker looks again.
+type standing int
+
+const (
+	serving standing = iota
+	absent
+	forward
+	notMine
+	wait // unsettled: ask again in a moment
+)
+
+// standLocked finds how this node stands to a key. from and why tell who
+// forwarded the request to us, if anybody did.
+func (o *Overlay) standLocked(r ref, key chord.ID, from host.PeerID, why wire.Route_Why) (standing, *object) {
+	if ob := o.objects[r]; ob != nil {
+		return serving, ob
+	}
+	switch {
+	case o.left:
+		return notMine, nil
+	case o.leaving:
+		return forward, nil
+	case o.ring.Owns(key):
+		if _, coming := o.expected[r]; coming || !o.open {
+			return forward, nil
+		}
+		if o.unsettledLocked(key) {
+			return wait, nil
+		}
+		return absent, nil
+	case why == wire.Route_JOINING && o.open && !o.granted[from]:
+		// The range is ours until we have listed it for the joiner.
+		return absent, nil
+	case why == wire.Route_LEAVING && o.open:
+		return absent, nil
+	}
+	if !o.open && o.joining {
+		return forward, nil // closed, and between a joiner before us and our successor
+	}
+	return notMine, nil
+}
+
+// settle waits until the object is not on the move, and finds the standing.
+// It returns with o.mu held.
+func (o *Overlay) settle(r ref, from host.PeerID, route *wire.Route) (standing, *object) {
+	key := r.key()
+	deadline := o.h.Now().Add(budget(route))
+	for {
+		o.mu.Lock()
+		st, ob := o.standLocked(r, key, from, route.GetWhy())
+		if st != serving || !ob.moving {
+			return st, ob
+		}
+		left := deadline.Sub(o.h.Now())
+		if left <= 0 {
+			return wait, nil
+		}
+		e := o.h.NewEvent()
+		ob.waiters = append(ob.waiters, e)
+		o.mu.Unlock()
+		if err := o.wait(e, left); err != nil {
+			o.mu.Lock()
+			return wait, nil
+		}
+	}
+}
+
+// maxBudget bounds how long an asker can make us work on one request.
+const maxBudget = 10 * time.Second
+
+func budget(r *wire.Route) time.Duration {
+	return min(time.Duration(r.GetBudgetMs())*time.Millisecond, maxBudget)
+}
+
+// relay forwards a request to the successor (or to whoever will hand the
+// object to us), and gives its answer back. It
+// returns false when there is nobody to forward to, or too many did.
+func (o *Overlay) relay(what ref, m host.Method, r *wire.Route, set func(*wire.Route), msg, reply proto.Message) bool {
+	succs := o.ring.Successors()
+	if len(succs) == 0 || r.GetHops() >= maxForwards {
+		return false
+	}
+	to := succs[0]
+	o.mu.Lock()
+	why := wire.Route_JOINING
+	if o.leaving {
+		why = wire.Route_LEAVING
+	} else if e, ok := o.expected[what]; ok {
+		to = e.from
+	}
+	o.mu.Unlock()
+	left := budget(r) - budget(r)/8
+	set(&wire.Route{BudgetMs: uint32(left.Milliseconds()), Hops: r.GetHops() + 1, Why: why})
+	err := o.call(to.Peer, m, msg, reply, left)
+	return err == nil
+}
+
+// maxForwards bounds the chain of joiners and leavers that a request passes.
+const maxForwards = 8
+
+func (o *Overlay) onRequest(from host.Peer, msg *wire.Request) *wire.RequestReply {
+	r, ok := o.refFromWire(msg.GetRef())
+	stream, err := streamFromWire(msg.GetStream())
+	if !ok || err != nil || stream.Node == "" || len(msg.Items) == 0 || len(msg.Items) > MaxBatch || msg.First == 0 ||
+		(stream.Node != from.ID && msg.GetRoute().GetHops() == 0) {
+		return &wire.RequestReply{Status: wire.Status_BAD}
+	}
+	st, ob := o.settle(r, from.ID, msg.Route)
+	switch st {
+	case forward:
+		o.mu.Unlock()
+		reply := new(wire.RequestReply)
+		if !o.relay(r, methodRequest, msg.Route, func(rt *wire.Route) { msg.Route = rt }, msg, reply) {
+			reply = &wire.RequestReply{Status: wire.Status_RETRY}
+		}
+		return reply
+	case notMine:
+		defer o.mu.Unlock()
+		return &wire.RequestReply{Status: wire.Status_NOT_MINE, Hint: o.hintLocked(r)}
+	case wait:
+		defer o.mu.Unlock()
+		if msg.Holds {
+			return &wire.RequestReply{Status: wire.Status_NEED_STATE, Keeper: o.selfNode()}
+		}
+		return &wire.RequestReply{Status: wire.Status_RETRY}
+	case absent:
+		if msg.Holds {
+			defer o.mu.Unlock()
+			return &wire.RequestReply{Status: wire.Status_NEED_STATE, Keeper: o.selfNode()}
+		}
+		if len(o.objects) >= o.cfg.MaxObjects {
+			defer o.mu.Unlock()
+			return &wire.RequestReply{Status: wire.Status_RETRY}
+		}
+		ob = o.createLocked(r)
+	}
+	results := o.applyLocked(ob, stream, msg.First, msg.Items)
+	o.mu.Unlock()
+	return &wire.RequestReply{Status: wire.Status_OK, Results: results, Keeper: o.selfNode()}
+}
+
+// createLocked founds an object in its first epoch.
+func (o *Overlay) createLocked(r ref) *object {
+	ob := newObject(r, o.kinds[r.kind].New(r.name), o.ownEpoch(1))
+	o.objects[r] = ob
+	return ob
+}
+
+// ownEpoch is an epoch of this node in this run.
+func (o *Overlay) ownEpoch(counter uint64) Epoch {
+	return Epoch{Counter: counter, Keeper: o.self, Run: o.h.Run()}
+}
+
+// applyLocked makes those requests of a batch that were not made before, in
+// order, and returns the results of all.
+func (o *Overlay) applyLocked(ob *object, stream Stream, first uint64, items [][]byte) [][]byte {
+	now := o.h.Now()
+	if ob.renewLease(stream.Node, stream.Run, now) {
+		o.nodeGoneLocked(ob, stream.Node, stream.Run)
+	}
+	st := ob.streams[stream]
+	if st == nil {
+		st = new(streamState)
+		o.boundStreamsLocked(ob)
+		ob.streams[stream] = st
+	}
+	st.used = now
+	results := make([][]byte, len(items))
+	fresh := false
+	for i, item := range items {
+		n := first + uint64(i)
+		if n <= st.last {
+			if back := st.last - n; back < uint64(len(st.results)) {
+				results[i] = st.results[uint64(len(st.results))-1-back]
+			}
+			continue
+		}
+		fresh = true
+		results[i] = o.turnLocked(ob, stream, n, func(t *Turn) []byte { return ob.obj.Apply(t, item) })
+		st.last = n
+	}
+	if fresh {
+		st.results = results
+	}
+	return results
+}
+
+// boundStreamsLocked forgets the origin that was silent longest when there are
+// too many. Its repeats are still dropped where they would be shown.
+func (o *Overlay) boundStreamsLocked(ob *object) {
+	if len(ob.streams) < o.cfg.MaxStreams {
+		return
+	}
+	var oldest Stream
+	var at time.Time
+	// any order: the oldest, and among equals the least, is chosen
+	for s, st := range ob.streams {
+		if at.IsZero() || st.used.Before(at) || st.used.Equal(at) && s.Compare(oldest) < 0 {
+			oldest, at = s, st.used
+		}
+	}
+	delete(ob.streams, oldest)
+}
+
+// clockOf is the hybrid clock of an object, in whole milliseconds as it
+// travels: now, but never behind its last event.
+func (o *Overlay) clockOf(ob *object) time.Time {
+	now := time.UnixMilli(o.h.Now().UnixMilli())
+	if now.Before(ob.clock) {
+		return ob.clock
+	}
+	return now
+}
+
+// turnLocked runs one step of an object and pushes what it emitted.
+func (o *Overlay) turnLocked(ob *object, from Stream, number uint64, step func(*Turn) []byte) []byte {
+	t := &Turn{o: o, ob: ob, from: from, number: number, now: o.clockOf(ob)}
+	before := ob.number
+	result := step(t)
+	if t.resub {
+		ob.subscribe()
+	}
+	if ob.number != before || t.resub {
+		o.pushLocked(ob)
+	}
+	return result
+}
+
+func (o *Overlay) onQuery(from host.Peer, msg *wire.Query) *wire.QueryReply {
+	r, ok := o.refFromWire(msg.GetRef())
+	if !ok {
+		return &wire.QueryReply{Status: wire.Status_BAD}
+	}
+	st, ob := o.settle(r, from.ID, msg.Route)
+	switch st {
+	case forward:
+		o.mu.Unlock()
+		reply := new(wire.QueryReply)
+		if !o.relay(r, methodQuery, msg.Route, func(rt *wire.Route) { msg.Route = rt }, msg, reply) {
+			reply = &wire.QueryReply{Status: wire.Status_RETRY}
+		}
+		return reply
+	case notMine:
+		defer o.mu.Unlock()
+		return &wire.QueryReply{Status: wire.Status_NOT_MINE, Hint: o.hintLocked(r)}
+	case wait:
+		o.mu.Unlock()
+		return &wire.QueryReply{Status: wire.Status_RETRY}
+	case absent:
+		o.mu.Unlock()
+		return &wire.QueryReply{Status: wire.Status_ABSENT, Keeper: o.selfNode()}
+	}
+	defer o.mu.Unlock()
+	return &wire.QueryReply{Status: wire.Status_OK, Answer: ob.obj.Query(from.ID, msg.Query), Keeper: o.selfNode()}
+}
+
+// hintLocked names the node that an object was handed to, if it was.
+func (o *Overlay) hintLocked(r ref) *wire.Node {
+	if to, ok := o.movedTo.get(r); ok {
+		return nodeToWire(to.Peer)
+	}
+	return nil
+}

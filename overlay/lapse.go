@@ -1,0 +1,153 @@
+package overlay
+
+import (
+	"time"
+
+	"ircbridge/chord"
+	"ircbridge/host"
+	"ircbridge/overlay/wire"
+)
+
+// leaseAllLocked starts a lease for every node of an object that has none:
+// whoever takes an object over restarts them all in full.
+func (o *Overlay) leaseAllLocked(ob *object, now time.Time) {
+	for _, n := range ob.obj.Nodes() {
+		if l, ok := ob.leases[n]; ok {
+			ob.leases[n] = lease{run: l.run, at: now}
+		} else {
+			ob.leases[n] = lease{at: now}
+		}
+	}
+}
+
+// nodeGoneLocked removes a node's runs, all but keep, from an object.
+func (o *Overlay) nodeGoneLocked(ob *object, node host.PeerID, keep uint64) {
+	if keep == 0 {
+		delete(ob.leases, node)
+	}
+	// any order: each is dropped or not for itself
+	for s := range ob.streams {
+		if s.Node == node && (keep == 0 || s.Run != keep) {
+			delete(ob.streams, s)
+		}
+	}
+	o.turnLocked(ob, Stream{}, 0, func(t *Turn) []byte {
+		ob.obj.NodeGone(t, node, keep)
+		t.SubscribersChanged()
+		return nil
+	})
+	if keep == 0 {
+		delete(ob.cursors, node)
+	}
+}
+
+// lapseLoop ends leases that were not renewed, and drops what is empty.
+func (o *Overlay) lapseLoop() {
+	for o.h.Sleep(o.cfg.Lease/18) == nil {
+		o.lapse()
+	}
+}
+
+func (o *Overlay) lapse() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	now := o.h.Now()
+	for _, r := range o.refsLocked() {
+		ob := o.objects[r]
+		if ob.moving {
+			continue
+		}
+		for _, n := range sorted(ob.leases) {
+			if now.Sub(ob.leases[n].at) > o.cfg.Lease {
+				o.log.Info("a node's lease lapsed", "object", ob.obj.Summary(), "node", chord.NodeID(n))
+				o.nodeGoneLocked(ob, n, 0)
+			}
+		}
+		// any order: each is dropped or not for itself
+		for s, st := range ob.streams {
+			if now.Sub(st.used) > streamLife {
+				delete(ob.streams, s)
+			}
+		}
+		if ob.obj.Empty(o.clockOf(ob)) && len(ob.cursors) == 0 {
+			delete(o.objects, r)
+		}
+	}
+	// any order: each is dropped or not for itself
+	for r, e := range o.expected {
+		if now.After(e.until) {
+			delete(o.expected, r)
+		}
+	}
+}
+
+// streamLife is how long an origin's last number is remembered unused; far
+// longer than anybody repeats a request.
+const streamLife = 10 * time.Minute
+
+// onDown hears that the last connection to a node was lost: what it kept for
+// us may need a new keeper, and what it held here may be gone.
+func (o *Overlay) onDown(id host.PeerID) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.keepers.dropNode(id)
+	o.renewSoonLocked(func(_ ref, hd *hold) bool { return hd.keeper == id })
+	o.watchLocked(id)
+}
+
+// watchLocked finds out whether a node that cannot be reached comes back
+// within the grace time. It watches only who has a stake here.
+func (o *Overlay) watchLocked(id host.PeerID) {
+	if o.watched[id] || id == o.h.Self().ID || !o.hasStakeLocked(id) {
+		return
+	}
+	o.watched[id] = true
+	o.h.Go("overlay watch", func() {
+		run, alive := o.watch(id)
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		delete(o.watched, id)
+		if alive && run == 0 {
+			return // we stop
+		}
+		for _, r := range o.refsLocked() {
+			ob := o.objects[r]
+			l, ok := ob.leases[id]
+			if !ok || ob.moving || alive && l.run == run {
+				continue
+			}
+			o.log.Info("a node is gone for good", "object", ob.obj.Summary(), "node", chord.NodeID(id), "restarted", alive)
+			o.nodeGoneLocked(ob, id, run)
+		}
+	})
+}
+
+func (o *Overlay) hasStakeLocked(id host.PeerID) bool {
+	// any order: one is enough
+	for _, ob := range o.objects {
+		if _, ok := ob.leases[id]; ok {
+			return true
+		}
+	}
+	return false
+}
+
+// watch tries to reach a node for the grace time and returns the run it
+// answers in.
+func (o *Overlay) watch(id host.PeerID) (run uint64, alive bool) {
+	deadline := o.h.Now().Add(o.cfg.Grace)
+	for {
+		if peer, err := o.peer(id); err == nil {
+			pong := new(wire.Pong)
+			if o.call(peer, methodPing, new(wire.Ping), pong, o.cfg.TryTimeout) == nil {
+				return pong.Run, true
+			}
+		}
+		if !o.h.Now().Before(deadline) {
+			return 0, false
+		}
+		if o.h.Sleep(o.cfg.TryTimeout) != nil {
+			return 0, true
+		}
+	}
+}

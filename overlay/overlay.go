@@ -1,0 +1,349 @@
+// Package overlay keeps objects under keys on the ring: one node, the keeper,
+// orders the changes of each; objects move when nodes come and go, and come
+// back from those who had a stake in them when their keeper died.
+//
+// What an object is, the package above says (Kind, Object, Views): mapping has
+// names and channels. What the overlay gives every kind:
+//
+//   - Requests, numbered by their origin and repeated until acknowledged,
+//     applied once each in order (Request); reads (Query).
+//   - An order: each event has a stamp, (epoch, number). The epoch is its
+//     keeper's: (counter, node ID, run). A node with a view refuses events of
+//     an epoch lower than it has seen; the refused keeper steps down.
+//   - A log of recent events, pushed to every node with a view, acknowledged
+//     cumulatively. Who has a gap, or sees another epoch, gets a whole view.
+//   - Leases: a node that holds something renews it every 30 s. What is not
+//     renewed for 90 s lapses; a node known dead is gone after 20 s.
+//   - Migration: to a joiner, from a leaver, to whoever the key belongs to.
+//   - Rebuilding: a keeper that lacks an object which others hold asks them
+//     for their copy (NEED_STATE, Assert) and unites the copies (Merge).
+//
+// There is one copy of each object's order, at its keeper, and those in the
+// views of member nodes; replicas have their place in the wire format.
+//
+// It never knows what is in a request, an event or a state, and never lets a
+// front-end's context in: time is durations, on the host's clock.
+//
+// Concurrency: Overlay.mu owns all state here, including the Objects, which
+// are called under it (they neither block nor call back). It is never held
+// over a call to a peer, to the ring's Lookup, or to Views. The lock order is
+// overlay, chord, host. Periodic tasks: renewLoop, sweepLoop, lapseLoop; and
+// one pusher for each node that is being told something.
+//
+// Sources: Dabek et al., "Towards a Common API for Structured Peer-to-Peer
+// Overlays" (2003); Gray and Cheriton, "Leases" (1989); Lamport et al. on
+// ballot numbers, of which epochs are a plain case.
+package overlay
+
+import (
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"ircbridge/chord"
+	"ircbridge/host"
+	"ircbridge/overlay/wire"
+
+	"google.golang.org/protobuf/proto"
+)
+
+// Config of an overlay; the zero value of a field means its default.
+type Config struct {
+	Renew      time.Duration // pause between two renewals of a stake; 30 s
+	Lease      time.Duration // after which an unrenewed stake lapses; 90 s
+	Grace      time.Duration // given to a node that vanished to come back; 20 s
+	GiveUp     time.Duration // how long background work tries one thing; 5 s
+	TryTimeout time.Duration // bound of one call; 1 s. Lower finds hung nodes sooner
+	Sweep      time.Duration // pause between two looks for objects that are not ours; 1 s
+	Unsettled  time.Duration // after a predecessor's death: time for its objects to be asserted before "absent" is answered; 1 s
+
+	MaxLogEntries int // of one object's log; 512
+	MaxLogBytes   int // of one object's log; 256 KiB
+	MaxStreams    int // origins remembered for one object; 4096
+	MaxObjects    int // kept by this node; 65,536
+
+	Log *slog.Logger // nil: nothing is logged
+}
+
+func (c Config) withDefaults() Config {
+	def := func(d *time.Duration, v time.Duration) {
+		if *d == 0 {
+			*d = v
+		}
+	}
+	num := func(n *int, v int) {
+		if *n == 0 {
+			*n = v
+		}
+	}
+	def(&c.Renew, 30*time.Second)
+	def(&c.Lease, 90*time.Second)
+	def(&c.Grace, 20*time.Second)
+	def(&c.GiveUp, 5*time.Second)
+	def(&c.TryTimeout, time.Second)
+	def(&c.Sweep, time.Second)
+	def(&c.Unsettled, time.Second)
+	num(&c.MaxLogEntries, 512)
+	num(&c.MaxLogBytes, 256<<10)
+	num(&c.MaxStreams, 4096)
+	num(&c.MaxObjects, 1<<16)
+	if c.Log == nil {
+		c.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
+	}
+	return c
+}
+
+// Overlay is one node's part. All methods are safe for use by many tasks.
+type Overlay struct {
+	h      host.Host
+	ring   *chord.Ring
+	cfg    Config
+	log    *slog.Logger
+	self   chord.ID
+	kinds  map[string]Kind                                 // set before Run
+	direct func(from host.Peer, msg []byte) (reply []byte) // set before Run
+
+	renewNow host.Event
+	sweepNow host.Event
+
+	mu        sync.Mutex
+	objects   map[ref]*object         // kept here
+	holds     map[ref]*hold           // our stakes in objects
+	pushers   map[host.PeerID]*pusher // nodes being told something
+	watched   map[host.PeerID]bool    // nodes being waited for
+	deposed   map[ref]bool            // objects whose later epoch is being settled
+	keepers   contacts                // who kept what when last heard
+	movedTo   contacts                // where what we kept went
+	unsettled []gained                // ranges that a dead predecessor left us
+
+	alone    bool // the ring had no successor when last heard
+	open     bool // we answer for our range
+	joining  bool // and it is being opened
+	leaving  bool
+	left     bool
+	granted  map[host.PeerID]bool // joiners to whom we listed their range
+	expected map[ref]expected     // objects that our successor listed for us
+	arrived  map[ref]time.Time    // objects handed over before the list came
+}
+
+// gained is a range (from, to] that came to us by a death: until then, absent
+// objects may still be asserted.
+type gained struct {
+	from, to chord.ID
+	until    time.Time
+}
+
+// New makes an overlay on a ring and registers its handlers with the host; it
+// starts nothing.
+func New(h host.Host, ring *chord.Ring, cfg Config) *Overlay {
+	o := &Overlay{
+		h: h, ring: ring, cfg: cfg.withDefaults(), self: chord.NodeID(h.Self().ID),
+		kinds:    make(map[string]Kind),
+		direct:   func(host.Peer, []byte) []byte { return nil },
+		renewNow: h.NewEvent(), sweepNow: h.NewEvent(),
+		objects: make(map[ref]*object), holds: make(map[ref]*hold),
+		pushers: make(map[host.PeerID]*pusher), watched: make(map[host.PeerID]bool),
+		deposed: make(map[ref]bool), keepers: newContacts(8192), movedTo: newContacts(4096),
+		granted: make(map[host.PeerID]bool), expected: make(map[ref]expected), arrived: make(map[ref]time.Time),
+	}
+	o.log = o.cfg.Log
+	o.handle()
+	ring.OnChange(o.onChange)
+	h.OnDown(o.onDown)
+	return o
+}
+
+// Register adds a kind, before Run.
+func (o *Overlay) Register(k Kind) { o.kinds[k.Name] = k }
+
+// Create begins a ring of this node alone: every key is its own.
+func (o *Overlay) Create() {
+	o.ring.Create()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.open, o.joining = true, false
+}
+
+// Join enters the ring of any of the peers, within d. What this node kept so
+// far it goes on keeping until it finds whose it is. It answers for a range
+// only after its successor has listed what lies there.
+func (o *Overlay) Join(peers []host.Peer, d time.Duration) error {
+	o.mu.Lock()
+	wasOpen := o.open
+	o.open, o.joining = false, true
+	o.mu.Unlock()
+	if err := o.ring.Join(peers, d); err != nil {
+		o.mu.Lock()
+		o.open, o.joining = wasOpen, false
+		o.mu.Unlock()
+		return err
+	}
+	o.h.Go("overlay open range", o.openRange)
+	return nil
+}
+
+// Run starts the periodic tasks and returns; they end when the host stops.
+func (o *Overlay) Run() {
+	o.h.Go("overlay renew loop", o.renewLoop)
+	o.h.Go("overlay sweep loop", o.sweepLoop)
+	o.h.Go("overlay lapse loop", o.lapseLoop)
+}
+
+// Kept names the objects of a kind that this node keeps, sorted.
+func (o *Overlay) Kept(kind string) []string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var names []string
+	for _, r := range o.refsLocked() {
+		if r.kind == kind {
+			names = append(names, r.name)
+		}
+	}
+	return names
+}
+
+// KeepsNow reports whether this node keeps the object.
+func (o *Overlay) KeepsNow(kind, name string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.objects[ref{kind, name}] != nil
+}
+
+// onChange hears of a new neighbour.
+func (o *Overlay) onChange(c chord.Change) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if c.OldPred != nil && !c.PredLeft && (c.Pred == nil || !chord.Between(c.OldPred.ID, c.Pred.ID, o.self)) {
+		g := gained{from: o.self, to: c.OldPred.ID, until: o.h.Now().Add(o.cfg.Unsettled)}
+		if c.Pred != nil {
+			g.from = c.Pred.ID
+		}
+		o.unsettled = append(o.unsettled, g)
+	}
+	// any order: all but the present predecessor are forgotten
+	for id := range o.granted {
+		if c.Pred == nil || c.Pred.Peer.ID != id {
+			delete(o.granted, id)
+		}
+	}
+	if o.alone && len(c.Succs) > 0 && o.open {
+		// Found again, or found by others: what is ours may lie with them.
+		o.h.Go("overlay ask range", o.openRange)
+	}
+	o.alone = len(c.Succs) == 0
+	o.sweepNow.Signal()
+}
+
+func (o *Overlay) unsettledLocked(key chord.ID) bool {
+	now, kept, found := o.h.Now(), o.unsettled[:0], false
+	for _, g := range o.unsettled {
+		if now.Before(g.until) {
+			kept = append(kept, g)
+			found = found || chord.InRange(g.from, key, g.to)
+		}
+	}
+	o.unsettled = kept
+	return found
+}
+
+// The overlay's methods; 16 to 31 are its own.
+var (
+	methodRequest   = host.Method{Number: 16, Name: "overlay request"}
+	methodQuery     = host.Method{Number: 17, Name: "overlay query"}
+	methodDeliver   = host.Method{Number: 18, Name: "overlay deliver"}
+	methodView      = host.Method{Number: 19, Name: "overlay view", Bulk: true}
+	methodRenew     = host.Method{Number: 20, Name: "overlay renew"}
+	methodAssert    = host.Method{Number: 21, Name: "overlay assert", Bulk: true}
+	methodOpenRange = host.Method{Number: 22, Name: "overlay open range", Bulk: true}
+	methodHandOver  = host.Method{Number: 23, Name: "overlay hand over", Bulk: true}
+	methodLogChunk  = host.Method{Number: 24, Name: "overlay log chunk", Bulk: true}
+	methodDirect    = host.Method{Number: 25, Name: "overlay direct"}
+	methodPing      = host.Method{Number: 26, Name: "overlay ping"}
+)
+
+func (o *Overlay) handle() {
+	serve(o, methodRequest, func() *wire.Request { return new(wire.Request) }, o.onRequest)
+	serve(o, methodQuery, func() *wire.Query { return new(wire.Query) }, o.onQuery)
+	serve(o, methodDeliver, func() *wire.Deliver { return new(wire.Deliver) }, o.onDeliver)
+	serve(o, methodView, func() *wire.Deliver { return new(wire.Deliver) }, o.onDeliver)
+	serve(o, methodRenew, func() *wire.Renew { return new(wire.Renew) }, o.onRenew)
+	serve(o, methodAssert, func() *wire.Assert { return new(wire.Assert) }, o.onAssert)
+	serve(o, methodOpenRange, func() *wire.OpenRange { return new(wire.OpenRange) },
+		func(from host.Peer, _ *wire.OpenRange) *wire.OpenRangeReply { return o.onOpenRange(from) })
+	serve(o, methodHandOver, func() *wire.HandOver { return new(wire.HandOver) }, o.onHandOver)
+	serve(o, methodLogChunk, func() *wire.LogChunk { return new(wire.LogChunk) }, o.onLogChunk)
+	serve(o, methodDirect, func() *wire.Direct { return new(wire.Direct) },
+		func(from host.Peer, msg *wire.Direct) *wire.Direct {
+			return &wire.Direct{Body: o.direct(from, msg.Body)}
+		})
+	serve(o, methodPing, func() *wire.Ping { return new(wire.Ping) },
+		func(host.Peer, *wire.Ping) *wire.Pong { return &wire.Pong{Run: o.h.Run()} })
+}
+
+// serve registers a handler that takes and gives messages.
+func serve[M, R proto.Message](o *Overlay, m host.Method, empty func() M, f func(from host.Peer, msg M) R) {
+	o.h.HandleCall(m, func(from host.Peer, req []byte) ([]byte, error) {
+		msg := empty()
+		if err := proto.Unmarshal(req, msg); err != nil {
+			return nil, err
+		}
+		return proto.Marshal(f(from, msg))
+	})
+}
+
+// call makes one call with messages.
+func (o *Overlay) call(to host.Peer, m host.Method, msg, reply proto.Message, d time.Duration) error {
+	b, err := proto.Marshal(msg)
+	if err != nil {
+		return err
+	}
+	b, err = o.h.Call(to, m, b, d)
+	if err != nil {
+		return err
+	}
+	return proto.Unmarshal(b, reply)
+}
+
+// peer is how to reach a node: over the open connection, or as the ring says.
+func (o *Overlay) peer(id host.PeerID) (host.Peer, error) {
+	if _, ok := o.h.PeerRun(id); ok {
+		return host.Peer{ID: id}, nil
+	}
+	c, err := o.FindNode(chord.NodeID(id), o.cfg.TryTimeout)
+	return c.Peer, err
+}
+
+// stopped reports that the host stops, and tasks should end.
+func (o *Overlay) stopped() bool { return o.h.Sleep(0) != nil }
+
+// jitter is d less up to a tenth, so that nodes do not move in step.
+func (o *Overlay) jitter(d time.Duration) time.Duration {
+	return d - time.Duration(o.h.Rand()%uint64(d/10+1))
+}
+
+// Limits of names on the wire, in bytes.
+const (
+	maxKindName   = 16
+	maxObjectName = 64
+)
+
+// refFromWire reads the name of an object of a kind that is known here.
+func (o *Overlay) refFromWire(w *wire.Ref) (ref, bool) {
+	r := ref{w.GetKind(), w.GetName()}
+	_, known := o.kinds[r.kind]
+	return r, known && len(r.kind) <= maxKindName && r.name != "" && len(r.name) <= maxObjectName
+}
+
+func refToWire(r ref) *wire.Ref { return &wire.Ref{Kind: r.kind, Name: r.name} }
+
+func nodeToWire(p host.Peer) *wire.Node { return &wire.Node{Peer: []byte(p.ID), Addrs: p.Addrs} }
+
+func (o *Overlay) selfNode() *wire.Node { return nodeToWire(o.h.Self()) }
+
+func contact(p host.Peer) chord.Contact { return chord.Contact{ID: chord.NodeID(p.ID), Peer: p} }
+
+func contactFromWire(w *wire.Node) (chord.Contact, bool) {
+	p := host.Peer{ID: host.PeerID(w.GetPeer()), Addrs: w.GetAddrs()}
+	return contact(p), p.ID.Valid() && len(p.Addrs) <= 16
+}

@@ -1,0 +1,414 @@
+package overlay
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"ircbridge/chord"
+	"ircbridge/host"
+	"ircbridge/host/sim"
+)
+
+// node is one node of a simulated overlay.
+type node struct {
+	host  *sim.Host
+	ring  *chord.Ring
+	o     *Overlay
+	views *roomViews
+	next  map[string]uint64
+}
+
+// world is a simulated overlay.
+type world struct {
+	*sim.World
+	t     *testing.T
+	nodes []*node
+}
+
+func newWorld(t *testing.T, seed uint64) *world {
+	w := &world{World: sim.New(seed, sim.Config{}), t: t}
+	t.Cleanup(w.Close)
+	return w
+}
+
+// assemble puts the protocols on a host and starts it; via nil creates a ring.
+func (w *world) assemble(h *sim.Host, via *node) *node {
+	n := &node{host: h, views: newRoomViews(), next: map[string]uint64{}}
+	n.ring = chord.New(h, chord.Config{})
+	n.o = New(h, n.ring, Config{})
+	n.o.Register(Kind{Name: "room", New: newRoom, Views: n.views})
+	n.o.HandleDirect(func(from host.Peer, msg []byte) []byte { return append([]byte("got "), msg...) })
+	w.Start(h, func() {
+		n.ring.Run()
+		n.o.Run()
+		if via == nil {
+			n.o.Create()
+			return
+		}
+		for n.o.Join([]host.Peer{via.host.Self()}, 5*time.Second) != nil {
+			if h.Sleep(100*time.Millisecond) != nil {
+				return
+			}
+		}
+	})
+	return n
+}
+
+// add starts one more node, joined through the first.
+func (w *world) add() *node {
+	var via *node
+	if len(w.nodes) > 0 {
+		via = w.nodes[0]
+	}
+	n := w.assemble(w.Add(fmt.Sprintf("n%d", len(w.nodes))), via)
+	w.nodes = append(w.nodes, n)
+	return n
+}
+
+// grow starts nodes until there are total, and waits until all are open.
+func (w *world) grow(total int) {
+	for len(w.nodes) < total {
+		w.add()
+	}
+	w.must("all nodes are open", func() bool {
+		for _, n := range w.nodes {
+			if !n.o.open || !n.ring.Member() {
+				return false
+			}
+			if _, ok := n.ring.Predecessor(); !ok && total > 1 {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// must waits up to a virtual minute for a condition; for tasks of the test.
+func (w *world) must(what string, cond func() bool) {
+	w.t.Helper()
+	if !w.Eventually(time.Minute, cond) {
+		w.t.Fatalf("seed %d: never happened: %s", w.Seed(), what)
+	}
+}
+
+// do makes one request and fails the test on an error.
+func (n *node) do(w *world, room, req string) string {
+	w.t.Helper()
+	n.next[room]++
+	if req == "join" {
+		n.views.in[room] = true
+		n.o.Hold("room", room)
+	}
+	res, err := n.o.Request("room", room, Stream{n.host.Self().ID, n.host.Run(), 1}, n.next[room], [][]byte{[]byte(req)}, 5*time.Second)
+	if err != nil {
+		w.t.Errorf("seed %d: %s in %s: %v", w.Seed(), req, room, err)
+		return ""
+	}
+	return string(res[0])
+}
+
+// keeperOf is the node that keeps a room.
+func (w *world) keeperOf(room string) *node {
+	for _, n := range w.nodes {
+		if n.o.KeepsNow("room", room) {
+			return n
+		}
+	}
+	return nil
+}
+
+// roomKeptBy finds a name whose key lies with one of the nodes wanted.
+func (w *world) roomKeptBy(ok func(*node) bool) string {
+	for i := range 10000 {
+		name := fmt.Sprintf("room%d", i)
+		for _, n := range w.nodes {
+			if n.ring.Owns(Key("room", name)) && ok(n) {
+				return name
+			}
+		}
+	}
+	w.t.Fatal("no such name")
+	return ""
+}
+
+// run runs a test task to its end.
+func (w *world) run(f func()) {
+	w.Go("test", f)
+	w.Run()
+}
+
+func TestEventsReachEveryMemberInOrder(t *testing.T) {
+	w := newWorld(t, 1)
+	w.run(func() {
+		w.grow(5)
+		for _, n := range w.nodes[:4] {
+			n.do(w, "tea", "join")
+		}
+		var want []string
+		for i := range 20 {
+			text := fmt.Sprint("line ", i)
+			want = append(want, text)
+			w.nodes[4].do(w, "tea", "say "+text) // not a member
+		}
+		for _, n := range w.nodes[:4] {
+			w.must("heard", func() bool { return n.views.heard("tea", want...) })
+		}
+		if len(w.nodes[4].views.all) != 0 {
+			t.Error("a node that did not join was told")
+		}
+		w.nodes[1].do(w, "tea", "leave")
+		w.nodes[1].o.Release("room", "tea")
+		w.nodes[0].do(w, "tea", "say after")
+		w.must("heard", func() bool { return w.nodes[2].views.heard("tea", append(want, "after")...) })
+		if !w.nodes[1].views.heard("tea", want...) {
+			t.Error("a node that left was told")
+		}
+	})
+}
+
+func TestARepeatedBatchIsAppliedOnce(t *testing.T) {
+	w := newWorld(t, 2)
+	w.run(func() {
+		w.grow(3)
+		w.nodes[0].do(w, "tea", "join")
+		s := Stream{w.nodes[1].host.Self().ID, w.nodes[1].host.Run(), 7}
+		batch := [][]byte{[]byte("say a"), []byte("say b")}
+		for range 3 {
+			res, err := w.nodes[1].o.Request("room", "tea", s, 1, batch, time.Second)
+			if err != nil || string(res[0]) != "ok 1" || string(res[1]) != "ok 2" {
+				t.Fatalf("%q, %v", res, err)
+			}
+		}
+		// The last was not acknowledged as far as the sender knows: it goes on
+		// with the next number, which is higher by a gap.
+		if _, err := w.nodes[1].o.Request("room", "tea", s, 5, [][]byte{[]byte("say c")}, time.Second); err != nil {
+			t.Fatal(err)
+		}
+		w.must("heard", func() bool { return w.nodes[0].views.heard("tea", "a", "b", "c") })
+		if n := len(w.nodes[0].views.all["tea"]); n > 4 { // the join, and three lines
+			t.Errorf("%d events", n)
+		}
+	})
+}
+
+func TestQueryAndAbsent(t *testing.T) {
+	w := newWorld(t, 3)
+	w.run(func() {
+		w.grow(4)
+		w.nodes[0].do(w, "tea", "join")
+		for _, n := range w.nodes {
+			got, found, keeper, err := n.o.Query("room", "tea", []byte("how many"), time.Second)
+			if err != nil || !found || string(got) != "how many: 1 in" || keeper.ID != w.keeperOf("tea").ring.Self().ID {
+				t.Errorf("%q %v %v %v", got, found, keeper.ID, err)
+			}
+			if _, found, _, err := n.o.Query("room", "none", nil, time.Second); found || err != nil {
+				t.Errorf("a room that nobody founded: %v, %v", found, err)
+			}
+		}
+	})
+}
+
+func TestDirectFindsTheNode(t *testing.T) {
+	w := newWorld(t, 4)
+	w.run(func() {
+		w.grow(6)
+		got, err := w.nodes[1].o.Direct(w.nodes[4].host.Self().ID, []byte("hello"), time.Second)
+		if err != nil || string(got) != "got hello" {
+			t.Errorf("%q, %v", got, err)
+		}
+		w.Crash(w.nodes[4].host)
+		if _, err := w.nodes[1].o.Direct(w.nodes[4].host.Self().ID, []byte("hello"), 3*time.Second); err == nil {
+			t.Error("a dead node answered")
+		}
+	})
+}
+
+// A new node takes its place between others: it gets what is its own, with
+// all members, and what was said meanwhile is lost nowhere.
+func TestAJoinerTakesOverItsRange(t *testing.T) {
+	for seed := range uint64(20) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			w := newWorld(t, seed)
+			w.run(func() {
+				w.grow(3)
+				var rooms []string
+				for i := range 24 {
+					rooms = append(rooms, fmt.Sprint("room", i))
+					for _, n := range w.nodes[:3] {
+						n.do(w, rooms[i], "join")
+					}
+				}
+				said := 0
+				for len(w.nodes) < 9 {
+					w.add()
+					for range 4 {
+						for _, r := range rooms {
+							w.nodes[said%3].do(w, r, fmt.Sprint("say ", said))
+						}
+						said++
+					}
+				}
+				w.grow(9)
+				var want []string
+				for i := range said {
+					want = append(want, fmt.Sprint(i))
+				}
+				for _, r := range rooms {
+					for _, n := range w.nodes[:3] {
+						w.must("heard all of "+r, func() bool { return n.views.heard(r, want...) })
+					}
+				}
+				w.must("each room at its keeper", w.allHome)
+				for _, r := range rooms {
+					if got := w.keeperOf(r).o.objects[ref{"room", r}].obj.Summary(); got != "room "+r+", 3 in" {
+						t.Errorf("%s after the move", got)
+					}
+				}
+			})
+		})
+	}
+}
+
+// allHome: every object is kept once, by the owner of its key.
+func (w *world) allHome() bool {
+	kept := map[string]int{}
+	for _, n := range w.nodes {
+		if n.host.Sleep(0) != nil {
+			continue
+		}
+		for _, r := range n.o.Kept("room") {
+			kept[r]++
+			if !n.ring.Owns(Key("room", r)) || kept[r] > 1 {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func TestALeaverHandsEverythingOver(t *testing.T) {
+	for seed := range uint64(20) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			w := newWorld(t, seed)
+			w.run(func() {
+				w.grow(6)
+				var rooms []string
+				for i := range 24 {
+					rooms = append(rooms, fmt.Sprint("room", i))
+					w.nodes[0].do(w, rooms[i], "join")
+				}
+				for i, gone := range w.nodes[1:5] {
+					w.Go("leave", func() {
+						gone.o.Leave(5 * time.Second)
+						gone.ring.Leave(time.Second)
+						w.Stop(gone.host)
+					})
+					for _, r := range rooms {
+						w.nodes[5].do(w, r, fmt.Sprint("say ", i))
+					}
+				}
+				for _, r := range rooms {
+					w.must("heard all of "+r, func() bool { return w.nodes[0].views.heard(r, "0", "1", "2", "3") })
+				}
+				w.must("each room at its keeper", w.allHome)
+			})
+		})
+	}
+}
+
+// The keeper is killed: the first message brings the room back from a member's
+// view, all members included.
+func TestAKilledKeeperIsReplacedFromTheMembers(t *testing.T) {
+	for seed := range uint64(20) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			w := newWorld(t, seed)
+			w.run(func() {
+				w.grow(7)
+				name := w.roomKeptBy(func(n *node) bool { return n == w.nodes[5] })
+				for _, n := range w.nodes[:4] {
+					n.do(w, name, "join")
+				}
+				w.nodes[0].do(w, name, "say before")
+				for _, n := range w.nodes[:4] {
+					w.must("heard", func() bool { return n.views.heard(name, "before") })
+				}
+				w.must("views reset", func() bool { return strings.Count(w.nodes[0].views.state[name], "\n") >= 1 })
+				w.Crash(w.nodes[5].host)
+				began := w.Elapsed()
+				w.nodes[1].do(w, name, "say after")
+				w.nodes[6].do(w, name, "say from outside")
+				for _, n := range w.nodes[:4] {
+					w.must("heard after", func() bool { return n.views.heard(name, "before", "after", "from outside") })
+				}
+				if d := w.Elapsed() - began; d > 3*time.Second {
+					t.Errorf("took %v", d)
+				}
+			})
+		})
+	}
+}
+
+func TestADeadMemberIsGoneAfterTheGraceTime(t *testing.T) {
+	w := newWorld(t, 5)
+	w.run(func() {
+		w.grow(5)
+		name := w.roomKeptBy(func(n *node) bool { return n == w.nodes[4] })
+		w.nodes[0].do(w, name, "join")
+		w.nodes[1].do(w, name, "join")
+		w.nodes[2].do(w, name, "join")
+		w.Crash(w.nodes[1].host)
+		began := w.Elapsed()
+		gone := "gone " + w.nodes[1].host.Self().ID.String()
+		w.must("gone", func() bool {
+			all := w.nodes[0].views.all[name]
+			return len(all) > 0 && string(all[len(all)-1].Event) == gone
+		})
+		if d := w.Elapsed() - began; d < 15*time.Second || d > 25*time.Second {
+			t.Errorf("gone after %v", d)
+		}
+	})
+}
+
+// A keeper that hangs while another takes its place is refused when it wakes,
+// and steps down.
+func TestAKeeperOfAnOldEpochStepsDown(t *testing.T) {
+	w := newWorld(t, 6)
+	w.run(func() {
+		w.grow(6)
+		name := w.roomKeptBy(func(n *node) bool { return n == w.nodes[5] })
+		for _, n := range w.nodes[:3] {
+			n.do(w, name, "join")
+		}
+		w.Pause(w.nodes[5].host)
+		w.nodes[0].do(w, name, "say one")
+		w.must("another keeper", func() bool { return w.nodes[1].views.heard(name, "one") })
+		w.Resume(w.nodes[5].host)
+		w.nodes[1].do(w, name, "say two")
+		for _, n := range w.nodes[:3] {
+			w.must("heard", func() bool { return n.views.heard(name, "one", "two") })
+		}
+		w.must("one keeper", w.allHome)
+	})
+}
+
+func TestEqualSeedsGiveEqualRuns(t *testing.T) {
+	digest := func() uint64 {
+		w := newWorld(t, 9)
+		w.run(func() {
+			w.grow(8)
+			for i, n := range w.nodes {
+				n.do(w, fmt.Sprint("room", i%3), "join")
+			}
+			w.Crash(w.nodes[3].host)
+			for i := range 30 {
+				w.nodes[0].do(w, fmt.Sprint("room", i%3), fmt.Sprint("say ", i))
+			}
+		})
+		return w.Digest()
+	}
+	if a, b := digest(), digest(); a != b {
+		t.Errorf("digests %x and %x", a, b)
+	}
+}

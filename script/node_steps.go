@@ -217,6 +217,32 @@ func (a *idleStep) play(ctx context.Context, p *play, s *step) error {
 	return nil
 }
 
+// idleGoneStep waits until the server has closed all idle connections.
+type idleGoneStep struct{}
+
+func (a *idleGoneStep) play(_ context.Context, p *play, s *step) error {
+	deadline := time.Now().Add(p.limit(s))
+	p.mu.Lock()
+	conns := p.idle
+	p.idle = nil
+	p.mu.Unlock()
+	open := 0
+	for _, conn := range conns {
+		if err := conn.SetReadDeadline(deadline); err != nil {
+			return fmt.Errorf("reading an idle connection: %w", err)
+		}
+		// What the server says before it closes is not looked at, nor how it closes.
+		if _, err := io.Copy(io.Discard, conn); errors.Is(err, os.ErrDeadlineExceeded) {
+			open++
+		}
+		conn.Close()
+	}
+	if open > 0 {
+		return fmt.Errorf("%d of %d idle connections were still open", open, len(conns))
+	}
+	return nil
+}
+
 // logPoll is how often the log files of a node with a console are looked at.
 const logPoll = 50 * time.Millisecond
 

@@ -190,13 +190,16 @@ func (p *parser) choose(w *words) (action, error) {
 }
 
 func (p *parser) idle(w *words) (action, error) {
+	if w.take("gone") {
+		return &idleGoneStep{}, w.end()
+	}
 	n, err := w.count()
 	if err != nil {
 		return nil, err
 	}
 	a := &idleStep{count: n}
 	if !w.take("to") {
-		return nil, errors.New("write `idle N to NODE`")
+		return nil, errors.New("write `idle N to NODE` or `idle gone`")
 	}
 	if w.take("server") {
 		a.place = "server"

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand"
+	"net"
 	"os"
 	"sync"
 	"time"
@@ -60,7 +61,7 @@ type play struct {
 	vars    map[string]string
 	actors  map[string]*actor
 	nodes   map[string]*node
-	idle    []io.Closer
+	idle    []net.Conn
 	bursts  []*burst
 	timeout time.Duration
 	fences  int

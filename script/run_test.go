@@ -178,6 +178,7 @@ func TestSessionsThatFail(t *testing.T) {
 		"nick in use":    {two + "carol enters server as bob", []string{"not let in", "433"}},
 		"no server":      {"a enters 127.0.0.1:1", []string{"test.txt:1", "connecting a"}},
 		"foreign start":  {"start n1", []string{"test.txt:1", "runs against the server", "leave out -server"}},
+		"idle":           {two + "idle 3 to server\nwithin 50ms idle gone", []string{"3 of 3 idle connections"}},
 		"foreign config": {"config n1\nend", []string{"test.txt:1", "runs against the server"}},
 		"lost": {two + `
 			alice > DROP

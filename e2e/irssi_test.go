@@ -1,0 +1,136 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// terminal is an irssi in a window of tmux.
+type terminal struct {
+	t      *testing.T
+	socket string
+	name   string
+}
+
+// tmux runs one command of a tmux server of the test's own.
+func tmux(t *testing.T, socket string, args ...string) string {
+	t.Helper()
+	cmd := exec.Command("tmux", append([]string{"-S", socket, "-f", os.DevNull}, args...)...)
+	cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8", "TERM=screen")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("tmux %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+// irssi starts one that connects to a node.
+func irssi(t *testing.T, socket, nick string, n *node) *terminal {
+	t.Helper()
+	home := t.TempDir()
+	// irssi sends a command only every 2.2 s after its first five; that brake is not what
+	// is tested here.
+	config := fmt.Sprintf(`settings = {
+  core = { real_name = "%[1]s"; user_name = "%[1]s"; nick = "%[1]s"; };
+  "irc/core" = { cmd_queue_speed = "10msec"; cmds_max_at_once = "100"; };
+};
+`, nick)
+	if err := os.WriteFile(home+"/config", []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	// The window stays when irssi has ended, so that its last screen can be read.
+	command := fmt.Sprintf("HOME=%s TERM=screen LC_ALL=C.UTF-8 irssi --home=%s --connect=127.0.0.1 --port=%s --nick=%s; echo irssi has ended; cat", home, home, n.port, nick)
+	tmux(t, socket, "new-session", "-d", "-s", nick, "-x", "110", "-y", "40", command)
+	s := &terminal{t, socket, nick}
+	s.sees("Welcome to the ircbridge network, " + nick)
+	return s
+}
+
+func (s *terminal) screen() string {
+	return tmux(s.t, s.socket, "capture-pane", "-p", "-t", s.name)
+}
+
+// types sends a line as from the keyboard.
+func (s *terminal) types(line string) {
+	s.t.Helper()
+	tmux(s.t, s.socket, "send-keys", "-t", s.name, "-l", "--", line)
+	tmux(s.t, s.socket, "send-keys", "-t", s.name, "Enter")
+}
+
+// sees waits until a text stands on the screen.
+func (s *terminal) sees(text string) {
+	s.t.Helper()
+	eventually(s.t, fmt.Sprintf("%s sees %q", s.name, text),
+		func() bool { return strings.Contains(s.screen(), text) },
+		func() string { return s.screen() })
+}
+
+// joins waits for irssi's word that all its questions were answered: MODE, WHO
+// and the list of bans.
+func (s *terminal) joins(channel string) {
+	s.t.Helper()
+	s.types("/join " + channel)
+	s.sees("Join to " + channel + " was synced")
+}
+
+func TestIrssi(t *testing.T) {
+	need(t, haveCommand("irssi", "tmux"), "irssi and tmux must be installed")
+	n1 := startNode(t, nil)
+	n2 := startNode(t, n1)
+	socket := t.TempDir() + "/tmux"
+	defer tmux(t, socket, "kill-server")
+	alice, bob, carol := irssi(t, socket, "alice", n1), irssi(t, socket, "bob", n2), irssi(t, socket, "carol", n2)
+
+	// Joining and speaking.
+	alice.joins("#tea")
+	alice.sees("[@alice]")
+	bob.joins("#tea")
+	alice.sees("bob [bob@")
+	alice.types("Good morning, bob")
+	alice.sees("<@alice> Good morning, bob")
+	bob.sees("<@alice> Good morning, bob")
+	bob.types("Grüß Gott, alice")
+	alice.sees("bob> Grüß Gott, alice")
+	alice.types("/topic #tea First flush")
+	bob.sees("First flush")
+
+	// Private: /msg, and a query.
+	alice.types("/msg bob psst, bob")
+	bob.types("/query alice")
+	bob.sees("<alice> psst, bob")
+	bob.types("what is it, alice?")
+	alice.types("/query bob")
+	alice.sees("<bob> what is it, alice?")
+	alice.types("nothing")
+	bob.sees("<alice> nothing")
+	alice.types("/window goto #tea")
+	bob.types("/window goto #tea")
+
+	// Parting, and coming back.
+	bob.types("/part #tea so long")
+	alice.sees("has left #tea [so long]")
+	bob.joins("#tea")
+	bob.types("back again")
+	alice.sees("bob> back again")
+	carol.joins("#tea")
+	alice.sees("carol [carol@")
+
+	// Alice's node ends: she is told, the others see her quit, and go on.
+	n1.stop()
+	alice.types("/window 1")
+	alice.sees("Closing link (node stopped)")
+	bob.sees("alice [alice@")
+	bob.sees("has quit")
+	carol.types("two are company")
+	bob.sees("<carol> two are company")
+	bob.types("indeed")
+	carol.sees("<bob> indeed")
+
+	// Quitting.
+	bob.types("/quit tired")
+	carol.sees("has quit [Quit: tired]")
+	bob.sees("irssi has ended")
+}

@@ -21,7 +21,6 @@ type fakeServer struct {
 	clients []*fakeClient
 	mood    string
 	held    func()
-	spoken  int
 }
 
 type fakeClient struct {

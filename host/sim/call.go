@@ -201,7 +201,7 @@ func (h *Host) Dial(addr string, d time.Duration) (host.Peer, error) {
 	to := host.Peer{ID: id, Addrs: []string{addrScheme + name}}
 	if id == "" {
 		to.ID = host.PeerID(addr) // of nobody, should there be no such node
-		if n := h.world.byName[name]; n != nil {
+		if n := h.world.byAddr[name]; n != nil {
 			to.ID = n.id
 		}
 	}

@@ -269,7 +269,7 @@ func (w *World) find(to host.Peer) (*node, error) {
 		if !ok {
 			continue
 		}
-		switch n := w.byName[name]; {
+		switch n := w.byAddr[name]; {
 		case n == nil:
 		case n.id == to.ID:
 			return n, nil

@@ -6,25 +6,23 @@ import (
 	"ircbridge/host"
 )
 
-// deliver lets a message arrive.
-func (w *World) deliver(m *message) {
-	if m.kind >= msgRelease {
-		w.timer(m)
-		return
+// held keeps a message that a cut stops, and all that follow it until the
+// first one goes on.
+func (w *World) held(m *message) bool {
+	if m.self != nil || m.kind >= msgRelease {
+		return false
 	}
-	if m.self == nil {
-		from := m.to.other()
-		if from.holding || w.faulty() && w.severed(from.node(), m.to.node()) {
-			from.holding = true
-			if m.kind != msgFin && from.down {
-				w.free(m)
-			} else {
-				from.held = append(from.held, m)
-			}
-			return
-		}
+	from := m.to.other()
+	if !from.holding && !(w.faulty() && w.severed(from.node(), m.to.node())) {
+		return false
 	}
-	w.arrive(m)
+	from.holding = true
+	if m.kind != msgFin && from.down {
+		w.free(m)
+	} else {
+		from.held = append(from.held, m)
+	}
+	return true
 }
 
 // arrive hands a message to the node that it is for.

@@ -81,13 +81,14 @@ func (w *World) end(h *Host) {
 }
 
 // Restart makes the next run of a node that crashed or was stopped: same
-// key, address and store, new run. It is to be given handlers and to be
+// key and store, new run, and what the options change. It is to be given handlers and to be
 // started as one from Add.
 func (w *World) Restart(h *Host, opts ...Option) *Host {
 	n := h.node
 	if last := n.hosts[len(n.hosts)-1]; last.state < stopping {
 		panic("sim: Restart of node " + n.name + ", which has not ended")
 	}
+	delete(w.byAddr, n.addr)
 	for _, o := range opts {
 		o(n)
 	}
@@ -233,11 +234,7 @@ func (w *World) timer(m *message) {
 			held := e.held
 			e.holding, e.held = false, nil
 			for _, m := range held {
-				if h := m.target(); h != nil && h.frozen() {
-					h.deferred = append(h.deferred, event{at: w.now, msg: m})
-				} else {
-					w.arrive(m)
-				}
+				w.happen(event{at: w.now, msg: m})
 			}
 		}
 	case msgGoOn:
@@ -255,7 +252,7 @@ func (w *World) goOn(h *Host) {
 	late := h.deferred
 	h.deferred = nil
 	for _, e := range late {
-		w.dispatch(e)
+		w.happen(e)
 	}
 }
 

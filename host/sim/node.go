@@ -21,6 +21,7 @@ type node struct {
 	world   *World
 	index   uint64
 	name    string
+	addr    string // without the scheme; the name, unless Addr says otherwise
 	key     ed25519.PrivateKey
 	id      host.PeerID
 	skew    time.Duration
@@ -48,6 +49,10 @@ func Overlay(name string) Option { return func(n *node) { n.overlay = name } }
 // Major is the major version of the protocol that the node speaks; others
 // are refused in the handshake.
 func Major(v int) Option { return func(n *node) { n.major = v } }
+
+// Addr gives the node the address "sim:" + name, instead of that of its own
+// name; in Restart, to come back at another address.
+func Addr(name string) Option { return func(n *node) { n.addr = name } }
 
 // state is how far a run has come.
 type state uint8
@@ -105,10 +110,10 @@ type Traffic struct {
 // Add makes a node. Register its handlers, then Start it. The name must be
 // new, and is its address: "sim:NAME".
 func (w *World) Add(name string, opts ...Option) *Host {
-	if name == "" || strings.ContainsAny(name, "/: \n") || w.byName[name] != nil {
-		panic(fmt.Sprintf("sim: node name %q is empty, taken or has one of /: and space in it", name))
+	if slices.ContainsFunc(w.nodes, func(n *node) bool { return n.name == name }) {
+		panic(fmt.Sprintf("sim: there is a node %q already", name))
 	}
-	n := &node{world: w, index: uint64(len(w.nodes)), name: name, disk: newDisk(w), major: 1}
+	n := &node{world: w, index: uint64(len(w.nodes)), name: name, addr: name, disk: newDisk(w), major: 1}
 	for _, o := range opts {
 		o(n)
 	}
@@ -121,12 +126,18 @@ func (w *World) Add(name string, opts ...Option) *Host {
 		panic(fmt.Sprintf("sim: nodes %q and %q have the same key", o.name, name))
 	}
 	w.nodes = append(w.nodes, n)
-	w.byName[name] = n
 	w.byID[n.id] = n
 	return n.newRun()
 }
 
 func (n *node) newRun() *Host {
+	if n.addr == "" || strings.ContainsAny(n.addr, "/: \n") {
+		panic(fmt.Sprintf("sim: %q is no address: it is empty or has one of /: and space in it", n.addr))
+	}
+	if o := n.world.byAddr[n.addr]; o != nil && o != n {
+		panic(fmt.Sprintf("sim: nodes %q and %q have the same address", o.name, n.name))
+	}
+	n.world.byAddr[n.addr] = n
 	n.runs++
 	var d digest
 	d.addBytes([]byte(n.name))
@@ -136,7 +147,7 @@ func (n *node) newRun() *Host {
 		node:  n,
 		run:   r.Uint64(),
 		rand:  r,
-		self:  host.Peer{ID: n.id, Addrs: []string{addrScheme + n.name}},
+		self:  host.Peer{ID: n.id, Addrs: []string{addrScheme + n.addr}},
 		calls: make(map[uint32]callMethod),
 		sends: make(map[uint32]sendMethod),
 		ends:  make(map[host.PeerID]*end),

@@ -131,7 +131,7 @@ type World struct {
 	rand  *rand.Rand // of the network
 
 	nodes  []*node // in the order of Add
-	byName map[string]*node
+	byAddr map[string]*node
 	byID   map[host.PeerID]*node
 	cut    map[[2]*node]bool // one-way cuts
 	parted bool              // any node is in a group of its own
@@ -170,7 +170,7 @@ func New(seed uint64, cfg Config) *World {
 		seed:   seed,
 		cfg:    cfg,
 		rand:   rand.New(rand.NewPCG(seed, 0x6e6574)),
-		byName: make(map[string]*node),
+		byAddr: make(map[string]*node),
 		byID:   make(map[host.PeerID]*node),
 		cut:    make(map[[2]*node]bool),
 		digest: digest(seed),
@@ -297,18 +297,28 @@ func (w *World) next(until int64) bool {
 	return true
 }
 
-// dispatch makes e happen now, or when its node goes on after a pause.
+// dispatch makes e happen, unless a cut stops it on the way.
 func (w *World) dispatch(e event) {
+	if e.msg == nil || !w.held(e.msg) {
+		w.happen(e)
+	}
+}
+
+// happen makes e happen now, or when its node goes on after a pause.
+func (w *World) happen(e event) {
 	if h := e.node(); h != nil && h.frozen() {
 		h.deferred = append(h.deferred, e)
 		return
 	}
 	w.events++
 	w.watch.beat(w.events)
-	if e.msg != nil {
-		w.deliver(e.msg)
-	} else {
+	switch {
+	case e.msg == nil:
 		w.runTask(e)
+	case e.msg.kind >= msgRelease:
+		w.timer(e.msg)
+	default:
+		w.arrive(e.msg)
 	}
 	if len(w.hooks) > 0 {
 		w.callHooks()

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"runtime"
@@ -225,5 +226,25 @@ func TestSuccessor(t *testing.T) {
 		if got := successor(ids, k); got != want {
 			t.Errorf("key %x: %s, want %s", key, got, want)
 		}
+	}
+}
+
+func TestPlace(t *testing.T) {
+	if _, err := exec.LookPath("env"); err != nil {
+		t.Skip("needs the program env")
+	}
+	s, err := Parse("test.txt", strings.NewReader("start n1\nwait n1 logs *listen=127.0.0.2:*\nalice enters n1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = Run(context.Background(), s, Options{Program: program, Dir: t.TempDir(), Place: func(node string) (Place, error) {
+		return Place{IP: "127.0.0.2", Prefix: []string{"env", "PLACE=" + node}}, nil
+	}})
+	if err != nil && runtime.GOOS == "linux" { // elsewhere loopback has one address only
+		t.Error(err)
 	}
 }

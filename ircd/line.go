@@ -81,7 +81,7 @@ func checkLine(line []byte) ([]byte, error) {
 	if len(body) > maxBody {
 		return nil, errLineTooLong
 	}
-	if bytes.IndexByte(line, 0) >= 0 || bytes.IndexByte(line, '\r') >= 0 {
+	if bytes.ContainsAny(line, "\x00\r\n") {
 		return nil, errControl
 	}
 	if !utf8.Valid(line) {
@@ -98,7 +98,7 @@ func checkLine(line []byte) ([]byte, error) {
 		_, rest, _ := bytes.Cut(body, []byte(" "))
 		body = bytes.TrimLeft(rest, " ")
 	}
-	if len(body) == 0 || body[0] == ':' {
+	if len(body) == 0 || body[0] == ':' || body[0] == '@' { // tags come first or not at all
 		return nil, errNoCommand
 	}
 	return body, nil

@@ -283,3 +283,58 @@ func TestContextOfRealTimeDoesNotCutVirtualTime(t *testing.T) {
 		t.Errorf("budget %v", d)
 	}
 }
+
+func TestGracefulEndIsDurable(t *testing.T) {
+	w, _, b := pair(t, sim.Config{CommitDelay: time.Minute})
+	if err := b.Store().Write(host.Change{Key: "k", Value: []byte("v")}); err != nil {
+		t.Fatal(err)
+	}
+	w.Stop(b.Host)
+	b = register(w, w.Restart(b.Host))
+	w.Crash(b.Host)
+	b = register(w, w.Restart(b.Host))
+	if v, err := b.Store().Get("k"); string(v) != "v" || err != nil {
+		t.Errorf("got %q, %v", v, err)
+	}
+}
+
+// What arrives at the very instant of Resume comes after what waited.
+func TestResumeKeepsOrder(t *testing.T) {
+	w, a, b := pair(t, sim.Config{Latency: sim.Uniform(10*time.Millisecond, 0)})
+	send := func(s string) {
+		if err := a.Send(b.Self(), note, []byte(s)); err != nil {
+			t.Error(err)
+		}
+	}
+	w.Go("resume", func() {
+		w.Sleep(time.Second)
+		w.Resume(b.Host)
+	})
+	inTask(w, func() {
+		_, _ = a.Call(b.Self(), echo, nil, time.Second)
+		w.Pause(b.Host)
+		send("1")
+		w.Sleep(990*time.Millisecond - w.Elapsed())
+		send("2")
+		w.Sleep(time.Second)
+	})
+	if got := strings.Join(b.notes, ""); got != "12" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestShortPausesDoNotAddUp(t *testing.T) {
+	w, a, b := pair(t, sim.Config{})
+	inTask(w, func() {
+		_, _ = a.Call(b.Self(), echo, nil, time.Second)
+		for range 4 {
+			w.Pause(b.Host)
+			w.Sleep(20 * time.Second)
+			w.Resume(b.Host)
+			w.Sleep(time.Second)
+		}
+	})
+	if len(a.downs) != 0 {
+		t.Errorf("told %d times", len(a.downs))
+	}
+}

@@ -286,7 +286,7 @@ func (v *visitor) rangeOver(n *ast.RangeStmt) {
 	t := v.info.Types[n.X].Type
 	if t == nil || t == types.Typ[types.Invalid] {
 		if !v.mayBeAnyOrder(n) {
-			v.report(n, "range over something whose type this test cannot find: give it a type of ours first, or say %sREASON", anyOrder)
+			v.report(n, "range over something whose type this test cannot find: if the package compiles, give it a type of ours first, or say %sREASON", anyOrder)
 		}
 		return
 	}

@@ -34,12 +34,13 @@ func (e *opError) Unwrap() []error {
 }
 
 // refuse is the error for what h tried with a peer (nil: with nobody).
-func (h *Host) refuse(op string, to *host.Peer, err error) error {
+func (h *Host) refuse(op string, to *host.Peer, err error) *opError {
 	e := &opError{op: op, err: err, peer: "on " + h.node.name}
 	if to != nil {
-		e.peer = to.ID.String()
 		if n := h.world.byID[to.ID]; n != nil {
 			e.peer = n.name
+		} else {
+			e.peer = to.ID.String()
 		}
 	}
 	return e
@@ -104,7 +105,7 @@ func (h *Host) Call(to host.Peer, m host.Method, req []byte, d time.Duration) ([
 		}
 		t.lost = nil
 	}
-	e := h.refuse("call "+m.Name+" of", &to, err).(*opError)
+	e := h.refuse("call "+m.Name+" of", &to, err)
 	e.cause = cause
 	return nil, e
 }

@@ -72,19 +72,7 @@ func bestAddrs(addrs []ma.Multiaddr) []ma.Multiaddr {
 // remember keeps addresses of a peer, so that it can be dialled without. What
 // is no address, or none that can be dialled, is left out.
 func (h *Host) remember(id host.PeerID, addrs []string) {
-	lp := h.libp2p()
-	if lp == nil {
-		return
+	if lp := h.libp2p(); lp != nil {
+		lp.Peerstore().AddAddrs(peer.ID(id), parseAddrs(addrs), h.limits.addrsFor)
 	}
-	var known []ma.Multiaddr
-	for _, text := range addrs[:min(len(addrs), maxAddrs)] {
-		a, err := ma.NewMultiaddr(text)
-		if err != nil {
-			continue
-		}
-		if a, _ = peer.SplitAddr(a); dialable(a) {
-			known = append(known, a)
-		}
-	}
-	lp.Peerstore().AddAddrs(peer.ID(id), known, h.limits.addrsFor)
 }

@@ -46,7 +46,7 @@ func (h *Host) callPeer(to host.Peer, m host.Method, req []byte, late <-chan tim
 	var err error
 	for range 2 {
 		var l *link
-		if l, err = h.linkTo(to, late); err != nil {
+		if l, err = h.linkTo(to, false, late); err != nil {
 			return nil, err
 		}
 		var reply []byte

@@ -24,8 +24,9 @@ import (
 	"ircbridge/host"
 )
 
-// Dial implements host.Host. The identity behind HOST:PORT is learnt by a
-// handshake of its own before the real connection is made with it. The address of
+// Dial implements host.Host. The identity behind the address is learnt by a
+// handshake of its own, and held against the one that was named, before the real
+// connection is made with it: so what answers can be told exactly. The address of
 // this node itself is ErrSelf, a node that has too many peers host.ErrBusy.
 func (h *Host) Dial(addr string, d time.Duration) (host.Peer, error) {
 	p, err := h.dial(addr, d)
@@ -48,22 +49,24 @@ func (h *Host) dial(text string, d time.Duration) (host.Peer, error) {
 	}
 	ctx, cancel := context.WithTimeout(h.ctx, d)
 	defer cancel()
-	if id == "" {
-		if id, addr, err = h.learn(ctx, addr); err != nil {
-			if h.ctx.Err() != nil {
-				err = host.ErrStopped
-			}
-			return host.Peer{}, err
+	named := id
+	if id, addr, err = h.learn(ctx, addr); err != nil {
+		if h.ctx.Err() != nil {
+			err = host.ErrStopped
 		}
+		return host.Peer{}, err
 	}
-	if id == h.id {
+	switch {
+	case named != "" && named != id:
+		return host.Peer{}, fmt.Errorf("%w: %s answers there", host.ErrWrongPeer, id)
+	case id == h.id:
 		return host.Peer{}, ErrSelf
 	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	late := make(chan time.Time, 1)
 	defer context.AfterFunc(ctx, func() { late <- time.Time{} })()
-	l, err := h.linkTo(host.Peer{ID: id, Addrs: []string{addr.String()}}, late)
+	l, err := h.linkTo(host.Peer{ID: id, Addrs: []string{addr.String()}}, true, late)
 	if errors.Is(err, errLate) {
 		err = fmt.Errorf("%w: no handshake within %v", host.ErrTimeout, d)
 	}
@@ -215,7 +218,7 @@ func (h *Host) learnTCP(ctx context.Context, raw net.Conn) (host.PeerID, ma.Mult
 // handshake speaks multistream-select and Noise, which every ircbridge node
 // understands, with a key of this moment only. It proves the answerer's identity.
 func (h *Host) handshake(ctx context.Context, raw net.Conn) (host.PeerID, error) {
-	answer := &counter{Conn: raw}
+	answer := &firstWords{Conn: raw}
 	fail := func(err error) (host.PeerID, error) {
 		switch {
 		case ctx.Err() != nil || isTimeout(err):
@@ -252,15 +255,27 @@ func (h *Host) handshake(ctx context.Context, raw net.Conn) (host.PeerID, error)
 	return id, nil
 }
 
-// counter counts what was read, to tell silence from another language.
-type counter struct {
+// firstWords holds what is read first against what every libp2p node says
+// first, so that another language is told at once and not by its silence
+// afterwards.
+type firstWords struct {
 	net.Conn
-	n int
+	n int // bytes read
 }
 
-func (c *counter) Read(b []byte) (int, error) {
-	n, err := c.Conn.Read(b)
-	c.n += n
+const multistream = "\x13/multistream/1.0.0\n"
+
+var errForeign = errors.New("its first bytes are of another protocol")
+
+func (f *firstWords) Read(b []byte) (int, error) {
+	n, err := f.Conn.Read(b)
+	for i := f.n; i < min(f.n+n, len(multistream)); i++ {
+		if b[i-f.n] != multistream[i] {
+			f.n += n
+			return 0, errForeign
+		}
+	}
+	f.n += n
 	return n, err
 }
 

@@ -119,6 +119,10 @@ func isTimeout(err error) bool {
 	return errors.As(err, &t) && t.Timeout()
 }
 
+func encodeHello(hello *wire.Hello) []byte {
+	return encode(&wire.Frame{Kind: &wire.Frame_Hello{Hello: hello}})
+}
+
 func requestFrame(number uint64, method uint32, body []byte) []byte {
 	return encode(&wire.Frame{Kind: &wire.Frame_Request{Request: &wire.Request{Number: number, Method: method, Body: body}}})
 }

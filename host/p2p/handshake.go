@@ -73,7 +73,7 @@ func (h *Host) askHello(s network.Stream, br *bufio.Reader, number uint64) (*wir
 	if err := s.SetDeadline(time.Now().Add(h.limits.greet)); err != nil {
 		return nil, fmt.Errorf("%w: %w", host.ErrUnreachable, err)
 	}
-	if _, err := s.Write(h.hello(number, h.helloAddrs())); err != nil {
+	if _, err := s.Write(encodeHello(h.hello(number, h.helloAddrs()))); err != nil {
 		return nil, fmt.Errorf("%w: greeting the peer: %w", host.ErrUnreachable, err)
 	}
 	f, err := readFrame(br, maxHello, nil, 0)
@@ -94,7 +94,7 @@ func (h *Host) askHello(s network.Stream, br *bufio.Reader, number uint64) (*wir
 		if err := checkHello(k.Hello); err != nil {
 			return nil, fmt.Errorf("%w: %w", host.ErrNotOurs, err)
 		}
-		if reason, text := h.objection(k.Hello); reason != wire.Refusal_UNKNOWN {
+		if reason, text := objection(k.Hello, h.hello(0, nil)); reason != wire.Refusal_UNKNOWN {
 			return nil, refusalError(&wire.Refusal{Reason: reason, Text: text})
 		}
 		return k.Hello, nil
@@ -132,14 +132,17 @@ func refusalError(r *wire.Refusal) error {
 	}
 }
 
-// objection is why a node with this Hello cannot be a peer; UNKNOWN: nothing.
-func (h *Host) objection(hello *wire.Hello) (wire.Refusal_Reason, string) {
+// objection is why two nodes cannot be peers, told to the one of Hello there
+// about the one of Hello here; UNKNOWN: nothing.
+func objection(here, there *wire.Hello) (wire.Refusal_Reason, string) {
+	speaks := func(h *wire.Hello) string {
+		return fmt.Sprintf("%d.%d (%s)", h.GetMajor(), h.GetMinor(), cleanText(h.GetProgram(), maxName))
+	}
 	switch {
-	case hello.GetOverlay() != h.cfg.Overlay:
-		return wire.Refusal_OTHER_OVERLAY, fmt.Sprintf("one node is of overlay %q, the other of %q: both need the same [overlay] name", h.cfg.Overlay, hello.GetOverlay())
-	case hello.GetMajor() != h.major:
-		return wire.Refusal_OTHER_VERSION, fmt.Sprintf("one node speaks protocol version %d.%d (%s), the other %d.%d (%s): the older program must be upgraded",
-			h.major, Minor, h.cfg.Version, hello.GetMajor(), hello.GetMinor(), cleanText(hello.GetProgram(), maxName))
+	case here.GetOverlay() != there.GetOverlay():
+		return wire.Refusal_OTHER_OVERLAY, fmt.Sprintf("that node is of overlay %q, this one of %q: both need the same [overlay] name", here.GetOverlay(), there.GetOverlay())
+	case here.GetMajor() != there.GetMajor():
+		return wire.Refusal_OTHER_VERSION, fmt.Sprintf("that node speaks version %s, this one %s: upgrade the older program", speaks(here), speaks(there))
 	}
 	return wire.Refusal_UNKNOWN, ""
 }
@@ -224,8 +227,8 @@ func (h *Host) welcome(id host.PeerID, s network.Stream, done func()) {
 		}
 		return
 	}
-	reason, text := h.objection(hello)
 	addrs := h.helloAddrs()
+	reason, text := objection(h.hello(0, nil), hello)
 	h.remember(id, addrTexts(hello.GetAddresses()))
 	if reason == wire.Refusal_UNKNOWN {
 		var l *link
@@ -237,7 +240,7 @@ func (h *Host) welcome(id host.PeerID, s network.Stream, done func()) {
 		}
 	}
 	if reason != wire.Refusal_CROSSED {
-		h.log.Info("peer refused", "peer", id, "reason", text)
+		h.log.Info("peer refused", "peer", id, "told it", text)
 	}
 	_ = s.SetWriteDeadline(time.Now().Add(h.limits.greet))
 	_, err = s.Write(encode(&wire.Frame{Kind: &wire.Frame_Refusal{Refusal: &wire.Refusal{Reason: reason, Text: text}}}))
@@ -283,11 +286,11 @@ func (h *Host) admit(id host.PeerID, hello *wire.Hello, addrs [][]byte) (*link, 
 	case p.link == nil && h.links >= h.cfg.MaxPeers:
 		h.forgetLocked(p)
 		h.mu.Unlock()
-		return nil, wire.Refusal_TOO_MANY, fmt.Sprintf("this node has %d peers, as many as it may: try another", h.cfg.MaxPeers)
+		return nil, wire.Refusal_TOO_MANY, fmt.Sprintf("this node has room for %d peers and all places are taken: try another node", h.cfg.MaxPeers)
 	}
 	l := newLink(h, host.Peer{ID: id, Addrs: addrTexts(hello.GetAddresses())}, hello, false)
 	l.attempt, l.peerAttempt = hello.GetAttempt(), hello.GetAttempt()
-	_ = l.requests.q.tryPut(h.hello(h.attempts, addrs))
+	_ = l.requests.q.tryPut(encodeHello(h.hello(h.attempts, addrs)))
 	after := h.registerLocked(p, l)
 	h.mu.Unlock()
 	after()

@@ -39,8 +39,9 @@ type attempt struct {
 	err  error
 }
 
-// linkTo returns the link to a peer, and opens one if there is none.
-func (h *Host) linkTo(to host.Peer, late <-chan time.Time) (*link, error) {
+// linkTo returns the link to a peer, and opens one if there is none. only: an
+// attempt that this begins tries the given addresses and no remembered ones.
+func (h *Host) linkTo(to host.Peer, only bool, late <-chan time.Time) (*link, error) {
 	h.mu.Lock()
 	p := h.peers[to.ID]
 	if p != nil && p.link != nil {
@@ -48,7 +49,7 @@ func (h *Host) linkTo(to host.Peer, late <-chan time.Time) (*link, error) {
 		h.mu.Unlock()
 		return l, nil
 	}
-	a, err := h.attemptLocked(to)
+	a, err := h.attemptLocked(to, only)
 	h.mu.Unlock()
 	if err != nil {
 		return nil, err
@@ -64,7 +65,7 @@ func (h *Host) linkTo(to host.Peer, late <-chan time.Time) (*link, error) {
 }
 
 // attemptLocked returns the attempt that runs, or starts one.
-func (h *Host) attemptLocked(to host.Peer) (*attempt, error) {
+func (h *Host) attemptLocked(to host.Peer, only bool) (*attempt, error) {
 	switch {
 	case h.ctx.Err() != nil:
 		return nil, host.ErrStopped
@@ -79,7 +80,7 @@ func (h *Host) attemptLocked(to host.Peer) (*attempt, error) {
 	}
 	ctx, cancel := context.WithTimeout(h.ctx, h.limits.dial)
 	a := &attempt{cancel: cancel, done: make(chan struct{})}
-	if !h.tasks.start("dial peer", func() { h.open(ctx, p, a, to.Addrs) }) {
+	if !h.tasks.start("dial peer", func() { h.open(ctx, p, a, to.Addrs, only) }) {
 		cancel()
 		return nil, host.ErrStopped
 	}
@@ -117,9 +118,9 @@ func (h *Host) forgetLocked(p *peerState) {
 }
 
 // open runs one attempt: dial, open the stream, exchange Hellos.
-func (h *Host) open(ctx context.Context, p *peerState, a *attempt, addrs []string) {
+func (h *Host) open(ctx context.Context, p *peerState, a *attempt, addrs []string, only bool) {
 	defer a.cancel()
-	err := h.tryOpen(ctx, p, a, addrs)
+	err := h.tryOpen(ctx, p, a, addrs, only)
 	if errors.Is(err, errCrossed) {
 		// The peer's own link was on its way, and stands.
 		timer := time.NewTimer(h.limits.crossed)
@@ -144,9 +145,8 @@ func (h *Host) open(ctx context.Context, p *peerState, a *attempt, addrs []strin
 	}
 }
 
-func (h *Host) tryOpen(ctx context.Context, p *peerState, a *attempt, addrs []string) error {
-	h.remember(p.id, addrs)
-	if err := h.reach(ctx, peer.ID(p.id)); err != nil {
+func (h *Host) tryOpen(ctx context.Context, p *peerState, a *attempt, addrs []string, only bool) error {
+	if err := h.reach(ctx, peer.ID(p.id), addrs, only); err != nil {
 		return dialError(err)
 	}
 	s, err := h.lp.NewStream(network.WithNoDial(ctx, "link"), peer.ID(p.id), protoRequests)
@@ -218,7 +218,7 @@ func (h *Host) sendPeer(to host.Peer, m host.Method, frame []byte) error {
 		}
 		return nil
 	}
-	if _, err := h.attemptLocked(to); err != nil {
+	if _, err := h.attemptLocked(to, false); err != nil {
 		return err
 	}
 	p := h.peers[to.ID]
@@ -231,9 +231,9 @@ func (h *Host) sendPeer(to host.Peer, m host.Method, frame []byte) error {
 }
 
 // hello is this node's Hello, with the number of an attempt.
-func (h *Host) hello(attempt uint64, addrs [][]byte) []byte {
-	return encode(&wire.Frame{Kind: &wire.Frame_Hello{Hello: &wire.Hello{
+func (h *Host) hello(attempt uint64, addrs [][]byte) *wire.Hello {
+	return &wire.Hello{
 		Overlay: h.cfg.Overlay, Major: h.major, Minor: Minor, Run: h.run,
 		Abilities: h.cfg.Abilities, Program: h.cfg.Version, Addresses: addrs, Attempt: attempt,
-	}}})
+	}
 }

@@ -13,33 +13,42 @@ import (
 	ma "github.com/multiformats/go-multiaddr"
 )
 
-// reach connects to a peer under the addresses that are known of it: over TCP
-// first, then over QUIC where TCP got no answer at all. Where TCP was refused
-// nobody listens, and QUIC would need five seconds to find that out.
-func (h *Host) reach(ctx context.Context, id peer.ID) error {
+// reach connects to a peer: over TCP first, then over QUIC where TCP got no
+// answer at all. Where TCP was refused nobody listens, and QUIC would need five
+// seconds to find that out. Addresses are the given ones and, unless only is
+// set, those that are remembered; the given ones are remembered for the dial
+// alone, because nobody has yet answered there.
+func (h *Host) reach(ctx context.Context, id peer.ID, addrs []string, only bool) error {
 	ctx = network.WithForceDirectDial(ctx, "link") // no back-off: protocol code has its own periods
-	quic := make(map[string]bool)                  // QUIC addresses worth trying, by IP and port
-	for _, a := range h.lp.Peerstore().Addrs(id) {
-		if !isTCP(a) {
+	given := parseAddrs(addrs)
+	h.lp.Peerstore().AddAddrs(id, given, h.limits.dial)
+	tcp, quic := make(map[string]bool), make(map[string]bool) // to be tried, by IP and port
+	candidates := given
+	if !only {
+		candidates = h.lp.Peerstore().Addrs(id)
+	}
+	for _, a := range candidates {
+		if isTCP(a) {
+			tcp[endpoint(a)] = true
+		} else {
 			quic[endpoint(a)] = true
 		}
 	}
-	tcp, cancel := ctx, context.CancelFunc(func() {})
-	if len(quic) > 0 {
-		tcp, cancel = context.WithTimeout(ctx, h.limits.tcpAlone)
-	}
-	defer cancel()
-	err := h.dialOnly(tcp, id, isTCP)
-	if err == nil || len(quic) == 0 || ctx.Err() != nil {
-		return err
-	}
-	for _, e := range failures(err) {
-		if !noAnswer(e.Cause) {
-			delete(quic, endpoint(e.Address))
+	if len(tcp) > 0 {
+		alone, cancel := ctx, context.CancelFunc(func() {})
+		if len(quic) > 0 {
+			alone, cancel = context.WithTimeout(ctx, h.limits.tcpAlone)
 		}
-	}
-	if len(quic) == 0 {
-		return err
+		err := h.dialOnly(alone, id, func(a ma.Multiaddr) bool { return isTCP(a) && tcp[endpoint(a)] })
+		cancel()
+		for _, e := range failures(err) {
+			if isTCP(e.Address) && !noAnswer(e.Cause) {
+				delete(quic, endpoint(e.Address))
+			}
+		}
+		if err == nil || len(quic) == 0 || ctx.Err() != nil {
+			return err
+		}
 	}
 	return h.dialOnly(ctx, id, func(a ma.Multiaddr) bool { return !isTCP(a) && quic[endpoint(a)] })
 }
@@ -64,12 +73,27 @@ func noAnswer(err error) bool {
 		errors.Is(err, syscall.EHOSTUNREACH) || errors.Is(err, syscall.ENETUNREACH)
 }
 
+// parseAddrs are the addresses among texts that can be dialled.
+func parseAddrs(texts []string) []ma.Multiaddr {
+	var addrs []ma.Multiaddr
+	for _, text := range texts[:min(len(texts), maxAddrs)] {
+		a, err := ma.NewMultiaddr(text)
+		if err != nil {
+			continue
+		}
+		if a, _ = peer.SplitAddr(a); dialable(a) {
+			addrs = append(addrs, a)
+		}
+	}
+	return addrs
+}
+
 // endpoint is IP and port of a TCP or QUIC address.
 func endpoint(a ma.Multiaddr) string {
 	text := ""
 	for _, c := range a {
 		switch c.Protocol().Code {
-		case ma.P_IP4, ma.P_IP6, ma.P_TCP, ma.P_UDP:
+		case ma.P_IP4, ma.P_IP6, ma.P_DNS, ma.P_DNS4, ma.P_DNS6, ma.P_TCP, ma.P_UDP:
 			text += "/" + c.Value()
 		}
 	}

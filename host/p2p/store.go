@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -65,50 +66,77 @@ type store struct {
 	commits sync.Mutex // held during a commit; not under mu
 }
 
-func openBolt(path string) (s *store, err error) {
-	defer func() { // a damaged file can make bbolt panic
-		if r := recover(); r != nil {
-			err = fmt.Errorf("%w: %s: %v: move the file away to start without it", ErrStoreDamaged, path, r)
-		}
-	}()
+func openBolt(path string) (*store, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("data directory cannot be made: %w", err)
 	}
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: storeTimeout, FreelistType: bbolt.FreelistMapType})
-	switch {
-	case errors.Is(err, bolterrors.ErrTimeout):
-		return nil, fmt.Errorf("%w: %s: stop the other node, or give this one a data directory of its own", ErrStoreLocked, path)
-	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrVersionMismatch), errors.Is(err, bolterrors.ErrChecksum):
-		return nil, fmt.Errorf("%w: %s: %w: move the file away to start without it", ErrStoreDamaged, path, err)
-	case err != nil:
-		return nil, fmt.Errorf("database cannot be opened: %w", err)
+	if err := checkLength(path); err != nil {
+		return nil, err
 	}
-	if err := check(db, path); err != nil {
-		return nil, errors.Join(err, db.Close())
+	db, err := openFile(path, false)
+	if err != nil {
+		return nil, err
+	}
+	err = db.Update(func(tx *bbolt.Tx) error {
+		_, err := tx.CreateBucketIfNotExists(bucketName)
+		return err
+	})
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("database cannot be written: %w", err), db.Close())
 	}
 	return &store{db: db}, nil
 }
 
-// check makes the bucket, and sees that the file is as long as it says: a
-// shorter one would end the process at the first read beyond its end.
-func check(db *bbolt.DB, path string) error {
+// checkLength sees that an existing file is as long as it says. A shorter one
+// would end the process at the first look beyond its end, because bbolt maps
+// it into memory; opened for reading only, it looks at the first pages.
+func checkLength(path string) error {
 	info, err := os.Stat(path)
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
 		return fmt.Errorf("database cannot be read: %w", err)
+	case !info.Mode().IsRegular():
+		return fmt.Errorf("database %s is no regular file", path)
+	case info.Size() == 0:
+		return nil
+	}
+	db, err := openFile(path, true)
+	if err != nil {
+		return err
 	}
 	err = db.View(func(tx *bbolt.Tx) error {
 		if tx.Size() > info.Size() {
-			return fmt.Errorf("%w: %s: %d bytes of %d are there: move the file away to start without it", ErrStoreDamaged, path, info.Size(), tx.Size())
+			return fmt.Errorf("%w: %s: %d bytes of %d are there: %s", ErrStoreDamaged, path, info.Size(), tx.Size(), storeRemedy)
 		}
 		return nil
 	})
-	if err != nil {
-		return err
+	return errors.Join(err, db.Close())
+}
+
+const storeRemedy = "move the file away to start without it"
+
+// openFile opens the database and gives bbolt's errors, and the panics with which
+// it meets some damaged files, our words.
+func openFile(path string, readOnly bool) (db *bbolt.DB, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%w: %s: %s: %s", ErrStoreDamaged, path, cleanText(fmt.Sprint(r), 200), storeRemedy)
+		}
+	}()
+	db, err = bbolt.Open(path, 0o600, &bbolt.Options{Timeout: storeTimeout, FreelistType: bbolt.FreelistMapType, ReadOnly: readOnly})
+	switch {
+	case errors.Is(err, bolterrors.ErrTimeout):
+		return nil, fmt.Errorf("%w: %s: stop the other node, or give this one a data directory of its own", ErrStoreLocked, path)
+	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrVersionMismatch), errors.Is(err, bolterrors.ErrChecksum):
+		return nil, fmt.Errorf("%w: %s: %w: %s", ErrStoreDamaged, path, err, storeRemedy)
+	case errors.Is(err, fs.ErrPermission):
+		return nil, fmt.Errorf("database %s may not be opened: %w", path, err)
+	case err != nil:
+		return nil, fmt.Errorf("%w: %s: %w: %s", ErrStoreDamaged, path, err, storeRemedy)
 	}
-	return db.Update(func(tx *bbolt.Tx) error {
-		_, err := tx.CreateBucketIfNotExists(bucketName)
-		return err
-	})
+	return db, nil
 }
 
 func (s *store) start(t *tasks, stopped <-chan struct{}) {

@@ -118,7 +118,7 @@ func (r *Ring) startCheck(c Contact, join bool) {
 func (r *Ring) include(c Contact) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.state != member || len(r.succs) == 0 {
+	if r.state != member || !r.wholeLocked() {
 		return
 	}
 	list := insert(r.id, r.succs, c, r.cfg.SuccessorListLen)
@@ -138,13 +138,13 @@ func (r *Ring) drop(c Contact, why error) {
 	now := r.h.Now()
 	r.mu.Lock()
 	r.peers.setBad(c.ID, now.Add(r.badFor()))
-	short := len(r.succs) < r.cfg.SuccessorListLen
+	short := r.wholeLocked()
 	wasSucc, wasPred := indexOf(r.succs, c.ID), r.pred != nil && r.pred.ID == c.ID
 	if wasSucc >= 0 {
 		r.succs = without(r.succs, c.ID)
 	}
 	if wasPred {
-		r.pred = nil
+		r.pred, r.pending = nil, nil
 	}
 	wasFinger := r.fingers.drop(c.ID)
 	if wasSucc >= 0 || wasPred {
@@ -199,8 +199,7 @@ func (r *Ring) handleChanged(from host.Peer, msg []byte) {
 	r.heard(from)
 	for _, c := range joined {
 		r.mu.Lock()
-		n := len(r.succs)
-		ok := n > 0 && n < r.cfg.SuccessorListLen && indexOf(r.succs, c.ID) < 0
+		ok := r.wholeLocked() && indexOf(r.succs, c.ID) < 0
 		r.mu.Unlock()
 		if ok {
 			r.startCheck(c, true)

@@ -29,6 +29,7 @@ const (
 	maxAddrLen  = 256
 	maxContacts = 64
 	maxBetter   = 8
+	maxGrant    = 8
 )
 
 // errMalformed: a message breaks the wire format's limits.

@@ -117,8 +117,9 @@ func (r *Ring) enter(succ Contact, said neighbours) error {
 	r.state = member
 	r.settled, r.unsettled = false, 0
 	r.lost = false
-	r.pred = nil
-	r.big = len(list) == r.cfg.SuccessorListLen
+	r.pred, r.pending = nil, nil
+	r.told = ID{}
+	r.big = !said.whole || len(list) == r.cfg.SuccessorListLen
 	r.fingers.restart()
 	r.setSuccsLocked(list)
 	r.log.Info("joining", "node", r.id, "successor", succ.ID)

@@ -82,12 +82,12 @@ func (r *Ring) part(leaver Contact, newPred *Contact, succs []Contact) {
 	now := r.h.Now()
 	r.mu.Lock()
 	r.peers.setBad(leaver.ID, now.Add(r.badFor()))
-	short := len(r.succs) < r.cfg.SuccessorListLen
+	short := r.wholeLocked()
 	wasSucc := indexOf(r.succs, leaver.ID)
 	if wasSucc >= 0 {
 		r.succs = without(r.succs, leaver.ID)
 	}
-	if wasSucc == 0 { // its list goes on where this one ends
+	if wasSucc == 0 && len(r.succs) == 0 { // nobody else is known
 		for _, c := range succs {
 			if !r.peers.isBad(c.ID, now) {
 				r.succs = insert(r.id, r.succs, c, r.cfg.SuccessorListLen)
@@ -97,8 +97,12 @@ func (r *Ring) part(leaver Contact, newPred *Contact, succs []Contact) {
 	wasPred := r.pred != nil && r.pred.ID == leaver.ID
 	if wasPred {
 		r.pred, r.predRun, r.predHeard = nil, 0, time.Time{}
+		if len(r.pending) > 0 { // the leaver may not have come to own anything
+			newPred, r.pending = &r.pending[0], r.pending[1:]
+		}
 		if newPred != nil && newPred.ID != r.id {
 			r.pred = newPred
+			r.predSettled = len(r.pending) == 0
 		}
 	}
 	r.fingers.drop(leaver.ID)

@@ -35,11 +35,25 @@ func (r *Ring) register() {
 
 // neighbours is what a node answers about its place, checked.
 type neighbours struct {
-	self    Contact
-	pred    *Contact
-	succs   []Contact
+	self   Contact
+	pred   *Contact
+	succs  []Contact
+	whole  bool
+	digest uint64
+}
+
+// notice is a notification, checked.
+type notice struct {
+	from    Contact
+	run     uint64
 	settled bool
-	digest  uint64
+}
+
+// notified is the answer to a notification, checked.
+type notified struct {
+	pred    *Contact
+	granted bool
+	grant   []Contact
 }
 
 // find is a lookup under way, checked.
@@ -107,9 +121,7 @@ func decodeNeighbours(b []byte, asked Contact, old *neighbours) (neighbours, err
 		if old == nil || old.digest != m.Digest {
 			return neighbours{}, fmt.Errorf("%w: unchanged, but never sent", errMalformed)
 		}
-		n := *old
-		n.settled = m.Settled
-		return n, nil
+		return *old, nil
 	}
 	self, err := contactFromWire(m.Self)
 	if err != nil {
@@ -118,7 +130,7 @@ func decodeNeighbours(b []byte, asked Contact, old *neighbours) (neighbours, err
 	if self.ID != asked.ID {
 		return neighbours{}, fmt.Errorf("%w: node %s calls itself %s", errMalformed, asked, self)
 	}
-	n := neighbours{self: self, settled: m.Settled, digest: m.Digest}
+	n := neighbours{self: self, whole: m.Whole, digest: m.Digest}
 	if n.pred, err = optionalFromWire(m.Predecessor); err != nil {
 		return neighbours{}, err
 	}
@@ -128,31 +140,36 @@ func decodeNeighbours(b []byte, asked Contact, old *neighbours) (neighbours, err
 	return n, nil
 }
 
-func decodeNotify(b []byte, from host.PeerID) (c Contact, run uint64, err error) {
+func decodeNotify(b []byte, from host.PeerID) (notice, error) {
 	var m wire.NotifyRequest
 	if err := decode(b, &m); err != nil {
-		return Contact{}, 0, err
+		return notice{}, err
 	}
-	if c, err = contactFromWire(m.Self); err != nil {
-		return Contact{}, 0, err
+	c, err := contactFromWire(m.Self)
+	if err != nil {
+		return notice{}, err
 	}
 	if c.Peer.ID != from {
-		return Contact{}, 0, fmt.Errorf("%w: %s notifies in the name of another", errMalformed, from)
+		return notice{}, fmt.Errorf("%w: %s notifies in the name of another", errMalformed, from)
 	}
-	return c, m.Run, nil
+	return notice{from: c, run: m.Run, settled: m.Settled}, nil
 }
 
-// decodeNotifyReply gives the predecessor that the peer has now, nil for none.
-func decodeNotifyReply(b []byte, asked Contact) (pred *Contact, settled bool, err error) {
+func decodeNotified(b []byte, asked Contact) (notified, error) {
 	var m wire.NotifyReply
 	if err := decode(b, &m); err != nil {
-		return nil, false, err
+		return notified{}, err
 	}
 	if m.State != wire.State_STATE_MEMBER {
-		return nil, false, notMember(asked)
+		return notified{}, notMember(asked)
 	}
-	pred, err = optionalFromWire(m.Predecessor)
-	return pred, m.Settled, err
+	n := notified{granted: m.Granted}
+	var err error
+	if n.pred, err = optionalFromWire(m.Predecessor); err != nil {
+		return notified{}, err
+	}
+	n.grant, err = contactsFromWire(m.Grant, maxGrant)
+	return n, err
 }
 
 func decodeFind(b []byte, most time.Duration) (find, error) {

@@ -5,49 +5,61 @@ import (
 	"ircbridge/host"
 )
 
-// notify tells c that this node believes to be its predecessor, and returns
-// the predecessor that c has then (nil: none).
-func (r *Ring) notify(c Contact) (pred *Contact, settled bool, err error) {
-	req, err := encode(&wire.NotifyRequest{Self: contactToWire(r.Self()), Run: r.h.Run()})
+// notify tells c that this node believes to be its predecessor.
+func (r *Ring) notify(c Contact) (notified, error) {
+	r.mu.Lock()
+	settled := r.settled
+	r.mu.Unlock()
+	req, err := encode(&wire.NotifyRequest{Self: contactToWire(r.Self()), Run: r.h.Run(), Settled: settled})
 	if err != nil {
-		return nil, false, err
+		return notified{}, err
 	}
 	// c may have to check its present predecessor, twice, before it answers.
 	reply, err := r.watched(c, methodNotify, req, 4*r.cfg.MaxTimeout)
 	if err != nil {
-		return nil, false, err
+		return notified{}, err
 	}
-	return decodeNotifyReply(reply, c)
+	answer, err := decodeNotified(reply, c)
+	if err == nil && settled {
+		r.mu.Lock()
+		r.told = c.ID
+		r.mu.Unlock()
+	}
+	return answer, err
 }
 
 // handleNotify rectifies (Zave, 3.3): the notifier becomes predecessor when it
 // lies between the present one and this node, or when the present one does not
 // answer.
 func (r *Ring) handleNotify(from host.Peer, req []byte) ([]byte, error) {
-	c, run, err := decodeNotify(req, from.ID)
+	n, err := decodeNotify(req, from.ID)
 	if err != nil {
 		return nil, err
 	}
-	if c.ID == r.id {
+	if n.from.ID == r.id {
 		return nil, errMalformed // a second holder of this node's ID
 	}
 	r.heard(from)
-	if rival := r.rectify(c, run); rival != nil && !r.check(*rival) {
+	if rival := r.rectify(n); rival != nil && !r.check(*rival) {
 		r.drop(*rival, host.ErrTimeout)
-		r.rectify(c, run)
+		r.rectify(n)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	m := &wire.NotifyReply{State: r.state.toWire(), Settled: r.settled}
+	m := &wire.NotifyReply{State: r.state.toWire()}
 	if r.pred != nil {
 		m.Predecessor = contactToWire(*r.pred)
+	}
+	if r.pred != nil && r.pred.ID == n.from.ID && !n.settled && r.settled && len(r.pending) <= maxGrant {
+		m.Granted = true
+		m.Grant = contactsToWire(r.pending)
 	}
 	return encode(m)
 }
 
-// rectify adopts c as predecessor if the order allows it. Otherwise it returns
-// the present predecessor, which must be checked.
-func (r *Ring) rectify(c Contact, run uint64) (rival *Contact) {
+// rectify adopts the notifier as predecessor if the order allows it. Otherwise
+// it returns the present predecessor, which must be checked.
+func (r *Ring) rectify(n notice) (rival *Contact) {
 	now := r.h.Now()
 	r.mu.Lock()
 	if r.state != member {
@@ -55,19 +67,21 @@ func (r *Ring) rectify(c Contact, run uint64) (rival *Contact) {
 		return nil
 	}
 	old := r.pred
-	if old != nil && old.ID == c.ID {
-		if run != r.predRun { // it died and came back before anybody noticed
-			r.pred = nil
-			r.changedLocked()
-		}
-	} else if old != nil && !Between(old.ID, c.ID, r.id) {
+	same := old != nil && old.ID == n.from.ID
+	if !same && old != nil && !Between(old.ID, n.from.ID, r.id) {
 		r.mu.Unlock()
 		return old
 	}
-	r.pred, r.predRun, r.predHeard = &c, run, now
+	if same && n.run != r.predRun && r.predRun != 0 { // it died and came back before anybody noticed
+		r.pred, r.pending = nil, nil
+		r.changedLocked()
+	}
+	r.pendLocked(n, same)
+	c := n.from
+	r.pred, r.predRun, r.predHeard, r.predSettled = &c, n.run, now, n.settled
 	r.reply.valid = false
-	short := len(r.succs) < r.cfg.SuccessorListLen
-	if short { // a ring of one gets its second node here
+	short := r.wholeLocked()
+	if short || len(r.succs) == 0 { // a ring of one gets its second node here
 		r.succs = insert(r.id, r.succs, c, r.cfg.SuccessorListLen)
 		r.lost = false
 	}
@@ -75,7 +89,7 @@ func (r *Ring) rectify(c Contact, run uint64) (rival *Contact) {
 	r.changedLocked()
 	r.mu.Unlock()
 
-	if old == nil || old.ID != c.ID {
+	if !same {
 		r.log.Info("new predecessor", "node", r.id, "predecessor", c.ID)
 		if old != nil {
 			r.sendHint(*old, c)

@@ -93,11 +93,14 @@ type Ring struct {
 	state   state
 	running bool
 
-	pred      *Contact
-	predRun   uint64
-	predHeard time.Time // when pred last said that this node is its successor
-	settled   bool      // a settled successor has this node as predecessor
-	unsettled int       // rounds since the join, while not settled
+	pred        *Contact
+	predRun     uint64
+	predHeard   time.Time // when pred last said that this node is its successor
+	predSettled bool      // pred said so
+	pending     []Contact // what pred, a joiner, is to be granted; see grant.go
+	settled     bool      // this node's part of the ring was granted to it
+	unsettled   int       // rounds since the join, while not settled
+	told        ID        // the successor that was told that this node is settled
 
 	succs []Contact
 	big   bool // the list was full once since it was last known whole: there may be nodes beyond it
@@ -180,6 +183,12 @@ func (r *Ring) Alone() bool {
 
 func (r *Ring) aloneLocked() bool {
 	return r.state == member && len(r.succs) == 0 && r.pred == nil && !r.lost
+}
+
+// wholeLocked reports whether the successor list is meant to hold all other
+// members: a ring of r nodes or fewer.
+func (r *Ring) wholeLocked() bool {
+	return !r.big && len(r.succs) > 0 && len(r.succs) < r.cfg.SuccessorListLen
 }
 
 // Owns reports whether key belongs to this node as far as it knows itself: key

@@ -155,76 +155,70 @@ func (r *Ring) unanswered(c Contact, err error) (again bool) {
 	return true
 }
 
-// adopt makes head, which answered, the first successor, with its list. In a
-// short list it unites the two lists, as far as their nodes answer. It reports
-// whether head came out first.
+// adopt makes head, which answered, the first successor, with its list. What
+// this node knew and head's list does not name it keeps until a check has shown
+// that it is dead: the answer may be older than what this node knows. It
+// reports whether head came out first.
 func (r *Ring) adopt(head Contact, said neighbours) bool {
-	r.mu.Lock()
 	if len(said.self.Peer.Addrs) > 0 {
 		head = said.self
 	}
 	now := r.h.Now()
-	old := r.succs
+	r.mu.Lock()
+	size := r.cfg.SuccessorListLen
 	next := slices.DeleteFunc(slices.Clone(said.succs), func(c Contact) bool { return r.peers.isBad(c.ID, now) })
-	list, rest := follow(r.id, head, next, r.cfg.SuccessorListLen)
-	full := len(list) == r.cfg.SuccessorListLen
-	if full {
-		r.big = true
-	} else if indexOf(said.succs, r.id) >= 0 {
-		r.big = false
+	list, rest := follow(r.id, head, next, size)
+	rest = slices.DeleteFunc(slices.Clone(rest), func(c Contact) bool { return !Between(r.id, c.ID, head.ID) })
+	r.setBigLocked(len(list) == size || r.big && indexOf(said.succs, r.id) < 0)
+	doubtful := rest
+	if !r.big {
+		doubtful = append(doubtful, strangers(list[1:], r.succs)...)
 	}
-	if full && (len(old) == 0 || !nearer(r.id, old[0].ID, head.ID)) {
-		r.setSuccsLocked(list)
-		r.mu.Unlock()
-		return true
-	}
-	doubtful := doubts(r.id, list, rest, old)
 	r.mu.Unlock()
 
 	alive := r.checkAll(doubtful)
 
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	now = r.h.Now()
+	r.mu.Lock()
 	union := []Contact{head}
-	add := func(cs []Contact) {
-		for _, c := range cs {
-			i := indexOf(doubtful, c.ID)
-			if (i < 0 || alive[i]) && !r.peers.isBad(c.ID, now) {
-				union = insert(r.id, union, c, r.cfg.SuccessorListLen)
-			}
+	for _, c := range append(list[1:], rest...) {
+		if i := indexOf(doubtful, c.ID); (i < 0 || alive[i]) && !r.peers.isBad(c.ID, now) {
+			union = insert(r.id, union, c, size)
 		}
 	}
-	add(list)
-	add(rest)
-	add(old)
-	add(r.succs) // what came in meanwhile
+	var missing []Contact
+	for _, c := range strangers(r.succs, union) {
+		if with := insert(r.id, union, c, size); len(with) > len(union) || !sameIDs(with, union) {
+			union = with
+			missing = append(missing, c)
+		}
+	}
 	r.setSuccsLocked(union)
-	return len(union) > 0 && union[0].ID == head.ID
+	first := len(r.succs) > 0 && r.succs[0].ID == head.ID
+	r.mu.Unlock()
+	for _, c := range missing {
+		r.startCheck(c, false)
+	}
+	return first
 }
 
-// doubts are the nodes on which an old list and a new one differ, and those
-// behind the place where the new one went round the ring: what is checked
-// before a short list is believed. (In a short list nobody else would ever
-// correct an entry: a dead one could go round for ever.)
-func doubts(self ID, list, rest, old []Contact) []Contact {
+// strangers are those of cs that are not among known.
+func strangers(cs, known []Contact) []Contact {
 	var out []Contact
-	add := func(c Contact) {
-		if c.ID != self && indexOf(out, c.ID) < 0 && len(out) < maxContacts {
+	for _, c := range cs {
+		if indexOf(known, c.ID) < 0 {
 			out = append(out, c)
 		}
 	}
-	for _, c := range list[1:] {
-		if indexOf(old, c.ID) < 0 {
-			add(c)
-		}
-	}
-	for _, c := range append(slices.Clone(rest), old...) {
-		if indexOf(list, c.ID) < 0 {
-			add(c)
-		}
-	}
 	return out
+}
+
+// setBigLocked notes whether there may be members beyond the list.
+func (r *Ring) setBigLocked(big bool) {
+	if r.big != big {
+		r.big = big
+		r.reply.valid = false
+	}
 }
 
 func (r *Ring) setSuccsLocked(list []Contact) {
@@ -241,45 +235,23 @@ func (r *Ring) setSuccsLocked(list []Contact) {
 	}
 }
 
-// introduce notifies the first successor unless it has this node as its
-// predecessor already, and learns whether it is accepted.
+// introduce notifies the first successor unless it knows this node as its
+// settled predecessor already.
 func (r *Ring) introduce(head Contact, said neighbours) (again bool) {
-	accepted, settled := said.pred != nil && said.pred.ID == r.id, said.settled
-	if !accepted || !r.isSettled() || !slices.Equal(said.pred.Peer.Addrs, contactToWire(r.Self()).Addrs) {
-		pred, ok, err := r.notify(head)
-		if err != nil {
-			return r.unanswered(head, err)
-		}
-		accepted, settled = pred != nil && pred.ID == r.id, ok
-		if !accepted && pred != nil && Between(r.id, pred.ID, head.ID) && !r.isBad(*pred) {
-			return true
-		}
-	}
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.settled || r.state != member {
+	known := r.settled && r.told == head.ID && said.pred != nil && said.pred.ID == r.id
+	r.mu.Unlock()
+	if known && slices.Equal(said.pred.Peer.Addrs, contactToWire(r.Self()).Addrs) {
 		return false
 	}
-	r.unsettled++
-	// Where every node of a ring has only just joined, none is settled: then
-	// the one after whose place the IDs begin anew goes first.
-	last := head.ID.Compare(r.id) < 0 && r.unsettled > 2
-	if accepted && (settled || last) {
-		r.settled = true
-		r.log.Info("joined: the successor has accepted this node", "node", r.id, "successor", head.ID)
-		r.changedLocked()
-		return false
+	answer, err := r.notify(head)
+	if err != nil {
+		return r.unanswered(head, err)
 	}
-	if r.unsettled%8 == 0 {
-		r.h.Go("chord relocate", r.relocate)
+	if x := answer.pred; x != nil && x.ID != r.id {
+		return Between(r.id, x.ID, head.ID) && !r.isBad(*x)
 	}
-	return false
-}
-
-func (r *Ring) isSettled() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.settled
+	return r.granted(head, answer)
 }
 
 func (r *Ring) isBad(c Contact) bool {
@@ -357,17 +329,9 @@ func (r *Ring) handleNeighbours(from host.Peer, req []byte) ([]byte, error) {
 		return nil, err
 	}
 	if q.Known == r.reply.digest {
-		return encode(&wire.NeighboursReply{State: wire.State_STATE_MEMBER, Digest: q.Known, Unchanged: true, Settled: r.settled})
+		return encode(&wire.NeighboursReply{State: wire.State_STATE_MEMBER, Digest: q.Known, Unchanged: true})
 	}
-	out := append([]byte(nil), r.reply.full...)
-	if r.settled { // merging encoded messages is concatenating them
-		more, err := encode(&wire.NeighboursReply{Settled: true})
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, more...)
-	}
-	return out, nil
+	return slices.Clone(r.reply.full), nil
 }
 
 func (r *Ring) cacheReplyLocked(self Contact) error {
@@ -379,6 +343,7 @@ func (r *Ring) cacheReplyLocked(self Contact) error {
 		State:      wire.State_STATE_MEMBER,
 		Self:       contactToWire(self),
 		Successors: contactsToWire(r.succs),
+		Whole:      !r.big && len(r.succs) < r.cfg.SuccessorListLen,
 	}
 	if r.pred != nil {
 		m.Predecessor = contactToWire(*r.pred)

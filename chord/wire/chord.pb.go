@@ -348,7 +348,7 @@ type NeighboursReply struct {
 	State         State                  `protobuf:"varint,1,opt,name=state,proto3,enum=ircbridge.chord.v1.State" json:"state,omitempty"`
 	Digest        uint64                 `protobuf:"fixed64,2,opt,name=digest,proto3" json:"digest,omitempty"`
 	Unchanged     bool                   `protobuf:"varint,3,opt,name=unchanged,proto3" json:"unchanged,omitempty"`    // the rest is as the sender knows it
-	Settled       bool                   `protobuf:"varint,4,opt,name=settled,proto3" json:"settled,omitempty"`        // see NotifyReply.settled; always present
+	Whole         bool                   `protobuf:"varint,4,opt,name=whole,proto3" json:"whole,omitempty"`            // successors are all other members
 	Self          *Contact               `protobuf:"bytes,5,opt,name=self,proto3" json:"self,omitempty"`               // with the addresses it has now
 	Predecessor   *Contact               `protobuf:"bytes,6,opt,name=predecessor,proto3" json:"predecessor,omitempty"` // absent: none
 	Successors    []*Contact             `protobuf:"bytes,7,rep,name=successors,proto3" json:"successors,omitempty"`   // at most 64, in the order of the ring
@@ -407,9 +407,9 @@ func (x *NeighboursReply) GetUnchanged() bool {
 	return false
 }
 
-func (x *NeighboursReply) GetSettled() bool {
+func (x *NeighboursReply) GetWhole() bool {
 	if x != nil {
-		return x.Settled
+		return x.Whole
 	}
 	return false
 }
@@ -438,9 +438,12 @@ func (x *NeighboursReply) GetSuccessors() []*Contact {
 // Method 3, notify. "I believe that I am your predecessor" (Chord, 4.4,
 // notify; Zave, 3.3, rectify).
 type NotifyRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Self          *Contact               `protobuf:"bytes,1,opt,name=self,proto3" json:"self,omitempty"` // must name the sender itself
-	Run           uint64                 `protobuf:"fixed64,2,opt,name=run,proto3" json:"run,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Self  *Contact               `protobuf:"bytes,1,opt,name=self,proto3" json:"self,omitempty"` // must name the sender itself
+	Run   uint64                 `protobuf:"fixed64,2,opt,name=run,proto3" json:"run,omitempty"`
+	// The sender has been granted its part of the ring. A joiner sends false
+	// until its successor has granted it.
+	Settled       bool `protobuf:"varint,3,opt,name=settled,proto3" json:"settled,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -489,14 +492,26 @@ func (x *NotifyRequest) GetRun() uint64 {
 	return 0
 }
 
+func (x *NotifyRequest) GetSettled() bool {
+	if x != nil {
+		return x.Settled
+	}
+	return false
+}
+
 type NotifyReply struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	State State                  `protobuf:"varint,1,opt,name=state,proto3,enum=ircbridge.chord.v1.State" json:"state,omitempty"`
-	// The receiver's place is known to its own successor. A joiner owns nothing
-	// before a settled successor took it as predecessor; otherwise it and its
-	// successor could answer for the same key.
-	Settled       bool     `protobuf:"varint,2,opt,name=settled,proto3" json:"settled,omitempty"`
-	Predecessor   *Contact `protobuf:"bytes,3,opt,name=predecessor,proto3" json:"predecessor,omitempty"` // after the rectification; the sender if accepted
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	State       State                  `protobuf:"varint,1,opt,name=state,proto3,enum=ircbridge.chord.v1.State" json:"state,omitempty"`
+	Predecessor *Contact               `protobuf:"bytes,2,opt,name=predecessor,proto3" json:"predecessor,omitempty"` // after the rectification; the sender if accepted
+	// To a joiner that was accepted by a node that is settled itself: from now on
+	// the keys of (first of grant, sender] are the sender's and not the
+	// receiver's. So no two nodes own one key.
+	Granted bool `protobuf:"varint,3,opt,name=granted,proto3" json:"granted,omitempty"`
+	// What lies before the sender: its predecessor; behind it (a contact or more
+	// only when several joined at once) what that one, itself a joiner, is to be
+	// granted. At most 8; empty when the receiver does not know because the
+	// predecessor died: then the first to notify is the predecessor.
+	Grant         []*Contact `protobuf:"bytes,4,rep,name=grant,proto3" json:"grant,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -538,16 +553,23 @@ func (x *NotifyReply) GetState() State {
 	return State_STATE_UNSPECIFIED
 }
 
-func (x *NotifyReply) GetSettled() bool {
+func (x *NotifyReply) GetPredecessor() *Contact {
 	if x != nil {
-		return x.Settled
+		return x.Predecessor
+	}
+	return nil
+}
+
+func (x *NotifyReply) GetGranted() bool {
+	if x != nil {
+		return x.Granted
 	}
 	return false
 }
 
-func (x *NotifyReply) GetPredecessor() *Contact {
+func (x *NotifyReply) GetGrant() []*Contact {
 	if x != nil {
-		return x.Predecessor
+		return x.Grant
 	}
 	return nil
 }
@@ -955,24 +977,26 @@ const file_chord_proto_rawDesc = "" +
 	"\x03run\x18\x02 \x01(\x06R\x03run\"G\n" +
 	"\x11NeighboursRequest\x12\x14\n" +
 	"\x05known\x18\x01 \x01(\x06R\x05known\x12\x1c\n" +
-	"\tsuccessor\x18\x02 \x01(\bR\tsuccessor\"\xbf\x02\n" +
+	"\tsuccessor\x18\x02 \x01(\bR\tsuccessor\"\xbb\x02\n" +
 	"\x0fNeighboursReply\x12/\n" +
 	"\x05state\x18\x01 \x01(\x0e2\x19.ircbridge.chord.v1.StateR\x05state\x12\x16\n" +
 	"\x06digest\x18\x02 \x01(\x06R\x06digest\x12\x1c\n" +
-	"\tunchanged\x18\x03 \x01(\bR\tunchanged\x12\x18\n" +
-	"\asettled\x18\x04 \x01(\bR\asettled\x12/\n" +
+	"\tunchanged\x18\x03 \x01(\bR\tunchanged\x12\x14\n" +
+	"\x05whole\x18\x04 \x01(\bR\x05whole\x12/\n" +
 	"\x04self\x18\x05 \x01(\v2\x1b.ircbridge.chord.v1.ContactR\x04self\x12=\n" +
 	"\vpredecessor\x18\x06 \x01(\v2\x1b.ircbridge.chord.v1.ContactR\vpredecessor\x12;\n" +
 	"\n" +
 	"successors\x18\a \x03(\v2\x1b.ircbridge.chord.v1.ContactR\n" +
-	"successors\"R\n" +
+	"successors\"l\n" +
 	"\rNotifyRequest\x12/\n" +
 	"\x04self\x18\x01 \x01(\v2\x1b.ircbridge.chord.v1.ContactR\x04self\x12\x10\n" +
-	"\x03run\x18\x02 \x01(\x06R\x03run\"\x97\x01\n" +
+	"\x03run\x18\x02 \x01(\x06R\x03run\x12\x18\n" +
+	"\asettled\x18\x03 \x01(\bR\asettled\"\xca\x01\n" +
 	"\vNotifyReply\x12/\n" +
-	"\x05state\x18\x01 \x01(\x0e2\x19.ircbridge.chord.v1.StateR\x05state\x12\x18\n" +
-	"\asettled\x18\x02 \x01(\bR\asettled\x12=\n" +
-	"\vpredecessor\x18\x03 \x01(\v2\x1b.ircbridge.chord.v1.ContactR\vpredecessor\"{\n" +
+	"\x05state\x18\x01 \x01(\x0e2\x19.ircbridge.chord.v1.StateR\x05state\x12=\n" +
+	"\vpredecessor\x18\x02 \x01(\v2\x1b.ircbridge.chord.v1.ContactR\vpredecessor\x12\x18\n" +
+	"\agranted\x18\x03 \x01(\bR\agranted\x121\n" +
+	"\x05grant\x18\x04 \x03(\v2\x1b.ircbridge.chord.v1.ContactR\x05grant\"{\n" +
 	"\vFindRequest\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\x1c\n" +
 	"\tremaining\x18\x02 \x01(\x04R\tremaining\x12\x12\n" +
@@ -1053,19 +1077,20 @@ var file_chord_proto_depIdxs = []int32{
 	2,  // 5: ircbridge.chord.v1.NotifyRequest.self:type_name -> ircbridge.chord.v1.Contact
 	0,  // 6: ircbridge.chord.v1.NotifyReply.state:type_name -> ircbridge.chord.v1.State
 	2,  // 7: ircbridge.chord.v1.NotifyReply.predecessor:type_name -> ircbridge.chord.v1.Contact
-	1,  // 8: ircbridge.chord.v1.FindReply.outcome:type_name -> ircbridge.chord.v1.FindReply.Outcome
-	2,  // 9: ircbridge.chord.v1.FindReply.owner:type_name -> ircbridge.chord.v1.Contact
-	2,  // 10: ircbridge.chord.v1.FindReply.better:type_name -> ircbridge.chord.v1.Contact
-	2,  // 11: ircbridge.chord.v1.SuccessorHint.candidate:type_name -> ircbridge.chord.v1.Contact
-	2,  // 12: ircbridge.chord.v1.LeaveRequest.predecessor:type_name -> ircbridge.chord.v1.Contact
-	2,  // 13: ircbridge.chord.v1.LeaveRequest.successors:type_name -> ircbridge.chord.v1.Contact
-	2,  // 14: ircbridge.chord.v1.MembersChanged.joined:type_name -> ircbridge.chord.v1.Contact
-	2,  // 15: ircbridge.chord.v1.Remembered.contact:type_name -> ircbridge.chord.v1.Contact
-	16, // [16:16] is the sub-list for method output_type
-	16, // [16:16] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	2,  // 8: ircbridge.chord.v1.NotifyReply.grant:type_name -> ircbridge.chord.v1.Contact
+	1,  // 9: ircbridge.chord.v1.FindReply.outcome:type_name -> ircbridge.chord.v1.FindReply.Outcome
+	2,  // 10: ircbridge.chord.v1.FindReply.owner:type_name -> ircbridge.chord.v1.Contact
+	2,  // 11: ircbridge.chord.v1.FindReply.better:type_name -> ircbridge.chord.v1.Contact
+	2,  // 12: ircbridge.chord.v1.SuccessorHint.candidate:type_name -> ircbridge.chord.v1.Contact
+	2,  // 13: ircbridge.chord.v1.LeaveRequest.predecessor:type_name -> ircbridge.chord.v1.Contact
+	2,  // 14: ircbridge.chord.v1.LeaveRequest.successors:type_name -> ircbridge.chord.v1.Contact
+	2,  // 15: ircbridge.chord.v1.MembersChanged.joined:type_name -> ircbridge.chord.v1.Contact
+	2,  // 16: ircbridge.chord.v1.Remembered.contact:type_name -> ircbridge.chord.v1.Contact
+	17, // [17:17] is the sub-list for method output_type
+	17, // [17:17] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_chord_proto_init() }

@@ -1,0 +1,195 @@
+package chord
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"ircbridge/host/sim"
+)
+
+var churnSeeds = flag.Int("chord.seeds", 200, "seeds of TestChurn")
+var churnSeed = flag.Uint64("chord.seed", 0, "run this one seed of TestChurn")
+
+// churn is one simulated history: a ring forms, nodes join, leave, crash and
+// restart while lookups run, then it is quiet.
+type churn struct {
+	*testNet
+	c       *watcher
+	rng     *rand.Rand
+	size    int // the size about which the ring varies
+	gone    []*testNode
+	joins   int
+	leaves  int
+	crashes int
+	again   int
+	lookups int
+	none    int // lookups that nobody answered
+	wrong   int
+}
+
+// newChurn derives everything from the seed.
+func newChurn(t testing.TB, seed uint64) *churn {
+	rng := rand.New(rand.NewPCG(seed, 0x636875726e))
+	sizes := []int{2, 3, 4, 6, 8, 12, 16, 17, 18, 20, 24, 32, 48, 64, 100}
+	cfg := Config{SuccessorListLen: []int{3, 4, 8, 16}[rng.IntN(4)]}
+	var sc sim.Config
+	if rng.IntN(4) == 0 {
+		sc.Latency = sim.WAN()
+	}
+	x := &churn{testNet: newNet(t, seed, sc, cfg), rng: rng, size: sizes[seed%uint64(len(sizes))]}
+	x.c = x.watch()
+	return x
+}
+
+func (x *churn) run() {
+	first := x.add()
+	first.r.Create()
+	for len(x.nodes) < x.size {
+		x.joinOne()
+		if x.rng.IntN(3) == 0 {
+			x.runFor(300)
+		}
+	}
+	x.runFor(3000)
+	events := 30 + x.rng.IntN(30)
+	for range events {
+		x.event()
+		x.lookupSome(2)
+		x.runFor([]int{5, 50, 500, 2000}[x.rng.IntN(4)])
+	}
+	x.awaitIdeal(x.settle(), 90*time.Second)
+}
+
+// settle waits until nobody is on the way in, and counts the members.
+func (x *churn) settle() int {
+	x.w.RunFor(15 * time.Second)
+	return len(x.members())
+}
+
+// runFor runs for up to ms milliseconds.
+func (x *churn) runFor(ms int) {
+	x.w.RunFor(time.Duration(x.rng.IntN(ms*1000)+1) * time.Microsecond)
+}
+
+func (x *churn) pick() *testNode {
+	ms := x.members()
+	return ms[x.rng.IntN(len(ms))]
+}
+
+func (x *churn) joinOne() {
+	via := []*testNode{x.pick(), x.pick()}
+	x.join(x.add(), via...)
+	x.joins++
+}
+
+func (x *churn) event() {
+	many := 1
+	if x.rng.IntN(4) == 0 {
+		many = 1 + x.rng.IntN(4)
+	}
+	what := x.rng.IntN(4)
+	if len(x.members()) < x.size/2 {
+		what = 0
+	}
+	for range many {
+		switch what {
+		case 0:
+			x.joinOne()
+		case 1:
+			if v := x.pick(); x.allows(v) {
+				x.leave(v)
+			}
+		case 2:
+			if v := x.pick(); x.allows(v) {
+				x.crashes++
+				x.c.based = false
+				x.w.Crash(v.h)
+				x.gone = append(x.gone, v)
+			}
+		case 3:
+			if n := len(x.gone); n > 0 {
+				i := x.rng.IntN(n)
+				v := x.gone[i]
+				x.gone = append(x.gone[:i:i], x.gone[i+1:]...)
+				x.again++
+				via := x.pick()
+				x.restart(v)
+				x.join(v, via)
+			}
+		}
+	}
+}
+
+func (x *churn) leave(v *testNode) {
+	x.leaves++
+	x.c.based = false
+	h, r := v.h, v.r
+	h.Go("leave", func() {
+		r.Leave(2 * time.Second)
+		x.w.Go("stop", func() { x.w.Stop(h) })
+	})
+	// Leave takes effect at the task's first step.
+	x.w.RunFor(0)
+}
+
+func (x *churn) lookupSome(n int) {
+	for range n {
+		v := x.pick()
+		var key ID
+		for k := range key {
+			key[k] = byte(x.rng.Uint32())
+		}
+		if x.rng.IntN(3) == 0 {
+			key = x.pick().r.id
+		}
+		r, h := v.r, v.h
+		h.Go("lookup", func() {
+			start := x.w.Elapsed()
+			x.lookups++
+			f, err := r.Lookup(key, 5*time.Second)
+			if err != nil {
+				if h.Running() && r.Member() {
+					x.none++
+				}
+				return
+			}
+			if !x.c.wasOwner(f.Owner.ID, key, start, x.w.Elapsed()) {
+				x.wrong++
+				x.t.Errorf("seed %d at %v: %s was told that %s owns %s (asked at %v)\n%s", x.w.Seed(), x.w.Elapsed(), v.name, x.name(f.Owner.ID), key.short(), start, x.dump())
+			}
+		})
+	}
+}
+
+func TestChurn(t *testing.T) {
+	seeds := *churnSeeds
+	if testing.Short() {
+		seeds = min(seeds, 30)
+	}
+	first := uint64(1)
+	if *churnSeed != 0 {
+		first, seeds = *churnSeed, 1
+	}
+	var total churn
+	start := time.Now()
+	for seed := first; seed < first+uint64(seeds); seed++ {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			x := newChurn(t, seed)
+			x.run()
+			x.checkLookups(50)
+			total.joins += x.joins
+			total.leaves += x.leaves
+			total.crashes += x.crashes
+			total.again += x.again
+			total.lookups += x.lookups
+			total.none += x.none
+			total.wrong += x.wrong
+			x.w.Close()
+		})
+	}
+	t.Logf("%d seeds in %v: %d joins, %d leaves, %d crashes, %d restarts; during churn %d lookups, %d without answer within 5 s, %d wrong",
+		seeds, time.Since(start).Round(time.Millisecond), total.joins, total.leaves, total.crashes, total.again, total.lookups, total.none, total.wrong)
+}

@@ -2,7 +2,6 @@ package ircd
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -50,9 +49,8 @@ const allCaps = ^capSet(0)
 func cmdCap(c *conn, m *message) error {
 	switch sub := strings.ToUpper(m.params[0]); sub {
 	case "LS":
-		if v, err := strconv.Atoi(m.param(1)); err == nil && v >= 302 {
-			c.cap302 = true
-		}
+		// Version 302 adds values and cap-notify; there is no capability with
+		// a value here, and none comes or goes, so the answer is the same.
 		c.capOpen = c.session == nil
 		c.capReply("LS", capNames(allCaps))
 	case "LIST":
@@ -98,5 +96,17 @@ func (c *conn) capRequest(list string) {
 		}
 	}
 	c.caps = set
-	c.capReply("ACK", strings.Join(words, " "))
+	c.capReply("ACK", strings.Join(lastOfEach(words), " "))
+}
+
+// lastOfEach leaves out words that come again later, so that the answer to a
+// request fits a line however often it names a capability.
+func lastOfEach(words []string) []string {
+	var list []string
+	for i, word := range words {
+		if !slices.Contains(words[i+1:], word) {
+			list = append(list, word)
+		}
+	}
+	return list
 }

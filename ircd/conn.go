@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"sync"
@@ -36,6 +37,8 @@ type conn struct {
 	out    *outbox
 	bucket *bucket // nil: no limit on the line rate
 
+	complained bool // a bad line has been logged (the reader's own)
+
 	turn sync.Mutex
 
 	ctx context.Context // ends with the connection
@@ -48,7 +51,6 @@ type conn struct {
 	hasUser  bool
 	pass     string
 	caps     capSet
-	cap302   bool
 	capOpen  bool // negotiation goes on until CAP END
 
 	// After registration.
@@ -81,11 +83,16 @@ func newConn(s *Server, nc net.Conn) *conn {
 type closing struct {
 	client string // in ERROR :Closing link (…)
 	others string // reason of QUIT
+	cutOff bool   // by this side, for what the client does: worth a line in the log
 }
 
 func (e *closing) Error() string { return e.client }
 
 func closed(reason string) error { return &closing{client: reason, others: reason} }
+
+func cutOff(reason string) error {
+	return &closing{client: reason, others: reason, cutOff: true}
+}
 
 // serve is the reader goroutine: it owns the life of the connection.
 func (c *conn) serve(ctx context.Context) {
@@ -100,7 +107,7 @@ func (c *conn) serve(ctx context.Context) {
 	var writer sync.WaitGroup
 	writer.Go(func() {
 		if err := c.out.drain(c.nc, c.srv.cfg.Limits.WriteTimeout); err != nil {
-			c.end(closed(writeReason(err)))
+			c.end(writeFailed(err))
 		}
 	})
 	err := c.read()
@@ -122,7 +129,11 @@ func (c *conn) goodbye(why *closing) {
 		<-c.pumpDone
 		c.srv.registered(-1)
 	}
-	c.srv.log.Debug("irc: connection closed", "from", addrText(c.nc), "why", why.client)
+	level := slog.LevelDebug
+	if why.cutOff {
+		level = slog.LevelInfo
+	}
+	c.srv.log.Log(context.Background(), level, "irc: connection closed", "from", addrText(c.nc), "why", why.client)
 	c.out.close(appendLine(nil, "", "", "ERROR", nil, "Closing link ("+why.client+")", true))
 }
 
@@ -146,11 +157,11 @@ func (c *conn) reason(server context.Context, err error) *closing {
 	return why
 }
 
-func writeReason(err error) string {
+func writeFailed(err error) error {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return "Client does not read"
+		return cutOff("Client does not read")
 	}
-	return "Connection lost"
+	return closed("Connection lost")
 }
 
 // read handles lines until the connection ends, and says why it did.
@@ -174,9 +185,9 @@ func (c *conn) read() error {
 			c.locked(c.settle) // what was sent before a half-close is still answered
 			return err
 		case c.session == nil:
-			return closed("Registration timed out")
+			return cutOff("Registration timed out")
 		case pinged:
-			return closed(fmt.Sprintf("Ping timeout: %d seconds", int((limits.PingInterval + limits.PingTimeout).Seconds())))
+			return cutOff(fmt.Sprintf("Ping timeout: %d seconds", int((limits.PingInterval + limits.PingTimeout).Seconds())))
 		default:
 			pinged = true
 			c.locked(func() { c.write("", "", "PING", nil, c.srv.name) })
@@ -208,6 +219,10 @@ func (c *conn) handle(line []byte, err error) error {
 	var m *message
 	if err == nil {
 		m, err = parseLine(line)
+	}
+	if err != nil && !c.complained && !errors.Is(err, errBlank) {
+		c.complained = true // once for each connection: no client fills the log
+		c.srv.log.Info("irc: a line was refused", "from", addrText(c.nc), "why", err)
 	}
 	switch {
 	case err == nil:

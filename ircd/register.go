@@ -84,7 +84,7 @@ func (c *conn) tryRegister() error {
 	}
 	if want := c.srv.cfg.Password; want != "" && subtle.ConstantTimeCompare([]byte(want), []byte(c.pass)) != 1 {
 		c.reply(errPasswdMismatch)
-		return closed("Password incorrect")
+		return cutOff("Password incorrect")
 	}
 	ctx, cancel := c.timeout()
 	defer cancel()

@@ -69,7 +69,8 @@ type ModeChanged struct {
 }
 
 // Message: somebody said something to a channel this session is on, or to its
-// user. It is never the receiver's own message: that is Sent.
+// user. The receiver's own messages are Sent; only one that he sent to himself
+// comes as both.
 type Message struct {
 	ID     string // the same on every node
 	At     time.Time

@@ -144,7 +144,7 @@ func (r *Ring) drop(c Contact, why error) {
 		r.succs = without(r.succs, c.ID)
 	}
 	if wasPred {
-		r.pred, r.pending = nil, nil
+		r.losePredLocked()
 	}
 	wasFinger := r.fingers.drop(c.ID)
 	if wasSucc >= 0 || wasPred {

@@ -11,8 +11,52 @@ package chord
 // unsettled predecessor is to be granted: first J's predecessor-to-be, behind
 // it what that one in its turn is to be granted, if it is unsettled.
 //
-// A settled node whose predecessor died knows no such bound. It takes the first
-// that notifies, and so does a joiner to which it grants its place.
+// A settled node whose predecessor died is open: it does not know where its
+// part begins, and owns nothing, until a settled node notifies it. A joiner in
+// between is granted its place by an open node when it has itself been
+// notified by a settled one, or by a joiner of which this holds in its turn.
+
+// losePredLocked forgets the predecessor.
+func (r *Ring) losePredLocked() {
+	if r.settled && r.pred != nil && !r.open {
+		r.lostPred = r.pred.ID
+	}
+	r.pred, r.predRun = nil, 0
+	r.predSettled, r.predBounded = false, false
+	r.pending = nil
+	r.open = r.settled
+}
+
+// grantLocked decides whether the predecessor that notified, a joiner, may
+// begin to own what Ring.pending says.
+func (r *Ring) grantLocked(n notice) bool {
+	if n.settled || !r.settled || len(r.pending) > maxGrant {
+		return false
+	}
+	if r.open && n.bounded {
+		r.open = false
+		r.changedLocked()
+	}
+	return !r.open
+}
+
+// claimLater lets an open node own what lies behind its new predecessor one
+// period later, if no nearer one has notified by then. It is for the case that
+// several nodes died: those in between that live have lost their successor and
+// look for this node now.
+func (r *Ring) claimLater(pred ID) {
+	r.h.Go("chord claim", func() {
+		if r.h.Sleep(r.cfg.StabilizePeriod) != nil {
+			return
+		}
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.open && r.pred != nil && r.pred.ID == pred && r.predSettled {
+			r.open = false
+			r.changedLocked()
+		}
+	})
+}
 
 // pendLocked keeps what the notifier, about to become predecessor, is to be
 // granted. same: it is the predecessor already.
@@ -20,6 +64,11 @@ func (r *Ring) pendLocked(n notice, same bool) {
 	switch {
 	case n.settled:
 		r.pending = nil
+		if r.open && n.before != r.lostPred && n.before != r.id {
+			r.claimLater(n.from.ID)
+		} else {
+			r.open = false
+		}
 	case same:
 	case r.settled && r.aloneLocked():
 		r.pending = []Contact{{ID: r.id, Peer: r.h.Self()}}

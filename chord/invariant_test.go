@@ -29,7 +29,8 @@ type watcher struct {
 	checks   int
 	before   map[*testNode][]Contact
 	changed  *testNode
-	faulty   bool // lost messages, pauses, partitions: overlaps may happen
+	crashed  time.Duration // when the last node crashed
+	faulty   bool          // lost messages, pauses, partitions: overlaps may happen
 }
 
 type seen struct {
@@ -62,6 +63,9 @@ func (c *watcher) after(x *testNode) {
 	now := seen{n: len(x.r.succs), pred: x.r.pred, state: x.r.state, up: x.up()}
 	if now.n > 0 {
 		now.succs = &x.r.succs[0]
+	}
+	if !x.up() {
+		c.crashed = c.n.w.Elapsed()
 	}
 	now.owns = now.up && x.r.ownsLocked(x.r.id)
 	if now == c.seen[x] {
@@ -135,8 +139,10 @@ func (c *watcher) all() {
 		c.n.fatalf("%v\nafter a change of %s, whose list was %s\n%s%s", err, c.changed.name, was, c.n.skips(ms), c.n.dump())
 	}
 	if o := overlap(ms); o != "" {
+		// The range of a joiner whose successor died just after granting it is
+		// known to nobody else until it has told the next one.
 		c.overlaps++
-		if !c.faulty {
+		if !c.faulty && c.n.w.Elapsed() > c.crashed+2*time.Second {
 			c.n.fatalf("%s\n%s", o, c.n.dump())
 		}
 	}

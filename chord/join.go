@@ -117,7 +117,8 @@ func (r *Ring) enter(succ Contact, said neighbours) error {
 	r.state = member
 	r.settled, r.unsettled = false, 0
 	r.lost = false
-	r.pred, r.pending = nil, nil
+	r.losePredLocked()
+	r.open = false
 	r.told = ID{}
 	r.big = !said.whole || len(list) == r.cfg.SuccessorListLen
 	r.fingers.restart()

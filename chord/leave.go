@@ -87,28 +87,25 @@ func (r *Ring) part(leaver Contact, newPred *Contact, succs []Contact) {
 	if wasSucc >= 0 {
 		r.succs = without(r.succs, leaver.ID)
 	}
-	if wasSucc == 0 && len(r.succs) == 0 { // nobody else is known
-		for _, c := range succs {
-			if !r.peers.isBad(c.ID, now) {
-				r.succs = insert(r.id, r.succs, c, r.cfg.SuccessorListLen)
-			}
-		}
-	}
+	r.passOverLocked(leaver, wasSucc, succs)
 	wasPred := r.pred != nil && r.pred.ID == leaver.ID
 	if wasPred {
-		r.pred, r.predRun, r.predHeard = nil, 0, time.Time{}
-		if len(r.pending) > 0 { // the leaver may not have come to own anything
-			newPred, r.pending = &r.pending[0], r.pending[1:]
-		}
-		if newPred != nil && newPred.ID != r.id {
-			r.pred = newPred
-			r.predSettled = len(r.pending) == 0
+		before := r.pending
+		r.losePredLocked()
+		switch { // a leaver that was a joiner may not have come to own anything
+		case len(before) > 0 && before[0].ID != r.id:
+			r.pred, r.pending, r.open = &before[0], before[1:], false
+			r.predSettled = len(before) == 1
+		case newPred != nil && newPred.ID != r.id:
+			r.pred, r.predSettled, r.open = newPred, true, false
 		}
 	}
 	r.fingers.drop(leaver.ID)
 	if r.state == member && len(r.succs) == 0 && (wasSucc >= 0 || wasPred) {
 		r.lost = r.pred != nil || r.big
-		r.settled = r.settled || !r.lost // the last other node has gone
+		if !r.lost { // the last other node has gone
+			r.settled, r.open = true, false
+		}
 	}
 	r.changedByLocked(wasPred)
 	r.mu.Unlock()
@@ -116,5 +113,32 @@ func (r *Ring) part(leaver Contact, newPred *Contact, succs []Contact) {
 	r.wake.Signal()
 	if short && wasSucc >= 0 {
 		r.announce(nil, []host.PeerID{leaver.Peer.ID})
+	}
+}
+
+// passOverLocked puts the first successor of a node that left, at position
+// was of the list, into the list: nobody lies between the two. The rest of the
+// leaver's list may be older than what this node knows.
+func (r *Ring) passOverLocked(leaver Contact, was int, succs []Contact) {
+	if was < 0 || len(succs) == 0 || r.peers.isBad(succs[0].ID, r.h.Now()) {
+		return
+	}
+	if next := succs[0]; was >= len(r.succs) || Between(leaver.ID, next.ID, r.succs[was].ID) {
+		r.succs = insert(r.id, r.succs, next, r.cfg.SuccessorListLen)
+	}
+}
+
+// goneTo takes note of the first successor that c, which left, has named.
+func (r *Ring) goneTo(c Contact, succs []Contact) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if was := indexOf(r.succs, c.ID); was >= 0 && len(succs) > 0 {
+		before := r.succs
+		r.succs = without(r.succs, c.ID)
+		r.passOverLocked(c, was, succs)
+		if len(r.succs) == 0 {
+			r.succs = before
+		}
+		r.changedLocked()
 	}
 }

@@ -91,7 +91,7 @@ func (r *Ring) confirm(q find) (f found, inRange bool) {
 		f = found{outcome: wire.FindReply_NOT_MINE, better: r.succs[:min(len(r.succs), 1)]}
 	case pred == nil && r.aloneLocked():
 		f = yes
-	case pred == nil:
+	case pred == nil || r.open:
 		f = found{outcome: wire.FindReply_NO_ANSWER}
 	case q.join && q.key == pred.ID:
 		f = yes // the joiner was this node's predecessor in an earlier run

@@ -55,7 +55,7 @@ func (r *Ring) beAlone() {
 	if r.state != member || len(r.succs) > 0 || r.pred != nil {
 		return
 	}
-	r.lost, r.settled = false, true
+	r.lost, r.settled, r.open = false, true, false
 	r.setBigLocked(false)
 	r.aloneTries = 0
 	r.log.Info("alone: no other member answers", "node", r.id)

@@ -47,6 +47,8 @@ type notice struct {
 	from    Contact
 	run     uint64
 	settled bool
+	bounded bool
+	before  ID
 }
 
 // notified is the answer to a notification, checked.
@@ -108,14 +110,18 @@ func decodePingReply(b []byte) (isMember bool, run uint64, err error) {
 
 // decodeNeighbours checks a reply of the peer asked. old is the reply that
 // known in the request was the digest of, nil if there was none. A node that
-// is no member is ErrNotMember.
+// is no member is ErrNotMember; succs are then what it names, if it left.
 func decodeNeighbours(b []byte, asked Contact, old *neighbours) (neighbours, error) {
 	var m wire.NeighboursReply
 	if err := decode(b, &m); err != nil {
 		return neighbours{}, err
 	}
 	if m.State != wire.State_STATE_MEMBER {
-		return neighbours{}, notMember(asked)
+		succs, err := contactsFromWire(m.Successors, 1)
+		if err != nil {
+			return neighbours{}, err
+		}
+		return neighbours{succs: succs}, notMember(asked)
 	}
 	if m.Unchanged {
 		if old == nil || old.digest != m.Digest {
@@ -152,7 +158,15 @@ func decodeNotify(b []byte, from host.PeerID) (notice, error) {
 	if c.Peer.ID != from {
 		return notice{}, fmt.Errorf("%w: %s notifies in the name of another", errMalformed, from)
 	}
-	return notice{from: c, run: m.Run, settled: m.Settled}, nil
+	n := notice{from: c, run: m.Run, settled: m.Settled, bounded: m.Bounded}
+	switch len(m.Before) {
+	case 0:
+	case len(ID{}):
+		n.before = ID(m.Before)
+	default:
+		return notice{}, fmt.Errorf("%w: ID of %d bytes", errMalformed, len(m.Before))
+	}
+	return n, nil
 }
 
 func decodeNotified(b []byte, asked Contact) (notified, error) {

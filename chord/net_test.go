@@ -1,7 +1,10 @@
 package chord
 
 import (
+	"context"
+	"flag"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -52,8 +55,37 @@ func (n *testNet) add(opts ...sim.Option) *testNode {
 	return x
 }
 
+var logLines = flag.Bool("chord.log", false, "print what the rings log")
+
+// logLine prints a log record with the virtual time.
+type logLine struct {
+	slog.Handler
+	n *testNet
+	x *testNode
+}
+
+func (l logLine) Enabled(context.Context, slog.Level) bool { return *logLines }
+
+func (l logLine) Handle(_ context.Context, r slog.Record) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%v %s %s", l.n.w.Elapsed(), l.x.name, r.Message)
+	r.Attrs(func(a slog.Attr) bool {
+		if id, ok := a.Value.Any().(ID); ok {
+			a.Value = slog.StringValue(l.n.name(id))
+		}
+		if a.Key != "node" {
+			fmt.Fprintf(&b, " %s", a)
+		}
+		return true
+	})
+	fmt.Println(b.String())
+	return nil
+}
+
 func (n *testNet) start(x *testNode) {
-	x.r = New(x.h, n.cfg)
+	cfg := n.cfg
+	cfg.Log = slog.New(logLine{slog.DiscardHandler, n, x})
+	x.r = New(x.h, cfg)
 	x.r.OnChange(func(c Change) { x.changes = append(x.changes, c) })
 	n.by[x.h] = x
 	n.w.Start(x.h, x.r.Run)

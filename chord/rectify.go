@@ -8,9 +8,13 @@ import (
 // notify tells c that this node believes to be its predecessor.
 func (r *Ring) notify(c Contact) (notified, error) {
 	r.mu.Lock()
-	settled := r.settled
+	settled, bounded := r.settled, r.pred != nil && (r.predSettled || r.predBounded)
+	var before []byte
+	if r.before != (ID{}) {
+		before = append(before, r.before[:]...)
+	}
 	r.mu.Unlock()
-	req, err := encode(&wire.NotifyRequest{Self: contactToWire(r.Self()), Run: r.h.Run(), Settled: settled})
+	req, err := encode(&wire.NotifyRequest{Self: contactToWire(r.Self()), Run: r.h.Run(), Settled: settled, Bounded: bounded, Before: before})
 	if err != nil {
 		return notified{}, err
 	}
@@ -50,8 +54,8 @@ func (r *Ring) handleNotify(from host.Peer, req []byte) ([]byte, error) {
 	if r.pred != nil {
 		m.Predecessor = contactToWire(*r.pred)
 	}
-	if r.pred != nil && r.pred.ID == n.from.ID && !n.settled && r.settled && len(r.pending) <= maxGrant {
-		m.Granted = true
+	if r.pred != nil && r.pred.ID == n.from.ID {
+		m.Granted = r.grantLocked(n)
 		m.Grant = contactsToWire(r.pending)
 	}
 	return encode(m)
@@ -72,13 +76,14 @@ func (r *Ring) rectify(n notice) (rival *Contact) {
 		r.mu.Unlock()
 		return old
 	}
-	if same && n.run != r.predRun && r.predRun != 0 { // it died and came back before anybody noticed
-		r.pred, r.pending = nil, nil
+	if same && (n.run != r.predRun && r.predRun != 0 || r.predSettled && !n.settled) {
+		r.losePredLocked() // it died and came back before anybody noticed
 		r.changedLocked()
 	}
 	r.pendLocked(n, same)
 	c := n.from
-	r.pred, r.predRun, r.predHeard, r.predSettled = &c, n.run, now, n.settled
+	r.pred, r.predRun, r.predHeard = &c, n.run, now
+	r.predSettled, r.predBounded = n.settled, n.bounded
 	r.reply.valid = false
 	short := r.wholeLocked()
 	if short || len(r.succs) == 0 { // a ring of one gets its second node here

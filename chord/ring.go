@@ -97,6 +97,9 @@ type Ring struct {
 	predRun     uint64
 	predHeard   time.Time // when pred last said that this node is its successor
 	predSettled bool      // pred said so
+	predBounded bool      // pred, a joiner, said that all before it up to a settled node are joiners
+	open        bool      // a settled predecessor was lost, and no other one is known yet
+	lostPred    ID        // which one
 	pending     []Contact // what pred, a joiner, is to be granted; see grant.go
 	settled     bool      // this node's part of the ring was granted to it
 	unsettled   int       // rounds since the join, while not settled
@@ -108,6 +111,7 @@ type Ring struct {
 
 	fingers fingers
 	hint    *Contact // a nearer successor that somebody told of
+	before  ID       // the first successor that answered before view.from did
 	view    headView // what the first successor answered last
 
 	stabilizing bool
@@ -201,13 +205,10 @@ func (r *Ring) Owns(key ID) bool {
 }
 
 func (r *Ring) ownsLocked(key ID) bool {
-	if r.state != member || !r.settled {
-		return false
+	if p := r.shownPredLocked(); p != nil {
+		return InRange(p.ID, key, r.id)
 	}
-	if r.pred == nil {
-		return r.aloneLocked()
-	}
-	return InRange(r.pred.ID, key, r.id)
+	return r.settled && r.aloneLocked()
 }
 
 // Self is this node, with the addresses it has now.
@@ -226,7 +227,7 @@ func (r *Ring) Predecessor() (Contact, bool) {
 
 // shownPredLocked is the predecessor as the layer above sees it.
 func (r *Ring) shownPredLocked() *Contact {
-	if r.state != member || !r.settled {
+	if r.state != member || !r.settled || r.open {
 		return nil
 	}
 	return r.pred

@@ -286,10 +286,12 @@ func (r *Ring) askNeighbours(c Contact, successor bool) (neighbours, error) {
 	said, err := decodeNeighbours(reply, c, old)
 	if err != nil {
 		r.markBad(c)
+		r.goneTo(c, said.succs)
 		return neighbours{}, err
 	}
 	r.mu.Lock()
 	if successor {
+		r.before = r.view.from
 		r.view = headView{valid: true, from: c.ID, said: said}
 	}
 	r.refreshLocked(said.self)
@@ -320,7 +322,11 @@ func (r *Ring) handleNeighbours(from host.Peer, req []byte) ([]byte, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.state != member {
-		return encode(&wire.NeighboursReply{State: r.state.toWire()})
+		m := &wire.NeighboursReply{State: r.state.toWire()}
+		if r.state == left {
+			m.Successors = contactsToWire(r.succs[:min(len(r.succs), 1)])
+		}
+		return encode(m)
 	}
 	if q.Successor && r.pred != nil && r.pred.ID == id {
 		r.predHeard = now

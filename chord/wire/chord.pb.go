@@ -343,6 +343,7 @@ func (x *NeighboursRequest) GetSuccessor() bool {
 	return false
 }
 
+// A node that LEFT names its first successor, with nothing else.
 type NeighboursReply struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	State         State                  `protobuf:"varint,1,opt,name=state,proto3,enum=ircbridge.chord.v1.State" json:"state,omitempty"`
@@ -443,7 +444,15 @@ type NotifyRequest struct {
 	Run   uint64                 `protobuf:"fixed64,2,opt,name=run,proto3" json:"run,omitempty"`
 	// The sender has been granted its part of the ring. A joiner sends false
 	// until its successor has granted it.
-	Settled       bool `protobuf:"varint,3,opt,name=settled,proto3" json:"settled,omitempty"`
+	Settled bool `protobuf:"varint,3,opt,name=settled,proto3" json:"settled,omitempty"`
+	// From a joiner: its predecessor is settled, or bounded. A receiver that lost its own
+	// predecessor has nothing to grant, but may then let the sender begin.
+	Bounded bool `protobuf:"varint,4,opt,name=bounded,proto3" json:"bounded,omitempty"`
+	// The node ID of the first successor that answered the sender last, before
+	// the receiver did; the receiver's own when that was it. A receiver whose
+	// predecessor died takes over that one's keys at once only from the node
+	// behind which it stood: from another there may be living nodes between.
+	Before        []byte `protobuf:"bytes,5,opt,name=before,proto3" json:"before,omitempty"` // 20 bytes, or none
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -499,6 +508,20 @@ func (x *NotifyRequest) GetSettled() bool {
 	return false
 }
 
+func (x *NotifyRequest) GetBounded() bool {
+	if x != nil {
+		return x.Bounded
+	}
+	return false
+}
+
+func (x *NotifyRequest) GetBefore() []byte {
+	if x != nil {
+		return x.Before
+	}
+	return nil
+}
+
 type NotifyReply struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
 	State       State                  `protobuf:"varint,1,opt,name=state,proto3,enum=ircbridge.chord.v1.State" json:"state,omitempty"`
@@ -509,8 +532,8 @@ type NotifyReply struct {
 	Granted bool `protobuf:"varint,3,opt,name=granted,proto3" json:"granted,omitempty"`
 	// What lies before the sender: its predecessor; behind it (a contact or more
 	// only when several joined at once) what that one, itself a joiner, is to be
-	// granted. At most 8; empty when the receiver does not know because the
-	// predecessor died: then the first to notify is the predecessor.
+	// granted. At most 8; empty when the receiver does not know because its own
+	// predecessor died: then the sender keeps the settled one that it has.
 	Grant         []*Contact `protobuf:"bytes,4,rep,name=grant,proto3" json:"grant,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -987,11 +1010,13 @@ const file_chord_proto_rawDesc = "" +
 	"\vpredecessor\x18\x06 \x01(\v2\x1b.ircbridge.chord.v1.ContactR\vpredecessor\x12;\n" +
 	"\n" +
 	"successors\x18\a \x03(\v2\x1b.ircbridge.chord.v1.ContactR\n" +
-	"successors\"l\n" +
+	"successors\"\x9e\x01\n" +
 	"\rNotifyRequest\x12/\n" +
 	"\x04self\x18\x01 \x01(\v2\x1b.ircbridge.chord.v1.ContactR\x04self\x12\x10\n" +
 	"\x03run\x18\x02 \x01(\x06R\x03run\x12\x18\n" +
-	"\asettled\x18\x03 \x01(\bR\asettled\"\xca\x01\n" +
+	"\asettled\x18\x03 \x01(\bR\asettled\x12\x18\n" +
+	"\abounded\x18\x04 \x01(\bR\abounded\x12\x16\n" +
+	"\x06before\x18\x05 \x01(\fR\x06before\"\xca\x01\n" +
 	"\vNotifyReply\x12/\n" +
 	"\x05state\x18\x01 \x01(\x0e2\x19.ircbridge.chord.v1.StateR\x05state\x12=\n" +
 	"\vpredecessor\x18\x02 \x01(\v2\x1b.ircbridge.chord.v1.ContactR\vpredecessor\x12\x18\n" +

@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"ircbridge/chat"
-	"ircbridge/chord"
 	"ircbridge/host"
 	"ircbridge/mapping/wire"
 	"ircbridge/overlay"
@@ -135,10 +134,11 @@ func (r *reader) fail(format string, args ...any) {
 }
 
 func epochFromWire(w *wire.Epoch) (overlay.Epoch, error) {
-	if len(w.GetKeeper()) != len(chord.ID{}) {
+	e := overlay.Epoch{Counter: w.GetCounter(), Run: w.GetRun()}
+	if copy(e.Keeper[:], w.GetKeeper()) != len(e.Keeper) || len(w.GetKeeper()) != len(e.Keeper) {
 		return overlay.Epoch{}, fmt.Errorf("%w: keeper of %d bytes", errWire, len(w.GetKeeper()))
 	}
-	return overlay.Epoch{Counter: w.Counter, Keeper: chord.ID(w.Keeper), Run: w.Run}, nil
+	return e, nil
 }
 
 func (r *reader) stamp(w *wire.Stamp) overlay.Stamp {

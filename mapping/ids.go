@@ -4,10 +4,10 @@ import (
 	"crypto/sha256"
 	"encoding/base32"
 	"encoding/binary"
+	"encoding/hex"
 	"strings"
 
 	"ircbridge/chat"
-	"ircbridge/chord"
 	"ircbridge/host"
 	"ircbridge/overlay"
 )
@@ -19,10 +19,17 @@ const (
 	kindDirectory = "directory"
 )
 
+// nodeID is a node's ID on the ring, as package chord computes it.
+func nodeID(node host.PeerID) [20]byte {
+	sum := sha256.Sum256([]byte(node))
+	return [20]byte(sum[:20])
+}
+
 // VisibleHost is the host under which the users of a node are seen, and its
 // default server name. It shows no address: 12 digits of the node's ID.
 func VisibleHost(node host.PeerID) string {
-	return chord.NodeID(node).String()[:12] + ".node.ircbridge"
+	id := nodeID(node)
+	return hex.EncodeToString(id[:6]) + ".node.ircbridge"
 }
 
 // sessionID is the contract's name of a session.
@@ -40,7 +47,7 @@ var idEncoding = base32.StdEncoding.WithPadding(base32.NoPadding)
 // the first 10 bytes, in base32, of SHA-256 over "ircbridge/1 message" 0x00,
 // the sender's node, run, session, the request's number (8 bytes each, big
 // endian), and the key of what it was sent to.
-func messageID(from overlay.Stream, number uint64, key chord.ID) string {
+func messageID(from overlay.Stream, number uint64, key [20]byte) string {
 	b := append([]byte("ircbridge/1 message\x00"), from.Node...)
 	b = binary.BigEndian.AppendUint64(b, from.Run)
 	b = binary.BigEndian.AppendUint64(b, from.Session)

@@ -1,0 +1,244 @@
+package mapping
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"ircbridge/chat"
+	"ircbridge/host"
+	"ircbridge/mapping/wire"
+	"ircbridge/overlay"
+)
+
+// letterKey is a sender and the nick (or node) he writes to: letters between
+// the two are in order, and repeats are dropped by number.
+type letterKey struct {
+	from overlay.Stream
+	to   string
+}
+
+// carryLetters brings a batch of letters to the node of the user they are for:
+// where he was last found, and when he is not there any more, where the
+// name's keeper says.
+func (s *Service) carryLetters(l *lane, batch []*job) ([]*wire.Result, error) {
+	s.mu.Lock()
+	msg := &wire.Letters{From: sessionToWire(l.stream)}
+	if se := batch[0].send.se; se != nil {
+		msg.Person = personToWire(se.me)
+	}
+	s.mu.Unlock()
+	for _, j := range batch {
+		msg.Items = append(msg.Items, j.lett)
+	}
+	deadline := s.h.Now().Add(s.cfg.GiveUp)
+	if isNodeID(l.name) {
+		return s.carryToNode(l.name, batch, msg, deadline)
+	}
+	msg.Nick = []byte(l.name)
+	for try := 0; ; try++ {
+		left := deadline.Sub(s.h.Now())
+		if left <= 0 {
+			return nil, fmt.Errorf("%s: %w", l.name, chat.ErrUnreachable)
+		}
+		var who overlay.Stream
+		var err error
+		if try == 0 {
+			who, _, err = s.locate(l.name, false, left)
+		} else {
+			who, _, err = s.lookUp(l.name, left)
+		}
+		if err != nil {
+			return nil, err
+		}
+		results, reply, err := s.deliver(who.Node, batch, msg, min(left, s.cfg.GiveUp*3/4))
+		switch {
+		case err == nil && reply.Code == wire.Code_NOT_HERE && try >= 2:
+			return refuseAll(batch, wire.Code_NO_SUCH_NICK), nil
+		case err == nil && reply.Code != wire.Code_NOT_HERE:
+			return results, nil
+		}
+		if try > 0 && s.h.Sleep(50*time.Millisecond<<min(try, 3)) != nil {
+			return nil, chat.ErrUnreachable
+		}
+	}
+}
+
+func refuseAll(batch []*job, code wire.Code) []*wire.Result {
+	results := make([]*wire.Result, len(batch))
+	for i := range results {
+		results[i] = refuse(code)
+	}
+	return results
+}
+
+func (s *Service) carryToNode(id string, batch []*job, msg *wire.Letters, deadline time.Time) ([]*wire.Result, error) {
+	raw, err := hex.DecodeString(id)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", id, chat.ErrNoSuchNode)
+	}
+	c, err := s.o.FindNode([20]byte(raw), deadline.Sub(s.h.Now()))
+	if errors.Is(err, overlay.ErrNoNode) {
+		return nil, fmt.Errorf("%s: %w", id, chat.ErrNoSuchNode)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w (%v)", id, chat.ErrUnreachable, err)
+	}
+	results, _, err := s.deliver(c.Peer.ID, batch, msg, deadline.Sub(s.h.Now()))
+	return results, err
+}
+
+// deliver gives letters to a node and makes its reply into outcomes.
+func (s *Service) deliver(node host.PeerID, batch []*job, msg *wire.Letters, d time.Duration) ([]*wire.Result, *wire.DirectReply, error) {
+	raw, err := s.o.Direct(node, encode(&wire.Direct{What: &wire.Direct_Letters{Letters: msg}}), d)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w (%v)", chat.ErrUnreachable, err)
+	}
+	reply := new(wire.DirectReply)
+	if err := decode(raw, reply); err != nil || len(reply.Away) > chat.MaxAway || !oneLine(string(reply.Away)) {
+		return nil, nil, fmt.Errorf("%w: the node's reply is malformed", chat.ErrUnreachable)
+	}
+	results := refuseAll(batch, reply.Code)
+	for i, j := range batch {
+		if n := string(reply.Nick); chat.ValidNick(n) {
+			results[i].Name = reply.Nick
+		}
+		if i < len(reply.AtMs) {
+			results[i].AtMs = reply.AtMs[i]
+		}
+		j.away = string(reply.Away)
+	}
+	return results, reply, nil
+}
+
+// onDirect answers what another node, or this one, tells or asks directly.
+func (s *Service) onDirect(from host.Peer, raw []byte) []byte {
+	w := new(wire.Direct)
+	if err := decode(raw, w); err != nil {
+		s.log.Warn("a node sent a malformed message; ignored", "from", VisibleHost(from.ID), "err", err)
+		return encode(&wire.DirectReply{Code: wire.Code_BAD_REQUEST})
+	}
+	reply := &wire.DirectReply{Code: wire.Code_BAD_REQUEST}
+	switch w := w.What.(type) {
+	case *wire.Direct_Letters:
+		reply = s.onLetters(from.ID, w.Letters)
+	case *wire.Direct_Whois:
+		reply = s.onWhois(w.Whois)
+	case *wire.Direct_Invited:
+		reply = s.onInvited(from.ID, w.Invited)
+	}
+	return encode(reply)
+}
+
+// onLetters gives letters to whom they are for, if he is here and so named.
+func (s *Service) onLetters(from host.PeerID, w *wire.Letters) *wire.DirectReply {
+	bad := &wire.DirectReply{Code: wire.Code_BAD_REQUEST}
+	who, err := sessionFromWire(w.GetFrom())
+	p, err2 := personFromWire(w.GetPerson())
+	if err != nil || err2 != nil || who.Node != from || len(w.Items) > maxBatch {
+		return bad
+	}
+	for _, l := range w.Items {
+		if len(l.GetText()) > chat.MaxText || !oneLine(string(l.GetText())) || checkTags(l.GetTags()) != nil {
+			return bad
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	reply, to, receivers := &wire.DirectReply{}, string(w.Nick), []*session{}
+	if to == "" {
+		to = s.node.ID
+		for _, n := range sortedKeys(s.sessions) {
+			receivers = append(receivers, s.sessions[n])
+		}
+	} else {
+		se := s.nicks[to]
+		if se == nil || se.opening || chat.Fold(se.me.nick) != to {
+			return &wire.DirectReply{Code: wire.Code_NOT_HERE}
+		}
+		receivers = append(receivers, se)
+		reply.Nick, reply.Away = []byte(se.me.nick), []byte(se.me.away)
+	}
+	now := s.h.Now()
+	s.personLocked(who, p, now)
+	key := letterKey{who, to}
+	last, _ := s.letters.get(key)
+	for _, l := range w.Items {
+		reply.AtMs = append(reply.AtMs, now.UnixMilli())
+		if l.Number <= last {
+			continue
+		}
+		last = l.Number
+		for _, se := range receivers {
+			if se.stream == who && len(w.Nick) == 0 {
+				continue // what one sends to oneself by nick comes back
+			}
+			se.pushLocked(chat.Message{
+				ID: letterID(who, l.Number, to), At: time.UnixMilli(now.UnixMilli()), From: p.profile(who), Target: se.me.nick,
+				Notice: l.Notice, Text: string(l.Text), Tags: tagsFromWire(l.Tags),
+			})
+		}
+	}
+	s.letters.put(key, last)
+	return reply
+}
+
+func (s *Service) onInvited(from host.PeerID, w *wire.Invited) *wire.DirectReply {
+	who, err := sessionFromWire(w.GetFrom())
+	target, err2 := sessionFromWire(w.GetTarget())
+	p, err3 := personFromWire(w.GetPerson())
+	channel := string(w.GetChannel())
+	if err != nil || err2 != nil || err3 != nil || who.Node != from || !chat.ValidChannel(channel) {
+		return &wire.DirectReply{Code: wire.Code_BAD_REQUEST}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	se := s.sessions[target.Session]
+	if se == nil || se.stream != target {
+		return &wire.DirectReply{Code: wire.Code_NOT_HERE}
+	}
+	se.pushLocked(chat.Invited{Channel: channel, By: p.profile(who), Nick: se.me.nick, At: s.h.Now()})
+	return &wire.DirectReply{}
+}
+
+// onWhois tells of a user here what everybody may know, and of his channels
+// those that are not secret, or that the asker is on.
+func (s *Service) onWhois(w *wire.WhoisAsk) *wire.DirectReply {
+	asker, err := sessionFromWire(w.GetAsker())
+	if err != nil {
+		return &wire.DirectReply{Code: wire.Code_BAD_REQUEST}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	se := s.nicks[string(w.Nick)]
+	if se == nil || se.opening || chat.Fold(se.me.nick) != string(w.Nick) {
+		return &wire.DirectReply{Code: wire.Code_NOT_HERE}
+	}
+	reply := &wire.WhoisReply{
+		Session: sessionToWire(se.stream), Person: personToWire(se.me),
+		SignOnMs: se.signOn.UnixMilli(), IdleMs: s.h.Now().Sub(se.active).Milliseconds(),
+	}
+	for _, name := range sortedKeys(se.memberships) {
+		ms := se.memberships[name]
+		if !ms.in {
+			continue
+		}
+		st := ms.v.state
+		if _, on := st.members[asker]; on || !st.is('s') {
+			reply.Channels = append(reply.Channels, []byte(statusSign(st.members[se.stream].status)+ms.v.display()))
+		}
+	}
+	return &wire.DirectReply{Whois: reply}
+}
+
+// statusSign is the sign of the highest status.
+func statusSign(s chat.Status) string {
+	switch {
+	case s&chat.Operator != 0:
+		return "@"
+	case s&chat.Voice != 0:
+		return "+"
+	}
+	return ""
+}

@@ -1,0 +1,161 @@
+package mapping
+
+import (
+	"context"
+	"fmt"
+
+	"ircbridge/chat"
+)
+
+// pushLocked puts an event at the end of the session's queue, and holds the
+// bound (rule 4 of package chat): over MaxQueued the session has MaxStall to
+// take something; over eight times that it is closed at once.
+func (se *session) pushLocked(e chat.Event) {
+	if se.ended != nil {
+		return
+	}
+	se.queue = append(se.queue, e)
+	se.bytes += eventBytes(e)
+	se.next.Signal()
+	bound := se.s.cfg.MaxQueued
+	switch {
+	case se.bytes > 8*bound:
+		se.closeSlowLocked()
+	case se.bytes > bound && !se.stalled:
+		se.stalled = true
+		taken := se.taken
+		se.s.h.Go("mapping stall", func() { se.watchStall(taken) })
+	}
+}
+
+// watchStall closes the session if it takes nothing for MaxStall while its
+// queue is over the bound.
+func (se *session) watchStall(taken uint64) {
+	for se.s.h.Sleep(se.s.cfg.MaxStall) == nil {
+		se.s.mu.Lock()
+		over := se.ended == nil && se.bytes > se.s.cfg.MaxQueued
+		if over && se.taken == taken {
+			se.closeSlowLocked()
+			over = false
+		}
+		taken = se.taken
+		se.stalled = over
+		se.s.mu.Unlock()
+		if !over {
+			return
+		}
+	}
+}
+
+func (se *session) closeSlowLocked() {
+	se.closeLocked("Too slow to read", fmt.Errorf("%w: too slow: %d bytes of events were not read", chat.ErrClosed, se.bytes))
+}
+
+// Next implements chat.Session.
+func (se *session) Next(ctx context.Context) (chat.Event, error) {
+	for {
+		se.s.mu.Lock()
+		if se.ended != nil {
+			defer se.s.mu.Unlock()
+			return nil, se.ended
+		}
+		if len(se.queue) > 0 {
+			e := se.queue[0]
+			se.queue[0] = nil
+			se.queue = se.queue[1:]
+			se.bytes -= eventBytes(e)
+			se.taken++
+			se.s.mu.Unlock()
+			return e, nil
+		}
+		se.s.mu.Unlock()
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if err := se.next.Wait(ctx, foreverWait); err != nil {
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
+			return nil, fmt.Errorf("%w: %w", chat.ErrClosed, err)
+		}
+	}
+}
+
+// forgetLocked drops what is queued of a channel that the session has left:
+// no event of a membership follows after Part (rule 2). Outcomes stay.
+func (se *session) forgetLocked(folded string) {
+	kept := se.queue[:0:0]
+	for _, e := range se.queue {
+		if chat.Fold(channelOf(e)) != folded {
+			kept = append(kept, e)
+			continue
+		}
+		se.bytes -= eventBytes(e)
+	}
+	se.queue = kept
+}
+
+// channelOf is the channel whose membership an event belongs to, or "".
+func channelOf(e chat.Event) string {
+	switch e := e.(type) {
+	case chat.Joined:
+		return e.Channel
+	case chat.Parted:
+		return e.Channel
+	case chat.Kicked:
+		return e.Channel
+	case chat.TopicChanged:
+		return e.Channel
+	case chat.ModeChanged:
+		return e.Channel
+	case chat.ViewChanged:
+		return e.Channel
+	case chat.Message:
+		return e.Target // a nick is never the name of a channel
+	}
+	return ""
+}
+
+// eventBytes is about what an event weighs in memory.
+func eventBytes(e chat.Event) int {
+	const base = 200
+	switch e := e.(type) {
+	case chat.Parted:
+		return base + len(e.Reason)
+	case chat.Quit:
+		return base + len(e.Reason)
+	case chat.Kicked:
+		return base + len(e.Reason)
+	case chat.AwayChanged:
+		return base + len(e.Who.Away)
+	case chat.TopicChanged:
+		return base + len(e.Topic.Text)
+	case chat.ModeChanged:
+		return base + changeBytes(e.Changes)
+	case chat.Message:
+		return base + len(e.Text) + tagBytes(e.Tags)
+	case chat.Sent:
+		return base + len(e.Message.Text) + tagBytes(e.Message.Tags)
+	case chat.ViewChanged:
+		return base*(1+len(e.Left)+len(e.Came)) + changeBytes(e.Modes)
+	case chat.Notice:
+		return base + len(e.Text)
+	}
+	return base
+}
+
+func changeBytes(changes []chat.ModeChange) int {
+	size := 0
+	for _, c := range changes {
+		size += 32 + len(c.Arg)
+	}
+	return size
+}
+
+func tagBytes(tags map[string]string) int {
+	size := 0
+	for k, v := range tags { // any order: a sum
+		size += 32 + len(k) + len(v)
+	}
+	return size
+}

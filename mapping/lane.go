@@ -1,0 +1,286 @@
+package mapping
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"ircbridge/chat"
+	"ircbridge/host"
+	"ircbridge/mapping/wire"
+	"ircbridge/overlay"
+)
+
+const foreverWait = host.Forever
+
+// A lane carries the requests of one stream to one object (or the letters of a
+// session to one user) in order: one batch in flight, the next one after it
+// (rule 2 of package chat). A task drains it while there is anything in it.
+// Service.mu guards all of it.
+type lane struct {
+	s       *Service
+	kind    string // an object's kind, or kindLetters
+	name    string // folded; of the object, the nick or the node
+	stream  overlay.Stream
+	last    *uint64 // number of the last job
+	waiting []*job
+	busy    bool            // its task runs
+	unseen  map[uint64]*job // messages whose event is to come (or may yet)
+	timed   bool            // a task watches unseen
+}
+
+const kindLetters = "letters"
+
+// job is one request in a lane.
+type job struct {
+	lane   *lane
+	number uint64
+	req    []byte
+	queued time.Time
+	finish func(*job)   // with the outcome, under the lock; may be nil
+	notice host.Event   // of the outcome; nil if nobody may wait
+	send   *sending     // a message: what its outcome needs
+	lett   *wire.Letter // of a letter
+	done   bool         // the outcome is known
+	res    *wire.Result // when err is nil
+	err    error        // ErrUnreachable, wrapped, or another of chat's
+	acked  time.Time    // accepted, but the event was not yet seen
+	away   string       // of the receiver of a letter
+}
+
+// sending is what a Send keeps until its outcome.
+type sending struct {
+	se      *session
+	number  uint64 // of the Send
+	msg     chat.Outgoing
+	settled bool
+}
+
+// Bounds of one batch; the overlay's own are a little above.
+const (
+	maxBatch      = overlay.MaxBatch
+	maxBatchBytes = overlay.MaxBatchBytes - 4096
+)
+
+// laneLocked is the session's lane to an object.
+func (se *session) laneLocked(kind, name string) *lane {
+	key := kind + "\x00" + name
+	if l := se.lanes[key]; l != nil {
+		return l
+	}
+	se.dropIdleLanesLocked()
+	l := &lane{s: se.s, kind: kind, name: name, stream: se.stream, last: new(uint64), unseen: map[uint64]*job{}}
+	if kind == kindLetters {
+		l.last = &se.lastLetter // one count for all: lanes come and go
+	} else {
+		*l.last = se.counters[key]
+	}
+	se.lanes[key] = l
+	return l
+}
+
+// maxLanes bounds the lanes that a session keeps while they are idle.
+const maxLanes = 256
+
+func (se *session) dropIdleLanesLocked() {
+	if len(se.lanes) < maxLanes {
+		return
+	}
+	for _, k := range sortedKeys(se.lanes) {
+		if l := se.lanes[k]; !l.busy && len(l.waiting) == 0 && len(l.unseen) == 0 {
+			if l.kind != kindLetters {
+				se.counters[k] = *l.last // numbers go on where they ended
+			}
+			delete(se.lanes, k)
+		}
+	}
+}
+
+// addLocked puts a request at the end; build makes it, given its number.
+func (l *lane) addLocked(build func(number uint64) []byte, finish func(*job)) *job {
+	*l.last++
+	j := &job{lane: l, number: *l.last, queued: l.s.h.Now(), finish: finish, notice: l.s.h.NewEvent()}
+	j.req = build(j.number)
+	l.pushLocked(j)
+	return j
+}
+
+func (l *lane) pushLocked(j *job) {
+	l.waiting = append(l.waiting, j)
+	if !l.busy {
+		l.busy = true
+		l.s.running++
+		l.s.h.Go("mapping lane", l.run)
+	}
+}
+
+// run drains the lane.
+func (l *lane) run() {
+	for {
+		l.s.mu.Lock()
+		batch := l.takeLocked()
+		if len(batch) == 0 {
+			l.busy = false
+			if l.s.running--; l.s.running == 0 {
+				l.s.idle.Signal()
+			}
+			l.s.mu.Unlock()
+			return
+		}
+		l.s.mu.Unlock()
+		results, err := l.carry(batch)
+		l.s.mu.Lock()
+		l.outcomeLocked(batch, results, err)
+		l.s.mu.Unlock()
+	}
+}
+
+// takeLocked takes the next batch: consecutive numbers within the bounds.
+func (l *lane) takeLocked() []*job {
+	n, size := 0, 0
+	for n < len(l.waiting) && n < maxBatch {
+		size += len(l.waiting[n].req) + 64
+		if n > 0 && (size > maxBatchBytes || l.kind != kindLetters && l.waiting[n].number != l.waiting[n-1].number+1) {
+			break
+		}
+		n++
+	}
+	batch := l.waiting[:n:n]
+	l.waiting = l.waiting[n:]
+	return batch
+}
+
+// carry brings a batch to where it goes.
+func (l *lane) carry(batch []*job) ([]*wire.Result, error) {
+	if l.kind == kindLetters {
+		return l.s.carryLetters(l, batch)
+	}
+	items := make([][]byte, len(batch))
+	for i, j := range batch {
+		items[i] = j.req
+	}
+	raw, err := l.s.o.Request(l.kind, l.name, l.stream, batch[0].number, items, l.s.cfg.GiveUp)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w (%v)", l.name, chat.ErrUnreachable, err)
+	}
+	results := make([]*wire.Result, len(raw))
+	for i, b := range raw {
+		results[i] = new(wire.Result)
+		if err := decode(b, results[i]); err != nil {
+			results[i] = &wire.Result{Code: wire.Code_BAD_REQUEST, Detail: "the keeper's answer is malformed"}
+		}
+	}
+	return results, nil
+}
+
+// outcomeLocked settles a batch. When it was abandoned, so is everything that
+// has waited as long behind it.
+func (l *lane) outcomeLocked(batch []*job, results []*wire.Result, err error) {
+	for i, j := range batch {
+		if err != nil {
+			j.doneLocked(nil, err)
+		} else {
+			j.doneLocked(results[i], nil)
+		}
+	}
+	if err == nil {
+		return
+	}
+	now, n := l.s.h.Now(), 0
+	for n < len(l.waiting) && now.Sub(l.waiting[n].queued) >= l.s.cfg.GiveUp {
+		n++
+	}
+	late := l.waiting[:n:n]
+	l.waiting = l.waiting[n:]
+	for _, j := range late {
+		j.doneLocked(nil, err)
+	}
+}
+
+func (j *job) doneLocked(res *wire.Result, err error) {
+	if j.done {
+		return
+	}
+	j.done, j.res, j.err = true, res, err
+	if j.send != nil {
+		j.answeredLocked()
+	}
+	if j.finish != nil {
+		j.finish(j)
+	}
+	if j.notice != nil {
+		j.notice.Signal()
+	}
+}
+
+// failed is the outcome as an error of the contract, or nil.
+func (j *job) failed() error {
+	if j.err != nil {
+		return j.err
+	}
+	return errorOf(j.res)
+}
+
+// wait waits until the outcome is known, at most d. It returns ctx's error
+// when ctx ends first, nil otherwise.
+func (j *job) wait(ctx context.Context, d time.Duration) error {
+	s := j.lane.s
+	deadline := s.h.Now().Add(d)
+	for {
+		s.mu.Lock()
+		done := j.done
+		s.mu.Unlock()
+		left := deadline.Sub(s.h.Now())
+		if done || left <= 0 {
+			return nil
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := j.notice.Wait(ctx, left); err != nil && ctx.Err() != nil {
+			return ctx.Err()
+		} else if err != nil {
+			return nil
+		}
+	}
+}
+
+// do asks one thing of a channel and waits for its outcome, and, when it made
+// an event, until the session's own view has it.
+func (se *session) do(ctx context.Context, name string, req *wire.ChannelRequest) (*wire.Result, error) {
+	s := se.s
+	deadline := s.h.Now().Add(2 * s.cfg.GiveUp)
+	s.mu.Lock()
+	if se.ended != nil {
+		defer s.mu.Unlock()
+		return nil, se.ended
+	}
+	l := se.laneLocked(kindChannel, name)
+	j := l.addLocked(func(uint64) []byte { return encode(req) }, nil)
+	s.mu.Unlock()
+	if err := j.wait(ctx, deadline.Sub(s.h.Now())); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	if !j.done {
+		defer s.mu.Unlock()
+		return nil, fmt.Errorf("%s: %w", name, chat.ErrUnreachable)
+	}
+	if j.err != nil {
+		defer s.mu.Unlock()
+		return nil, j.err
+	}
+	res, v := j.res, s.views[name]
+	var seen host.Event
+	if res.Event && v != nil && v.locals[se.number] != nil && v.seen[se.stream] < j.number {
+		seen = s.h.NewEvent()
+		v.waiters = append(v.waiters, waiter{stream: se.stream, number: j.number, event: seen})
+	}
+	s.mu.Unlock()
+	if seen != nil {
+		if err := seen.Wait(ctx, s.cfg.GiveUp); err != nil && ctx.Err() != nil {
+			return res, ctx.Err()
+		}
+	}
+	return res, nil
+}

@@ -1,0 +1,284 @@
+// Package mapping is chat.Service on an overlay: it maps names and channels to
+// keyed objects, and sessions to what they ask of them.
+//
+// It has two sides. The keeper's side (nickObject, channelObject) holds the
+// rules of IRC for senders on any node, as plain deterministic state that the
+// overlay moves, merges and feeds with numbered requests. The session's side
+// (Service, session, lane, view) sends requests in order, follows channels in
+// views, and turns what it sees into the contract's events: what a session did
+// itself comes back as a method's result or a Sent, never as an event.
+//
+// Who owns what: one mutex, Service.mu, guards all of the session's side. It
+// is never held over a call that blocks; calls that do not block (Hold,
+// Release, Go, Signal) are made under it. The overlay calls Views and the
+// handler of direct messages with no lock held. Objects of the keeper's side
+// are the overlay's own and touch nothing here. All waiting, tasks, time and
+// randomness are the host's.
+//
+// It never opens a connection, knows nothing of rings, and no address of
+// anybody goes into what it sends: a user's visible host is part of his node's
+// ID.
+//
+// Sources: RFC 2811 and 2812 for the rules of channels; Shapiro et al., "A
+// comprehensive study of convergent and commutative replicated data types"
+// (2011), sections 3.2 and 3.3, for registers and observed-remove sets.
+package mapping
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"ircbridge/chat"
+	"ircbridge/host"
+	"ircbridge/overlay"
+)
+
+// Config of a Service. Zero values of the durations and bounds are replaced by
+// the defaults named.
+type Config struct {
+	Host    host.Host
+	Ring    interface{ Alone() bool } // the ring: whether it has no other node
+	Overlay *overlay.Overlay
+	Log     *slog.Logger
+
+	GiveUp    time.Duration // until a request is abandoned; 5 s
+	ClaimWait time.Duration // of Open for the network to confirm a nick; 300 ms
+	MaxQueued int           // bytes of a session's events; chat.MaxQueuedBytes
+	MaxStall  time.Duration // chat.MaxStall
+
+	// Neighbours are the nodes that the ring knows of, for LUSERS; may be nil.
+	Neighbours func() []host.PeerID
+}
+
+// Service lets sessions in on this node. It implements chat.Service.
+type Service struct {
+	cfg  Config
+	h    host.Host
+	o    *overlay.Overlay
+	log  *slog.Logger
+	self host.PeerID
+	run  uint64
+	node chat.Node
+
+	mu          sync.Mutex
+	stopped     bool
+	lastSession uint64
+	sessions    map[uint64]*session // those that last
+	nicks       map[string]*session // by folded nick: held, or about to be
+	views       map[string]*view    // by folded channel
+	nodeLanes   map[string]*lane    // the node's own requests, by channel
+	located     *cache[string, overlay.Stream]
+	letters     *cache[letterKey, uint64]
+	quits       *cache[overlay.Stream, bool] // sessions that are over
+	lastNode    uint64                       // number of the node's own requests
+	running     int                          // lanes at work
+	idle        host.Event                   // signalled when running falls to 0
+	listings    map[string]*listing
+}
+
+// New makes the service and registers its kinds with the overlay. It starts
+// nothing; Node works at once.
+func New(cfg Config) *Service {
+	setDefault(&cfg.GiveUp, 5*time.Second)
+	setDefault(&cfg.ClaimWait, 300*time.Millisecond)
+	setDefault(&cfg.MaxQueued, chat.MaxQueuedBytes)
+	setDefault(&cfg.MaxStall, chat.MaxStall)
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	h := cfg.Host
+	id := nodeID(h.Self().ID)
+	s := &Service{
+		cfg: cfg, h: h, o: cfg.Overlay, log: cfg.Log, self: h.Self().ID, run: h.Run(),
+		node:      chat.Node{ID: hex.EncodeToString(id[:]), Host: VisibleHost(h.Self().ID), Started: h.Now()},
+		sessions:  map[uint64]*session{},
+		nicks:     map[string]*session{},
+		views:     map[string]*view{},
+		nodeLanes: map[string]*lane{},
+		located:   newCache[string, overlay.Stream](4096),
+		letters:   newCache[letterKey, uint64](8192),
+		quits:     newCache[overlay.Stream, bool](4096),
+		idle:      h.NewEvent(),
+		listings:  map[string]*listing{},
+	}
+	s.o.Register(overlay.Kind{
+		Name: kindNick, Views: nickViews{s},
+		New: func(name string) overlay.Object { return newNickObject(name) },
+	})
+	s.o.Register(overlay.Kind{
+		Name: kindChannel, Views: channelViews{s},
+		New: func(name string) overlay.Object { return newChannelObject(name) },
+	})
+	s.o.Register(overlay.Kind{
+		Name: kindDirectory,
+		New:  func(name string) overlay.Object { return newDirectoryObject(name) },
+	})
+	s.o.HandleDirect(s.onDirect)
+	return s
+}
+
+func setDefault[T ~int | ~int64](v *T, def T) {
+	if *v == 0 {
+		*v = def
+	}
+}
+
+// Run starts the periodic tasks and returns; they end with the host.
+func (s *Service) Run() { s.h.Go("mapping directory", s.directoryLoop) }
+
+// Leave ends all sessions: their users quit, and their nicks come free. It
+// waits for the keepers to confirm, at most d. No session is opened after it.
+// It is called before overlay.Leave.
+func (s *Service) Leave(d time.Duration) {
+	const reason = "node stopped"
+	s.mu.Lock()
+	s.stopped = true
+	for _, n := range sortedKeys(s.sessions) {
+		s.sessions[n].closeLocked(reason, fmt.Errorf("%w: %s: %w", chat.ErrClosed, reason, chat.ErrStopped))
+	}
+	s.mu.Unlock()
+	deadline := s.h.Now().Add(d)
+	for {
+		s.mu.Lock()
+		busy := s.running > 0
+		s.mu.Unlock()
+		if !busy || s.idle.Wait(context.Background(), deadline.Sub(s.h.Now())) != nil {
+			return
+		}
+	}
+}
+
+// Node implements chat.Service.
+func (s *Service) Node() chat.Node { return s.node }
+
+// Counts implements chat.Service.
+func (s *Service) Counts() chat.Counts {
+	kept := s.o.Kept(kindChannel)
+	nodes := map[host.PeerID]bool{s.self: true}
+	if s.cfg.Neighbours != nil {
+		for _, id := range s.cfg.Neighbours() {
+			nodes[id] = true
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	users := map[overlay.Stream]bool{}
+	for n := range s.sessions { // any order: counted
+		users[s.stream(n)] = true
+	}
+	channels := map[string]bool{}
+	for name, v := range s.views { // any order: counted
+		channels[name] = true
+		if v.state == nil {
+			continue
+		}
+		for who := range v.state.members { // any order: counted
+			users[who] = true
+			nodes[who.Node] = true
+		}
+	}
+	for _, name := range kept {
+		channels[name] = true
+	}
+	return chat.Counts{
+		LocalUsers: len(s.sessions), KnownUsers: len(users), KnownChannels: len(channels), KnownNodes: len(nodes),
+	}
+}
+
+// stream is the origin stream of one of this node's sessions; 0 is the node.
+func (s *Service) stream(session uint64) overlay.Stream {
+	return overlay.Stream{Node: s.self, Run: s.run, Session: session}
+}
+
+// Open implements chat.Service.
+func (s *Service) Open(ctx context.Context, u chat.User) (chat.Session, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if !chat.ValidNick(u.Nick) {
+		return nil, fmt.Errorf("open %q: %w", cut(u.Nick, 2*chat.MaxNick), chat.ErrBadNick)
+	}
+	s.mu.Lock()
+	if s.stopped {
+		s.mu.Unlock()
+		return nil, fmt.Errorf("open %s: %w", u.Nick, chat.ErrStopped)
+	}
+	folded := chat.Fold(u.Nick)
+	if s.nicks[folded] != nil {
+		s.mu.Unlock()
+		return nil, fmt.Errorf("open %s: %w", u.Nick, chat.ErrNickInUse)
+	}
+	se := s.newSessionLocked(u)
+	se.opening = true
+	j := se.claimLocked(u.Nick, se.firstClaimLocked)
+	s.mu.Unlock()
+
+	wait := s.cfg.ClaimWait
+	if s.cfg.Ring.Alone() {
+		wait = 0
+	}
+	_ = j.wait(ctx, wait)
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	se.opening = false
+	refused := j.done && j.err == nil && j.res.Code != 0
+	switch {
+	case refused:
+		se.closeLocked("nick in use", chat.ErrClosed)
+		return nil, fmt.Errorf("open %s: %w", u.Nick, chat.ErrNickInUse)
+	case ctx.Err() != nil:
+		se.closeLocked("gone", chat.ErrClosed)
+		return nil, ctx.Err()
+	case s.stopped:
+		return nil, fmt.Errorf("open %s: %w", u.Nick, chat.ErrStopped)
+	}
+	return se, nil
+}
+
+func (s *Service) newSessionLocked(u chat.User) *session {
+	s.lastSession++
+	now := s.h.Now()
+	se := &session{
+		s: s, number: s.lastSession, stream: s.stream(s.lastSession),
+		me: person{
+			nick: u.Nick, username: cleanWord(u.Username, chat.MaxUsername),
+			realname: cleanLine(u.Realname, chat.MaxRealname), version: 1,
+		},
+		signOn: now, active: now,
+		memberships: map[string]*membership{},
+		lanes:       map[string]*lane{},
+		counters:    map[string]uint64{},
+		claims:      map[string]*claim{},
+		outstanding: map[uint64]bool{},
+		lowest:      1,
+		next:        s.h.NewEvent(),
+	}
+	s.sessions[se.number] = se
+	s.nicks[chat.Fold(u.Nick)] = se
+	return se
+}
+
+// cleanWord makes what a user typed a user name that may be shown in a mask.
+func cleanWord(text string, max int) string {
+	clean := strings.Map(func(r rune) rune {
+		if r <= ' ' || r == '!' || r == '@' || r == 0x7f {
+			return -1
+		}
+		return r
+	}, text)
+	return cut(clean, max)
+}
+
+// cleanLine makes a text one line.
+func cleanLine(text string, max int) string {
+	if !oneLine(text) {
+		text = strings.NewReplacer("\x00", "", "\r", " ", "\n", " ").Replace(text)
+	}
+	return cut(text, max)
+}

@@ -1,0 +1,272 @@
+package mapping
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"time"
+
+	"ircbridge/chat"
+	"ircbridge/mapping/wire"
+	"ircbridge/overlay"
+)
+
+// claimLocked asks for a nick: the claim is signed, renewed from now on, and
+// finish hears how it went.
+func (se *session) claimLocked(nick string, finish func(name string, j *job)) *job {
+	name := chat.Fold(nick)
+	se.s.nicks[name] = se
+	se.s.o.Hold(kindNick, name)
+	c := &claim{nick: nick, owner: se.stream, person: se.me}
+	c.person.nick = nick
+	if old := se.claims[name]; old != nil {
+		c.birth = old.birth
+	}
+	se.claims[name] = c
+	return se.laneLocked(kindNick, name).addLocked(func(number uint64) []byte {
+		c.number = number
+		c.signature = se.s.h.Sign(claimBytes(nick, c.owner, number))
+		return encode(&wire.NickRequest{What: &wire.NickRequest_Claim{Claim: c.toWire(nil)}})
+	}, func(j *job) {
+		if j.err == nil && j.res.Code == wire.Code_OK {
+			c.birth = birthFromWire(j.res.GetHolder().GetBirth())
+		}
+		finish(name, j)
+	})
+}
+
+// releaseNickLocked gives a claim back.
+func (se *session) releaseNickLocked(name string) {
+	if se.claims[name] == nil {
+		return
+	}
+	delete(se.claims, name)
+	if se.s.nicks[name] == se {
+		delete(se.s.nicks, name)
+	}
+	se.laneLocked(kindNick, name).addLocked(func(uint64) []byte {
+		return encode(&wire.NickRequest{What: &wire.NickRequest_Release{Release: &wire.Release{}}})
+	}, func(*job) {
+		if se.s.nicks[name] == nil {
+			se.s.o.Release(kindNick, name)
+		}
+	})
+}
+
+// firstClaimLocked hears how a claim went that nobody may wait for any more:
+// without an answer it is made again, with a refusal the nick is lost.
+func (se *session) firstClaimLocked(name string, j *job) {
+	switch {
+	case j.err != nil:
+		se.s.h.Go("mapping claim again", func() { se.claimAgain(name) })
+	case se.opening: // Open sees it
+	case j.res.Code != wire.Code_OK:
+		se.loseNickLocked(name)
+	}
+}
+
+// claimAgain makes a claim again after a pause, unless it is not wanted now.
+func (se *session) claimAgain(name string) {
+	if se.s.h.Sleep(time.Second) != nil {
+		return
+	}
+	se.s.mu.Lock()
+	defer se.s.mu.Unlock()
+	if se.ended == nil && chat.Fold(se.me.nick) == name {
+		se.claimLocked(se.me.nick, se.firstClaimLocked)
+	}
+}
+
+// loseNickLocked gives the session another nick, because the network says
+// that the one it has is another's: nick- and four digits of the node's ID.
+func (se *session) loseNickLocked(name string) {
+	if chat.Fold(se.me.nick) != name || se.ended != nil {
+		return
+	}
+	s := se.s
+	old := se.me
+	fresh := se.freeNickLocked(old.nick)
+	se.claimLocked(fresh, se.firstClaimLocked)
+	se.releaseNickLocked(name)
+	why := fmt.Sprintf("%s belongs to another user of the network; you are now %s", old.nick, fresh)
+	now := s.h.Now()
+	se.pushLocked(chat.Renamed{Who: old.profile(se.stream), Nick: fresh, Why: why, At: now})
+	se.pushLocked(chat.Notice{Text: why, At: now})
+	me := se.me
+	me.nick = fresh
+	se.publishLocked(me)
+	s.log.Info("a user's nick is held by another node; he was renamed", "nick", old.nick, "now", fresh)
+}
+
+// freeNickLocked makes a nick that no session of this node has or had.
+func (se *session) freeNickLocked(nick string) string {
+	digits := se.s.node.ID
+	if n := len(nick); n > 5 && nick[n-5] == '-' { // it was one of these
+		if _, err := hex.DecodeString(nick[n-4:]); err == nil {
+			nick = nick[:n-5]
+		}
+	}
+	base := nick[:min(len(nick), chat.MaxNick-5)] + "-"
+	for at := 0; at+4 <= len(digits); at += 4 {
+		if n := base + digits[at:at+4]; se.s.nicks[chat.Fold(n)] == nil && !chat.SameName(n, se.me.nick) {
+			return n
+		}
+	}
+	return fmt.Sprintf("%s%04x", base, se.s.h.Rand()&0xffff)
+}
+
+// SetNick implements chat.Session.
+func (se *session) SetNick(ctx context.Context, nick string) error {
+	fail := func(err error) error { return fmt.Errorf("nick %q: %w", cut(nick, 2*chat.MaxNick), err) }
+	s := se.s
+	s.mu.Lock()
+	name := chat.Fold(nick)
+	err := se.beginLocked(ctx)
+	switch {
+	case err != nil:
+	case !chat.ValidNick(nick):
+		err = fail(chat.ErrBadNick)
+	case s.nicks[name] != nil && s.nicks[name] != se:
+		err = fail(chat.ErrNickInUse)
+	}
+	if err != nil || nick == se.me.nick {
+		s.mu.Unlock()
+		return err
+	}
+	j := se.claimLocked(nick, func(string, *job) {})
+	s.mu.Unlock()
+
+	err = j.wait(ctx, 2*s.cfg.GiveUp)
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case se.ended != nil:
+		return se.ended
+	case err == nil && !j.done:
+		err = fail(chat.ErrUnreachable)
+	case err == nil && j.failed() != nil:
+		err = fail(j.failed())
+	}
+	if err != nil {
+		if chat.Fold(se.me.nick) != name {
+			se.releaseNickLocked(name)
+		}
+		return err
+	}
+	old := chat.Fold(se.me.nick)
+	me := se.me
+	me.nick = nick
+	se.publishLocked(me)
+	if old != name {
+		se.releaseNickLocked(old)
+	}
+	return nil
+}
+
+// nickViews is this node's interest in names: its sessions' claims.
+type nickViews struct{ s *Service }
+
+func (n nickViews) Event(string, overlay.Entry) {}
+
+// Reset shows who holds a name that this node claims: it may be another.
+func (n nickViews) Reset(name string, _ overlay.Stamp, snapshot []byte, _ []overlay.Entry) {
+	obj, err := decodeNick(snapshot, name)
+	if err != nil {
+		n.s.log.Warn("a keeper pushed a malformed name; ignored", "nick", name, "err", err)
+		return
+	}
+	h := obj.holder()
+	n.s.mu.Lock()
+	defer n.s.mu.Unlock()
+	se := n.s.nicks[name]
+	if h == nil || se == nil || h.owner.Node == n.s.self {
+		return
+	}
+	if se.opening {
+		return // Open, or its next renewal, hears of it
+	}
+	if chat.Fold(se.me.nick) == name {
+		se.loseNickLocked(name)
+	}
+}
+
+// claimLocked is the claim of a name that this node renews, or nil.
+func (n nickViews) claimLocked(name string) *claim {
+	if se := n.s.nicks[name]; se != nil {
+		return se.claims[name]
+	}
+	return nil
+}
+
+func (n nickViews) Assert(name string) ([]byte, bool) {
+	n.s.mu.Lock()
+	defer n.s.mu.Unlock()
+	c := n.claimLocked(name)
+	if c == nil || c.birth.none() {
+		return nil, false
+	}
+	obj := newNickObject(name)
+	obj.claims[c.owner] = c
+	return obj.Snapshot(), true
+}
+
+func (n nickViews) Renewal(name string) ([]byte, bool) {
+	n.s.mu.Lock()
+	defer n.s.mu.Unlock()
+	c := n.claimLocked(name)
+	if c == nil {
+		return nil, false
+	}
+	return encode(c.toWire(nil)), true
+}
+
+// locate finds the session that has a nick: on this node, in what was found
+// before (unless asked to look afresh), or through the name's keeper. Errors:
+// ErrNoSuchNick, ErrUnreachable.
+func (s *Service) locate(nick string, whole bool, d time.Duration) (overlay.Stream, person, error) {
+	name := chat.Fold(nick)
+	s.mu.Lock()
+	if se := s.nicks[name]; se != nil && chat.Fold(se.me.nick) == name {
+		who, me := se.stream, se.me
+		s.mu.Unlock()
+		return who, me, nil
+	}
+	who, ok := s.located.get(name)
+	s.mu.Unlock()
+	if ok && !whole {
+		return who, person{}, nil
+	}
+	return s.lookUp(nick, d)
+}
+
+// lookUp asks the name's keeper.
+func (s *Service) lookUp(nick string, d time.Duration) (overlay.Stream, person, error) {
+	fail := func(err error) (overlay.Stream, person, error) {
+		return overlay.Stream{}, person{}, fmt.Errorf("nick %q: %w", cut(nick, 2*chat.MaxNick), err)
+	}
+	if !chat.ValidNick(nick) {
+		return fail(chat.ErrNoSuchNick)
+	}
+	name := chat.Fold(nick)
+	raw, found, _, err := s.o.Query(kindNick, name, nil, d)
+	if err != nil {
+		return fail(fmt.Errorf("%w (%v)", chat.ErrUnreachable, err))
+	}
+	a := new(wire.NickAnswer)
+	if !found || decode(raw, a) != nil || a.Claim == nil {
+		s.mu.Lock()
+		s.located.drop(name)
+		s.mu.Unlock()
+		return fail(chat.ErrNoSuchNick)
+	}
+	c, err := claimFromWire(a.Claim, name, nil)
+	if err != nil {
+		s.log.Warn("a keeper showed a bad claim; ignored", "nick", name, "err", err)
+		return fail(chat.ErrNoSuchNick)
+	}
+	s.mu.Lock()
+	s.located.put(name, c.owner)
+	s.mu.Unlock()
+	return c.owner, c.person, nil
+}

@@ -1,0 +1,113 @@
+package mapping
+
+import (
+	"time"
+
+	"ircbridge/chat"
+	"ircbridge/overlay"
+)
+
+// What belongs to a session and not to a channel (nick, away, quit) arrives
+// through every channel that is shared. The first copy counts for all views
+// and is shown once to each local user; later copies find nothing to do.
+
+// aroundLocked lists the local sessions that share a channel with somebody,
+// without himself, in order.
+func (s *Service) aroundLocked(who overlay.Stream) []*session {
+	near := map[uint64]bool{}
+	for _, name := range sortedKeys(s.views) {
+		v := s.views[name]
+		if v.state == nil {
+			continue
+		}
+		if _, ok := v.state.members[who]; !ok {
+			continue
+		}
+		for n := range v.locals { // any order: sorted below
+			near[n] = true
+		}
+	}
+	var list []*session
+	for _, n := range sortedKeys(near) {
+		if se := s.sessions[n]; se != nil && se.stream != who {
+			list = append(list, se)
+		}
+	}
+	return list
+}
+
+// knownLocked is what the views know of somebody.
+func (s *Service) knownLocked(who overlay.Stream) (p person, ok bool) {
+	for _, name := range sortedKeys(s.views) {
+		v := s.views[name]
+		if v.state == nil {
+			continue
+		}
+		if m, here := v.state.members[who]; here {
+			if !ok {
+				p = m.person
+			}
+			p, ok = newer(p, m.person), true
+		}
+	}
+	return p, ok
+}
+
+// personLocked takes what is new of a person into all views and shows it.
+func (s *Service) personLocked(who overlay.Stream, p person, at time.Time) {
+	var old person
+	found := false
+	for _, name := range sortedKeys(s.views) {
+		v := s.views[name]
+		if v.state == nil {
+			continue
+		}
+		m, ok := v.state.members[who]
+		if !ok || newer(m.person, p) == m.person {
+			continue
+		}
+		if !found || m.person.version < old.version {
+			old, found = m.person, true
+		}
+		m.person = p
+		v.state.members[who] = m
+	}
+	if !found {
+		return
+	}
+	for _, se := range s.aroundLocked(who) {
+		if old.nick != p.nick {
+			se.pushLocked(chat.Renamed{Who: old.profile(who), Nick: p.nick, At: at})
+		}
+		if old.away != p.away {
+			se.pushLocked(chat.AwayChanged{Who: p.profile(who), At: at})
+		}
+	}
+}
+
+// quitLocked takes a session that is over out of all views, and shows it once.
+func (s *Service) quitLocked(who overlay.Stream, reason string, at time.Time) {
+	p, ok := s.knownLocked(who)
+	if !ok {
+		return
+	}
+	around := s.aroundLocked(who)
+	for _, name := range sortedKeys(s.views) {
+		if v := s.views[name]; v.state != nil {
+			delete(v.state.members, who)
+		}
+	}
+	for _, se := range around {
+		se.pushLocked(chat.Quit{Who: p.profile(who), Reason: reason, At: at})
+	}
+}
+
+// buryLocked takes those out of a keeper's state whose quit was shown already,
+// and has not yet come to that keeper.
+func (s *Service) buryLocked(st *state) {
+	for who := range st.members { // any order: each for itself
+		if _, over := s.quits.get(who); over {
+			delete(st.members, who)
+		}
+	}
+}

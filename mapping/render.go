@@ -1,0 +1,108 @@
+package mapping
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"time"
+
+	"ircbridge/chat"
+	"ircbridge/mapping/wire"
+)
+
+// channel is a state in the words of the contract, without members.
+func (s *state) channel(display string) chat.Channel {
+	c := chat.Channel{
+		Name: display, Created: time.UnixMilli(s.birth.at), Topic: s.topic.chat(), Count: len(s.members),
+		Modes: chat.Modes{
+			InviteOnly: s.is('i'), Moderated: s.is('m'), NoExternal: s.is('n'), TopicLock: s.is('t'),
+			Secret: s.is('s'), Key: s.modes['k'].key, Limit: s.modes['l'].limit,
+		},
+	}
+	for _, k := range sortedKeys(s.bans) {
+		if b := s.bans[k]; !b.gone {
+			c.Bans = append(c.Bans, chat.ListEntry{Mask: b.mask, By: b.by, At: time.UnixMilli(b.at)})
+		}
+	}
+	slices.SortStableFunc(c.Bans, func(a, b chat.ListEntry) int { return a.At.Compare(b.At) })
+	return c
+}
+
+// list is the members, sorted by folded nick.
+func (s *state) list() []chat.Member {
+	list := make([]chat.Member, 0, len(s.members))
+	for _, who := range s.sessions() {
+		m := s.members[who]
+		list = append(list, chat.Member{Profile: m.person.profile(who), Status: m.status})
+	}
+	sortMembers(list)
+	return list
+}
+
+func sortMembers(list []chat.Member) {
+	slices.SortStableFunc(list, func(a, b chat.Member) int { return cmp.Compare(chat.Fold(a.Nick), chat.Fold(b.Nick)) })
+}
+
+// modesFromWireLocked shows changes with the nicks of the view.
+func (s *Service) modesFromWireLocked(v *view, ws []*wire.ModeChange) []chat.ModeChange {
+	var out []chat.ModeChange
+	for _, w := range ws {
+		c := chat.ModeChange{Add: w.GetAdd(), Mode: byte(w.GetLetter()), Arg: string(w.GetArg())}
+		if c.Mode == 'o' || c.Mode == 'v' {
+			who, err := sessionFromWire(w.GetTarget())
+			if err != nil || v == nil || v.state == nil {
+				continue
+			}
+			m, ok := v.state.members[who]
+			if !ok {
+				continue
+			}
+			c.Arg = m.person.nick
+		}
+		out = append(out, c)
+	}
+	return out
+}
+
+// changesBetween are the mode changes that lead from one state to another:
+// the channel's own, bans, and statuses of members of both.
+func changesBetween(old, now *state) []chat.ModeChange {
+	var out []chat.ModeChange
+	for _, letter := range []byte("iklmnst") {
+		a, b := old.modes[letter], now.modes[letter]
+		if a.on == b.on && a.key == b.key && a.limit == b.limit {
+			continue
+		}
+		c := chat.ModeChange{Add: b.on, Mode: letter}
+		switch {
+		case letter == 'k' && b.on:
+			c.Arg = b.key
+		case letter == 'k':
+			c.Arg = "*"
+		case letter == 'l' && b.on:
+			c.Arg = strconv.Itoa(b.limit)
+		}
+		out = append(out, c)
+	}
+	for _, k := range sortedKeys(old.bans) {
+		if b, ok := now.bans[k]; !old.bans[k].gone && (!ok || b.gone) {
+			out = append(out, chat.ModeChange{Mode: 'b', Arg: old.bans[k].mask})
+		}
+	}
+	for _, k := range sortedKeys(now.bans) {
+		if a, ok := old.bans[k]; !now.bans[k].gone && (!ok || a.gone) {
+			out = append(out, chat.ModeChange{Add: true, Mode: 'b', Arg: now.bans[k].mask})
+		}
+	}
+	for _, who := range now.sessions() {
+		a, ok := old.members[who]
+		b := now.members[who]
+		for _, letter := range []byte("ov") {
+			bit := statusBit(letter)
+			if ok && a.status&bit != b.status&bit {
+				out = append(out, chat.ModeChange{Add: b.status&bit != 0, Mode: letter, Arg: b.person.nick})
+			}
+		}
+	}
+	return out
+}

@@ -1,0 +1,228 @@
+package mapping
+
+import (
+	"time"
+
+	"ircbridge/chat"
+	"ircbridge/mapping/wire"
+	"ircbridge/overlay"
+
+	"google.golang.org/protobuf/proto"
+)
+
+// When the keeper changes, or it and a view turn out to differ, the view is
+// given whole. The keeper is right about all that it has seen (its state says
+// of each epoch how far that goes); what the view has seen beyond, and this
+// node's own members, the keeper lacks: it is kept, and sent to it.
+
+// resetLocked makes the view what its keeper says and shows the difference.
+func (v *view) resetLocked(st *state, recent []overlay.Entry) {
+	for _, e := range recent {
+		if ev, err := decodeEvent(e.Event, v.name); err == nil {
+			v.takeLocked(e, ev)
+		}
+	}
+	v.s.buryLocked(st)
+	old := v.state.clone()
+	delta := v.lacking(st)
+	if delta != nil {
+		st.merge(delta)
+	}
+	v.state = st
+	at := v.s.h.Now()
+	v.peopleLocked(at)
+	v.differLocked(old, at)
+	v.admitLocked()
+	if delta != nil && v.s.views[v.name] == v {
+		v.tellLocked(delta)
+	}
+}
+
+// lacking is what the view has and a keeper's state lacks, as a part of a
+// state; nil: nothing.
+func (v *view) lacking(st *state) *state {
+	mine, d := v.state, newState()
+	c := mine.birth.compare(st.birth)
+	d.birth, d.name = st.birth, st.name
+	if c < 0 {
+		d.birth, d.name = mine.birth, mine.name
+	}
+	news := func(s overlay.Stamp) bool { return s != overlay.Stamp{} && !st.heads.covers(s) }
+	for who, m := range mine.members { // any order: each for itself
+		theirs, there := st.members[who]
+		local := v.local(who) != nil && v.locals[who.Session] != nil
+		switch {
+		case st.removals[who].join >= m.join:
+			continue
+		case c < 0 && (there || local), !there && (local || news(m.joined)):
+		case c == 0 && there && theirs.join == m.join && news(m.statusAt):
+		default:
+			continue
+		}
+		if c > 0 {
+			m.status, m.statusAt = 0, overlay.Stamp{}
+		}
+		d.members[who] = m
+	}
+	for n, ms := range v.locals { // any order: each for itself
+		who := v.s.stream(n)
+		if _, ok := mine.members[who]; !ok && st.removals[who].join < ms.number && st.members[who].join < ms.number {
+			d.members[who] = member{join: ms.number, person: v.s.sessions[n].me}
+		}
+	}
+	for who, r := range mine.removals { // any order: each for itself
+		if news(r.stamp) {
+			d.removals[who] = r
+		}
+	}
+	if c <= 0 {
+		v.lackingLists(d, func(s overlay.Stamp) bool { return c < 0 || news(s) })
+	}
+	if len(d.members)+len(d.removals)+len(d.modes)+len(d.bans)+len(d.invitations) == 0 && d.topic == (topic{}) {
+		return nil
+	}
+	for e, n := range mine.heads { // any order: each for itself
+		d.heads[e] = n
+	}
+	return d
+}
+
+func (v *view) lackingLists(d *state, news func(overlay.Stamp) bool) {
+	mine := v.state
+	if mine.topic != (topic{}) && news(mine.topic.stamp) {
+		d.topic = mine.topic
+	}
+	for k, m := range mine.modes { // any order: each for itself
+		if news(m.stamp) {
+			d.modes[k] = m
+		}
+	}
+	for k, b := range mine.bans { // any order: each for itself
+		if news(b.stamp) {
+			d.bans[k] = b
+		}
+	}
+	for k, i := range mine.invitations { // any order: each for itself
+		if news(i.stamp) {
+			d.invitations[k] = i
+		}
+	}
+}
+
+// maxPart bounds the members of one part of a state in a request.
+const maxPart = 100
+
+// tellLocked sends the keeper what it lacks, in parts. Only the last says how
+// far the view's knowledge goes: before that the keeper does not have it all.
+func (v *view) tellLocked(d *state) {
+	l := v.s.nodeLanes[v.name]
+	if l == nil {
+		for _, name := range sortedKeys(v.s.nodeLanes) {
+			if old := v.s.nodeLanes[name]; !old.busy && len(v.s.nodeLanes) >= maxLanes*16 {
+				delete(v.s.nodeLanes, name)
+			}
+		}
+		l = &lane{s: v.s, kind: kindChannel, name: v.name, stream: v.s.stream(0), last: &v.s.lastNode, unseen: map[uint64]*job{}}
+		v.s.nodeLanes[v.name] = l
+	}
+	send := func(part *state) {
+		w := part.toWire()
+		if proto.Size(w) > maxBatchBytes {
+			v.s.log.Warn("a part of a channel is too large for its keeper; not told", "channel", v.name, "bytes", proto.Size(w))
+			return
+		}
+		l.addLocked(func(uint64) []byte {
+			return encode(&wire.ChannelRequest{What: &wire.ChannelRequest_Merge{Merge: w}})
+		}, nil)
+	}
+	part := newState()
+	part.birth, part.name = d.birth, d.name
+	empty := *part
+	for _, who := range d.sessions() {
+		if len(part.members) >= maxPart {
+			send(part)
+			part = newState()
+			part.birth, part.name = empty.birth, empty.name
+		}
+		part.members[who] = d.members[who]
+	}
+	for _, who := range sortedStreams(d.removals) {
+		if len(part.members)+len(part.removals) >= maxPart {
+			send(part)
+			part = newState()
+			part.birth, part.name = empty.birth, empty.name
+		}
+		part.removals[who] = d.removals[who]
+	}
+	if len(part.members)+len(part.removals) > 0 {
+		send(part)
+	}
+	last := d.clone()
+	last.members, last.removals = nil, nil
+	send(last)
+}
+
+// fewChanges is how many differences are shown one by one.
+const fewChanges = 5
+
+// differLocked shows what is different from what was shown before.
+func (v *view) differLocked(old *state, at time.Time) {
+	by := v.s.node.Host
+	var left []overlay.Stream
+	for _, who := range old.sessions() {
+		if _, ok := v.state.members[who]; ok {
+			continue
+		}
+		r := v.state.removals[who]
+		switch se := v.local(who); {
+		case r.kind == byQuit:
+			v.state.members[who] = old.members[who] // for a moment: he quits from all views
+			v.s.quitLocked(who, "", at)
+		case se != nil && v.locals[se.number] != nil && r.join < v.locals[se.number].number:
+			// Still here: the keeper is being told.
+		case r.kind == byKick || se != nil && v.locals[se.number] != nil:
+			k := chat.Kicked{Channel: v.display(), Who: old.members[who].person.profile(who), By: r.by, Reason: r.reason, At: at}
+			if r.by == "" {
+				k.By, k.Reason = by, "no longer a member"
+			}
+			v.kickOutLocked(who, overlay.Stream{}, k)
+		default:
+			left = append(left, who)
+		}
+	}
+	var came []chat.Member
+	for _, who := range v.state.sessions() {
+		if _, ok := old.members[who]; !ok && v.local(who) == nil {
+			m := v.state.members[who]
+			came = append(came, chat.Member{Profile: m.person.profile(who), Status: m.status})
+		}
+	}
+	v.showDifference(old, left, came, by, at)
+}
+
+func (v *view) showDifference(old *state, left []overlay.Stream, came []chat.Member, by string, at time.Time) {
+	e := chat.ViewChanged{Channel: v.display(), By: by, Came: came, Modes: changesBetween(old, v.state), At: at}
+	for _, who := range left {
+		e.Left = append(e.Left, old.members[who].person.profile(who))
+	}
+	if a, b := old.topic, v.state.topic; a.text != b.text || a.by != b.by {
+		t := b.chat()
+		e.Topic = &t
+	}
+	if len(e.Left)+len(e.Came)+len(e.Modes) > fewChanges {
+		v.showLocked(overlay.Stream{}, e)
+		return
+	}
+	for _, p := range e.Left {
+		v.showLocked(overlay.Stream{}, chat.Parted{Channel: e.Channel, Who: p, At: at})
+	}
+	for _, m := range e.Came {
+		v.showLocked(overlay.Stream{}, chat.Joined{Channel: e.Channel, Who: m.Profile, Status: m.Status, At: at})
+	}
+	if len(e.Modes) > 0 {
+		v.showLocked(overlay.Stream{}, chat.ModeChanged{Channel: e.Channel, By: by, Changes: e.Modes, At: at})
+	}
+	if e.Topic != nil {
+		v.showLocked(overlay.Stream{}, chat.TopicChanged{Channel: e.Channel, Topic: *e.Topic})
+	}
+}

@@ -1,0 +1,273 @@
+package mapping
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"ircbridge/chat"
+	"ircbridge/host"
+	"ircbridge/mapping/wire"
+	"ircbridge/overlay"
+)
+
+// Bounds of the sends of one session that have no outcome yet.
+const (
+	maxUnsent      = 4096
+	maxUnsentBytes = 4 << 20
+)
+
+// Send implements chat.Session.
+func (se *session) Send(m chat.Outgoing) (uint64, error) {
+	s := se.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if se.ended != nil {
+		return 0, se.ended
+	}
+	channel := chat.ValidChannel(m.Target)
+	if !channel && !chat.ValidNick(m.Target) && !isNodeID(m.Target) {
+		return 0, fmt.Errorf("send to %q: %w", cut(m.Target, 2*chat.MaxChannel), chat.ErrBadTarget)
+	}
+	size := len(m.Text) + tagBytes(m.Tags) + 200
+	if len(se.outstanding) >= maxUnsent || se.unsentBytes+size > maxUnsentBytes {
+		return 0, fmt.Errorf("send to %s: %w", m.Target, chat.ErrQueueFull)
+	}
+	m.Tags = maps.Clone(m.Tags) // the caller may go on with his own
+	se.active = s.h.Now()
+	se.sent++
+	se.outstanding[se.sent] = true
+	se.unsentBytes += size
+	out := &sending{se: se, number: se.sent, msg: m}
+	if err := checkOutgoing(m); err != nil {
+		se.settleLocked(out, chat.Sent{Err: fmt.Errorf("send to %s: %w", m.Target, err)})
+		return out.number, nil
+	}
+	if channel {
+		se.sendToChannelLocked(out)
+	} else {
+		se.sendLetterLocked(out)
+	}
+	return out.number, nil
+}
+
+// checkOutgoing refuses what no keeper would take.
+func checkOutgoing(m chat.Outgoing) error {
+	err := checkMessage(&wire.Message{Text: []byte(m.Text), Tags: tagsToWire(m.Tags)})
+	if err != nil {
+		return fmt.Errorf("%w (%v)", chat.ErrCannotSend, err)
+	}
+	return nil
+}
+
+// isNodeID reports whether target is the ID of a node, which is too long for a
+// nick.
+func isNodeID(target string) bool {
+	_, err := hex.DecodeString(target)
+	return len(target) == 40 && err == nil
+}
+
+func (se *session) sendToChannelLocked(out *sending) {
+	name := chat.Fold(out.msg.Target)
+	w := &wire.Message{Notice: out.msg.Notice, Text: []byte(out.msg.Text), Tags: tagsToWire(out.msg.Tags)}
+	if se.onLocked(name) == nil {
+		w.Person = personToWire(se.me)
+	}
+	l := se.laneLocked(kindChannel, name)
+	*l.last++
+	j := &job{
+		lane: l, number: *l.last, queued: se.s.h.Now(), send: out,
+		req: encode(&wire.ChannelRequest{What: &wire.ChannelRequest_Message{Message: w}}),
+	}
+	l.unseen[j.number] = j
+	l.pushLocked(j)
+}
+
+// answeredLocked hears a keeper's answer to a message, or that there is none.
+// When the sender is on the channel the outcome waits for the message's place
+// in the view, but not for ever: what was accepted may be lost with its
+// keeper.
+func (j *job) answeredLocked() {
+	l, out := j.lane, j.send
+	if out.settled {
+		return
+	}
+	if l.kind == kindLetters {
+		out.se.settleLocked(out, j.letterSentLocked())
+		return
+	}
+	v := l.s.views[l.name]
+	if j.failed() == nil && j.res.Member && v != nil && v.state != nil {
+		j.acked = l.s.h.Now()
+		if !l.timed {
+			l.timed = true
+			l.s.h.Go("mapping outcomes", l.watchUnseen)
+		}
+		return
+	}
+	j.settleFromResultLocked()
+}
+
+// settleFromResultLocked gives the outcome that the keeper's answer alone
+// tells.
+func (j *job) settleFromResultLocked() {
+	delete(j.lane.unseen, j.number)
+	sent := chat.Sent{Message: j.send.msg}
+	if err := j.failed(); err != nil {
+		sent.Err = fmt.Errorf("send to %s: %w", j.send.msg.Target, err)
+	} else {
+		sent.At = time.UnixMilli(j.res.AtMs)
+		sent.ID = messageID(j.lane.stream, j.number, overlay.Key(kindChannel, j.lane.name))
+		sent.Joined = j.res.Member
+		if n := string(j.res.Name); chat.Fold(n) == j.lane.name {
+			sent.Message.Target = n
+		}
+	}
+	j.send.se.settleLocked(j.send, sent)
+}
+
+// watchUnseen settles messages that were accepted, but did not come in the
+// view in time.
+func (l *lane) watchUnseen() {
+	for l.s.h.Sleep(l.s.cfg.GiveUp/4) == nil {
+		l.s.mu.Lock()
+		now := l.s.h.Now()
+		for _, n := range sortedKeys(l.unseen) {
+			if j := l.unseen[n]; !j.acked.IsZero() && now.Sub(j.acked) >= l.s.cfg.GiveUp {
+				j.settleFromResultLocked()
+			}
+		}
+		if len(l.unseen) == 0 {
+			l.timed = false
+			l.s.mu.Unlock()
+			return
+		}
+		l.s.mu.Unlock()
+	}
+}
+
+// seenLocked is told that a message of this lane came in the view.
+func (l *lane) seenLocked(number uint64, id string, at time.Time, target string) {
+	j := l.unseen[number]
+	if j == nil {
+		return
+	}
+	delete(l.unseen, number)
+	msg := j.send.msg
+	msg.Target = target
+	j.send.se.settleLocked(j.send, chat.Sent{ID: id, At: at, Message: msg, Joined: true})
+}
+
+// settleAllLocked settles what was accepted, when the view is closed.
+func (l *lane) settleAllLocked() {
+	for _, n := range sortedKeys(l.unseen) {
+		if j := l.unseen[n]; j.done {
+			j.settleFromResultLocked()
+		}
+	}
+}
+
+// settleLocked gives a Send its outcome.
+func (se *session) settleLocked(out *sending, sent chat.Sent) {
+	if out.settled {
+		return
+	}
+	out.settled = true
+	sent.Number = out.number
+	if sent.Message.Target == "" {
+		sent.Message = out.msg
+	}
+	delete(se.outstanding, out.number)
+	se.unsentBytes -= len(out.msg.Text) + tagBytes(out.msg.Tags) + 200
+	se.pushLocked(sent)
+	se.flushedLocked()
+}
+
+// flush is somebody who waits for the outcomes of all sends up to a number.
+type flush struct {
+	upTo  uint64
+	event host.Event
+}
+
+// flushedLocked wakes those who have what they waited for.
+func (se *session) flushedLocked() {
+	for se.lowest <= se.sent && !se.outstanding[se.lowest] {
+		se.lowest++
+	}
+	se.flushes = slices.DeleteFunc(se.flushes, func(f flush) bool {
+		if se.ended == nil && f.upTo >= se.lowest {
+			return false
+		}
+		f.event.Signal()
+		return true
+	})
+}
+
+// Flush implements chat.Session.
+func (se *session) Flush(ctx context.Context) error {
+	s := se.s
+	s.mu.Lock()
+	if err := se.beginLocked(ctx); err != nil {
+		s.mu.Unlock()
+		return err
+	}
+	f := flush{upTo: se.sent, event: s.h.NewEvent()}
+	if f.upTo >= se.lowest {
+		se.flushes = append(se.flushes, f)
+	} else {
+		f.event.Signal()
+	}
+	s.mu.Unlock()
+	err := f.event.Wait(ctx, foreverWait)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err != nil {
+		se.flushes = slices.DeleteFunc(se.flushes, func(x flush) bool { return x.event == f.event })
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+	return se.ended
+}
+
+// sendLetterLocked sends to one user, or to all of a node.
+func (se *session) sendLetterLocked(out *sending) {
+	l := se.laneLocked(kindLetters, strings.ToLower(out.msg.Target))
+	*l.last++
+	lett := &wire.Letter{Number: *l.last, Notice: out.msg.Notice, Text: []byte(out.msg.Text), Tags: tagsToWire(out.msg.Tags)}
+	j := &job{lane: l, number: *l.last, queued: se.s.h.Now(), send: out, lett: lett, req: encode(lett)}
+	l.pushLocked(j)
+}
+
+// letterSentLocked is the outcome of a letter.
+func (j *job) letterSentLocked() chat.Sent {
+	sent := chat.Sent{Message: j.send.msg}
+	if err := j.failed(); err != nil {
+		sent.Err = fmt.Errorf("send to %s: %w", j.send.msg.Target, err)
+		return sent
+	}
+	sent.ID = letterID(j.lane.stream, j.number, j.lane.name)
+	sent.At = time.UnixMilli(j.res.AtMs)
+	sent.Away = j.away
+	if n := string(j.res.Name); n != "" {
+		sent.Message.Target = n
+	}
+	return sent
+}
+
+// letterID is the message ID of a letter: its key is that of the nick, or the
+// node's ID.
+func letterID(from overlay.Stream, number uint64, name string) string {
+	if isNodeID(name) {
+		var id [20]byte
+		if raw, err := hex.DecodeString(name); err == nil {
+			copy(id[:], raw)
+		}
+		return messageID(from, number, id)
+	}
+	return messageID(from, number, overlay.Key(kindNick, name))
+}

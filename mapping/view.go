@@ -1,0 +1,465 @@
+package mapping
+
+import (
+	"slices"
+	"time"
+
+	"ircbridge/chat"
+	"ircbridge/host"
+	"ircbridge/mapping/wire"
+	"ircbridge/overlay"
+)
+
+// view is this node's copy of a channel, shared by all its sessions that are
+// on it, are joining or are leaving. Service.mu guards it; the overlay's
+// upcalls feed it in the order of the channel.
+type view struct {
+	s    *Service
+	self host.PeerID
+	run  uint64
+	name string // folded
+	key  [20]byte
+	refs int // joins not refused, parts not yet settled
+
+	state   *state // nil until the first whole view
+	locals  map[uint64]*membership
+	joining map[*membership]*job
+	leaving map[overlay.Stream]int
+	seen    map[overlay.Stream]uint64 // last number of each origin: what comes again is dropped
+	waiters []waiter
+}
+
+// waiter waits until the view has seen a request.
+type waiter struct {
+	stream overlay.Stream
+	number uint64
+	event  host.Event
+}
+
+// maxSeen bounds the origins whose last numbers a view remembers.
+const maxSeen = 4 * maxMembers
+
+// viewLocked is the view of a channel, followed from now on; its count of
+// references is one higher.
+func (s *Service) viewLocked(name string) *view {
+	v := s.views[name]
+	if v == nil {
+		v = &view{
+			s: s, self: s.self, run: s.run, name: name, key: overlay.Key(kindChannel, name),
+			locals: map[uint64]*membership{}, joining: map[*membership]*job{},
+			leaving: map[overlay.Stream]int{}, seen: map[overlay.Stream]uint64{},
+		}
+		s.views[name] = v
+		s.o.Hold(kindChannel, name)
+	}
+	v.refs++
+	return v
+}
+
+// releaseLocked takes one reference back; with the last the view is closed.
+func (v *view) releaseLocked() {
+	if v.refs--; v.refs > 0 || v.s.views[v.name] != v {
+		return
+	}
+	delete(v.s.views, v.name)
+	v.s.o.Release(kindChannel, v.name)
+	for _, w := range v.waiters {
+		w.event.Signal()
+	}
+	for _, n := range sortedKeys(v.s.sessions) {
+		if l := v.s.sessions[n].lanes[kindChannel+"\x00"+v.name]; l != nil {
+			l.settleAllLocked()
+		}
+	}
+}
+
+// display is the channel's name as its founder wrote it.
+func (v *view) display() string {
+	if v.state != nil && v.state.name != "" {
+		return v.state.name
+	}
+	return v.name
+}
+
+// local is the session of this node's run that a stream is of, or nil.
+func (v *view) local(who overlay.Stream) *session {
+	if who.Node != v.self || who.Run != v.run {
+		return nil
+	}
+	return v.s.sessions[who.Session]
+}
+
+// memberLocked finds a member by nick.
+func (v *view) memberLocked(nick string) (overlay.Stream, bool) {
+	for who, m := range v.state.members { // any order: nicks differ; if two do not, the lower session
+		if chat.SameName(m.person.nick, nick) {
+			for other, o := range v.state.members { // any order: a minimum
+				if chat.SameName(o.person.nick, nick) && other.Compare(who) < 0 {
+					who = other
+				}
+			}
+			return who, true
+		}
+	}
+	return overlay.Stream{}, false
+}
+
+// channelViews gives the overlay's upcalls to views.
+type channelViews struct{ s *Service }
+
+func (c channelViews) Event(name string, e overlay.Entry) {
+	ev, err := decodeEvent(e.Event, name)
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	v := c.s.views[name]
+	switch {
+	case v == nil || v.state == nil:
+	case err != nil:
+		c.s.log.Warn("a keeper pushed a malformed event; ignored", "channel", name, "err", err)
+		v.state.heads.add(e.Stamp)
+	default:
+		v.takeLocked(e, ev)
+	}
+}
+
+func (c channelViews) Reset(name string, _ overlay.Stamp, snapshot []byte, recent []overlay.Entry) {
+	st, err := decodeState(snapshot, name)
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	v := c.s.views[name]
+	switch {
+	case v == nil:
+	case err != nil:
+		c.s.log.Warn("a keeper pushed a malformed view; ignored", "channel", name, "err", err)
+	case v.state == nil:
+		v.beginLocked(st, recent)
+	default:
+		v.resetLocked(st, recent)
+	}
+}
+
+func (c channelViews) Assert(name string) ([]byte, bool) {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	v := c.s.views[name]
+	if v == nil || v.state == nil || v.state.birth.none() {
+		return nil, false
+	}
+	return encode(v.state.toWire()), true
+}
+
+func (c channelViews) Renewal(name string) ([]byte, bool) {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	v := c.s.views[name]
+	if v == nil {
+		return nil, false
+	}
+	if v.state == nil {
+		return encode(&wire.ChannelRenewal{}), true
+	}
+	return encode(v.renewal()), true
+}
+
+// renewal says what this node holds: its members, those that are leaving too
+// until the keeper has heard of it, and how much of the channel it knows.
+func (v *view) renewal() *wire.ChannelRenewal {
+	w := &wire.ChannelRenewal{Birth: birthToWire(v.state.birth), Digest: v.state.digest()}
+	w.Epochs = newTables(v.state.heads).epochs
+	mine := map[overlay.Stream]member{}
+	for who, m := range v.state.members { // any order: sorted below
+		if who.Node == v.self && who.Run == v.run && (v.s == nil || v.locals[who.Session] != nil || v.leaving[who] > 0) {
+			mine[who] = m
+		}
+	}
+	for n, ms := range v.locals { // any order: sorted below
+		who := v.s.stream(n)
+		if _, ok := mine[who]; !ok {
+			mine[who] = member{join: ms.number, person: v.s.sessions[n].me}
+		}
+	}
+	for _, who := range sortedStreams(mine) {
+		m := mine[who]
+		w.Members = append(w.Members, &wire.Member{Session: who.Session, Join: m.join, Person: personToWire(m.person)})
+	}
+	return w
+}
+
+// beginLocked is the first whole view: nothing is shown but what was said
+// after the own joins.
+func (v *view) beginLocked(st *state, recent []overlay.Entry) {
+	v.s.buryLocked(st)
+	v.state = st
+	v.peopleLocked(time.UnixMilli(st.birth.at))
+	for _, e := range recent {
+		v.noteLocked(e)
+	}
+	v.admitLocked()
+	for _, e := range recent {
+		ev, err := decodeEvent(e.Event, v.name)
+		if err != nil || ev.GetMessage() == nil {
+			continue
+		}
+		for _, n := range sortedKeys(v.locals) {
+			if m, ok := st.members[v.s.stream(n)]; ok && m.joined.Compare(e.Stamp) < 0 {
+				v.messageToLocked(e, ev.GetMessage(), v.s.sessions[n])
+			}
+		}
+		v.sentLocked(e, ev.GetMessage())
+	}
+}
+
+// peopleLocked makes what is known of people here and in other views the same.
+func (v *view) peopleLocked(at time.Time) {
+	for _, who := range v.state.sessions() {
+		p := v.state.members[who].person
+		for _, name := range sortedKeys(v.s.views) {
+			if o := v.s.views[name]; o.state != nil {
+				if m, ok := o.state.members[who]; ok {
+					p = newer(p, m.person)
+				}
+			}
+		}
+		v.s.personLocked(who, p, at)
+	}
+}
+
+// admitLocked lets those local sessions in whose joins the view shows.
+func (v *view) admitLocked() {
+	for _, n := range sortedKeys(v.s.sessions) {
+		se := v.s.sessions[n]
+		ms := se.memberships[v.name]
+		if ms == nil || ms.in || ms.v != v {
+			continue
+		}
+		m, ok := v.state.members[se.stream]
+		if !ok || m.join != ms.number {
+			continue
+		}
+		ms.in = true
+		v.locals[n] = ms
+		se.joined = append(se.joined, ms)
+		ms.first = v.channelLocked(se)
+		ms.event.Signal()
+		if j := v.joining[ms]; j != nil {
+			j.notice.Signal()
+		}
+		if ms.orphan {
+			se.leaveLocked(ms, reqPartOf(""))
+		}
+	}
+}
+
+// noteLocked reports whether an entry is new by its origin, and notes it.
+func (v *view) noteLocked(e overlay.Entry) bool {
+	if e.From.Node == "" {
+		return true
+	}
+	if e.Number <= v.seen[e.From] {
+		return false
+	}
+	if len(v.seen) >= maxSeen {
+		for _, who := range sortedStreams(v.seen) {
+			if _, ok := v.state.members[who]; !ok {
+				delete(v.seen, who)
+			}
+		}
+	}
+	v.seen[e.From] = e.Number
+	v.waiters = slices.DeleteFunc(v.waiters, func(w waiter) bool {
+		if w.stream != e.From || w.number > e.Number {
+			return false
+		}
+		w.event.Signal()
+		return true
+	})
+	return true
+}
+
+// takeLocked takes the next event: makes it part of the state, and shows it
+// unless it came before under another stamp.
+func (v *view) takeLocked(e overlay.Entry, ev *wire.ChannelEvent) {
+	st := stepOf(e)
+	fresh := v.noteLocked(e)
+	switch w := ev.What.(type) {
+	case *wire.ChannelEvent_Message:
+		v.state.apply(st, ev)
+		v.sentLocked(e, w.Message)
+		if fresh {
+			for _, n := range sortedKeys(v.locals) {
+				v.messageToLocked(e, w.Message, v.s.sessions[n])
+			}
+		}
+	case *wire.ChannelEvent_Joined:
+		v.joinedLocked(st, e, ev)
+	case *wire.ChannelEvent_Parted:
+		m, was := v.state.members[e.From]
+		v.state.apply(st, ev)
+		if _, is := v.state.members[e.From]; was && !is {
+			v.showLocked(e.From, chat.Parted{
+				Channel: v.display(), Who: m.person.profile(e.From), Reason: string(w.Parted.GetReason()), At: e.At,
+			})
+		}
+	case *wire.ChannelEvent_Kicked:
+		v.kickedLocked(st, e, ev)
+	case *wire.ChannelEvent_Quit:
+		v.s.quitLocked(e.From, string(w.Quit.GetReason()), e.At)
+		v.s.quits.put(e.From, true)
+		v.state.apply(st, ev)
+	case *wire.ChannelEvent_Gone:
+		v.goneLocked(st, e, ev)
+	case *wire.ChannelEvent_Person:
+		if p, err := personFromWire(w.Person); err == nil {
+			v.s.personLocked(e.From, p, e.At)
+		}
+		v.state.apply(st, ev)
+	case *wire.ChannelEvent_Topic:
+		v.state.apply(st, ev)
+		if fresh {
+			v.showLocked(e.From, chat.TopicChanged{Channel: v.display(), Topic: v.state.topic.chat()})
+		}
+	case *wire.ChannelEvent_Modes:
+		v.state.apply(st, ev)
+		if fresh {
+			v.showLocked(e.From, chat.ModeChanged{
+				Channel: v.display(), By: string(ev.By), At: e.At, Changes: v.s.modesFromWireLocked(v, w.Modes.GetChanges()),
+			})
+		}
+	case *wire.ChannelEvent_Merged:
+		old := v.state.clone()
+		v.state.apply(st, ev)
+		v.peopleLocked(e.At)
+		v.differLocked(old, e.At)
+	default:
+		v.state.apply(st, ev)
+	}
+}
+
+func (v *view) joinedLocked(st step, e overlay.Entry, ev *wire.ChannelEvent) {
+	w, who := ev.GetJoined(), e.From
+	if w.Session != nil {
+		if s, err := sessionFromWire(w.Session); err == nil {
+			who = s
+		}
+	}
+	_, was := v.state.members[who]
+	v.state.apply(st, ev)
+	m, is := v.state.members[who]
+	if !is {
+		return
+	}
+	v.peopleLocked(e.At)
+	m = v.state.members[who]
+	if !was {
+		v.showLocked(who, chat.Joined{Channel: v.display(), Who: m.person.profile(who), Status: m.status, At: e.At})
+	}
+	v.admitLocked()
+}
+
+func (v *view) kickedLocked(st step, e overlay.Entry, ev *wire.ChannelEvent) {
+	who, err := sessionFromWire(ev.GetKicked().GetTarget())
+	if err != nil {
+		return
+	}
+	m, was := v.state.members[who]
+	name := v.display()
+	v.state.apply(st, ev)
+	if _, is := v.state.members[who]; !was || is {
+		return
+	}
+	v.kickOutLocked(who, e.From, chat.Kicked{
+		Channel: name, Who: m.person.profile(who), By: string(ev.By), Reason: string(ev.GetKicked().Reason), At: e.At,
+	})
+}
+
+// kickOutLocked shows a kick; a local victim's membership is over.
+func (v *view) kickOutLocked(who, by overlay.Stream, k chat.Kicked) {
+	v.showLocked(by, k)
+	if se := v.local(who); se != nil && v.locals[se.number] != nil {
+		ms := v.locals[se.number]
+		se.dropLocked(ms)
+		if who != by {
+			se.pushLocked(k)
+		}
+		v.releaseLocked()
+	}
+}
+
+// goneLocked takes members out whose node is gone: they quit, in all views at
+// once. Sessions of this very node are not gone: they say so.
+func (v *view) goneLocked(st step, e overlay.Entry, ev *wire.ChannelEvent) {
+	renew := false
+	for _, g := range ev.GetGone().GetSessions() {
+		who, err := sessionFromWire(g)
+		if err != nil {
+			continue
+		}
+		if se := v.local(who); se != nil && v.locals[se.number] != nil {
+			renew = true
+			continue
+		}
+		v.s.quitLocked(who, string(ev.GetGone().GetReason()), e.At)
+	}
+	v.state.apply(st, ev)
+	if renew {
+		v.s.o.Hold(kindChannel, v.name)
+	}
+}
+
+// sentLocked gives a message of this node its outcome.
+func (v *view) sentLocked(e overlay.Entry, _ *wire.Message) {
+	if se := v.local(e.From); se != nil {
+		if l := se.lanes[kindChannel+"\x00"+v.name]; l != nil {
+			l.seenLocked(e.Number, messageID(e.From, e.Number, v.key), e.At, v.display())
+		}
+	}
+}
+
+// messageToLocked gives a message to one local session, but not to its sender.
+func (v *view) messageToLocked(e overlay.Entry, w *wire.Message, se *session) {
+	if se == nil || se.stream == e.From {
+		return
+	}
+	p := person{}
+	if m, ok := v.state.members[e.From]; ok {
+		p = m.person
+	} else if from, err := personFromWire(w.Person); err == nil {
+		p = from
+	} else if known, ok := v.s.knownLocked(e.From); ok {
+		p = known
+	} else {
+		return
+	}
+	se.pushLocked(chat.Message{
+		ID: messageID(e.From, e.Number, v.key), At: e.At, From: p.profile(e.From), Target: v.display(),
+		Notice: w.Notice, Text: string(w.Text), Tags: tagsFromWire(w.Tags),
+	})
+}
+
+// showLocked gives an event to all local sessions on the channel but one.
+func (v *view) showLocked(but overlay.Stream, e chat.Event) {
+	for _, n := range sortedKeys(v.locals) {
+		if se := v.s.sessions[n]; se != nil && se.stream != but {
+			se.pushLocked(e)
+		}
+	}
+}
+
+// channelLocked is the channel as one of its members sees it.
+func (v *view) channelLocked(se *session) chat.Channel {
+	c := v.state.channel(v.display())
+	c.Members = v.state.list()
+	if _, ok := v.state.members[se.stream]; !ok { // the keeper forgot him, for a moment
+		c.Members = append(c.Members, chat.Member{Profile: se.me.profile(se.stream)})
+		sortMembers(c.Members)
+		c.Count++
+	}
+	return c
+}
+
+func (t topic) chat() chat.Topic {
+	if t.text == "" && t.by == "" {
+		return chat.Topic{}
+	}
+	return chat.Topic{Text: t.text, By: t.by, At: time.UnixMilli(t.at)}
+}

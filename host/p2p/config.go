@@ -45,6 +45,9 @@ type Config struct {
 	// PortMap asks the local router (UPnP, NAT-PMP) to forward the listening
 	// ports. It costs some goroutines and, at the start, packets to the local network.
 	PortMap bool
+	// OpenPeers is how many links stay open: above it those that were longest
+	// without use are closed, but for kept ones (Host.Keep). Zero: 128.
+	OpenPeers int
 	// MaxPeers bounds the nodes connected at a time; more are refused with a
 	// message. Zero: 1024.
 	MaxPeers int
@@ -62,6 +65,9 @@ func (c Config) checked() (Config, error) {
 	}
 	if c.MaxPeers == 0 {
 		c.MaxPeers = 1024
+	}
+	if c.OpenPeers == 0 {
+		c.OpenPeers = 128
 	}
 	if c.StorePath == "" && c.DataDir != "" {
 		c.StorePath = filepath.Join(c.DataDir, "store.db")
@@ -81,8 +87,8 @@ func (c Config) checked() (Config, error) {
 		return c, errors.New("neither a data directory nor a key was given")
 	case c.StorePath == "" && !c.MemoryStore:
 		return c, errors.New("neither a data directory nor a store path was given")
-	case c.MaxPeers < 0:
-		return c, fmt.Errorf("MaxPeers is %d: want a positive number", c.MaxPeers)
+	case c.MaxPeers < 0 || c.OpenPeers < 0:
+		return c, fmt.Errorf("MaxPeers is %d, OpenPeers %d: want positive numbers", c.MaxPeers, c.OpenPeers)
 	}
 	for _, a := range c.Listen {
 		if _, err := parseListen(a); err != nil {
@@ -123,8 +129,6 @@ func cleanText(s string, max int) string {
 // frameMargin is what a frame has beside its body.
 const frameMargin = 2 << 10
 
-const keepTag = "ircbridge"
-
 // limits are the bounds and times of one host. They are a struct so that
 // tests can bring them near.
 type limits struct {
@@ -136,12 +140,14 @@ type limits struct {
 	greet                      time.Duration // for the whole handshake
 	dial                       time.Duration // to reach a peer, handshake included
 	tcpAlone                   time.Duration // TCP is tried so long before QUIC
+	dialStep                   time.Duration // from one address to the next
+	learn                      time.Duration // at most, to learn who answers at an address
 	crossed                    time.Duration // until the link that crossed ours must be there
 	stall                      time.Duration // a peer that takes or finishes no frame so long is cut off
 	reply                      time.Duration // a reply may wait so long for the queue
-	drain, closing             time.Duration
-	learn                      time.Duration // at most, to learn who answers at an address
-	dialStep, addrsFor         time.Duration
+	tidyEvery, unused          time.Duration // connections are looked through; one may carry nothing so long
+	drain, closing             time.Duration // Close lets queues run empty; waits for tasks
+	addrsFor                   time.Duration // addresses of a peer are remembered
 }
 
 func defaultLimits() limits {
@@ -151,8 +157,9 @@ func defaultLimits() limits {
 		waitingBytes: 512 << 10, waitingNotes: 1024,
 		runningPeer: 512, running: 4096,
 		greets: 1024, greetsPeer: 4,
-		greet:    10 * time.Second,
-		dial:     15 * time.Second,
+		greet:     10 * time.Second,
+		dial:      15 * time.Second,
+		tidyEvery: 10 * time.Second, unused: 30 * time.Second,
 		tcpAlone: 3 * time.Second,
 		crossed:  5 * time.Second,
 		stall:    30 * time.Second,

@@ -37,6 +37,7 @@ type link struct {
 	requests, bulk *lane
 	askBulk        sync.Once
 	running        atomic.Int32 // handlers
+	used           atomic.Int64 // when a request or message last passed, in Unix nanoseconds
 	notes          *sync.Mutex  // held while a SendHandler runs: one at a time for each sender, over all its links
 
 	mu      sync.Mutex
@@ -71,7 +72,9 @@ func newLink(h *Host, peer host.Peer, hello *wire.Hello, opener bool) *link {
 	}
 }
 
+// lane is where a frame of ours goes; asking for it counts as use of the link.
 func (l *link) lane(bulk bool) *lane {
+	l.used.Store(time.Now().UnixNano())
 	if !bulk {
 		return l.requests
 	}
@@ -179,6 +182,7 @@ func (l *link) read(la *lane, s network.Stream, br *bufio.Reader) {
 // take handles one frame; an error ends the link. It runs in the reader, so
 // it must not wait for the writer.
 func (l *link) take(la *lane, f *wire.Frame) error {
+	l.used.Store(time.Now().UnixNano())
 	switch k := f.GetKind().(type) {
 	case *wire.Frame_Request:
 		if len(k.Request.GetBody()) > la.limit {
@@ -229,7 +233,11 @@ func (l *link) fail(reason error) {
 			la.q.close()
 			la.mu.Lock()
 			la.ended = true
-			if la.stream != nil {
+			switch {
+			case la.stream == nil:
+			case errors.Is(reason, host.ErrStopped):
+				_ = la.stream.Close() // lets what was written arrive
+			default:
 				_ = la.stream.Reset()
 			}
 			la.mu.Unlock()

@@ -12,12 +12,12 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p"
+	"github.com/libp2p/go-libp2p/core/connmgr"
 	"github.com/libp2p/go-libp2p/core/crypto"
 	lphost "github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/protocol"
 	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
-	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	quic "github.com/libp2p/go-libp2p/p2p/transport/quic"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
@@ -141,10 +141,6 @@ func (h *Host) newLibp2p() (lphost.Host, error) {
 	if err != nil {
 		return nil, err
 	}
-	trim, err := connmgr.NewConnManager(h.cfg.MaxPeers*3/4, h.cfg.MaxPeers, connmgr.WithGracePeriod(time.Minute))
-	if err != nil {
-		return nil, err
-	}
 	options := []libp2p.Option{
 		libp2p.Identity(key),
 		libp2p.NoListenAddrs,
@@ -152,7 +148,7 @@ func (h *Host) newLibp2p() (lphost.Host, error) {
 		libp2p.Transport(quic.NewTransport),
 		libp2p.UserAgent(h.cfg.Version),
 		libp2p.ResourceManager(limits),
-		libp2p.ConnectionManager(trim),
+		libp2p.ConnectionManager(connmgr.NullConnMgr{}), // see tidy.go
 		libp2p.SwarmOpts(swarm.WithDialRanker(h.rank)),
 		libp2p.ConnectionGater(&h.gate),
 		libp2p.DisableRelay(),

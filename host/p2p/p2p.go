@@ -46,7 +46,6 @@ import (
 	"time"
 
 	lphost "github.com/libp2p/go-libp2p/core/host"
-	"github.com/libp2p/go-libp2p/core/peer"
 
 	"ircbridge/host"
 )
@@ -92,9 +91,10 @@ type Host struct {
 	started  bool
 	lp       lphost.Host // nil before Start
 	peers    map[host.PeerID]*peerState
-	links    int                 // peers with a link
-	greeting map[host.PeerID]int // inbound handshakes that run
-	attempts uint64              // links that this node tried to open
+	links    int                  // peers with a link
+	kept     map[host.PeerID]bool // see Keep
+	greeting map[host.PeerID]int  // inbound handshakes that run
+	attempts uint64               // links that this node tried to open
 
 	addrs addrCache
 	gate  gate
@@ -140,6 +140,7 @@ func New(cfg Config) (*Host, error) {
 		calls:    make(map[uint32]callEntry),
 		sends:    make(map[uint32]sendEntry),
 		peers:    make(map[host.PeerID]*peerState),
+		kept:     make(map[host.PeerID]bool),
 		greeting: make(map[host.PeerID]int),
 	}
 	if h.store, err = newStore(cfg); err != nil {
@@ -172,6 +173,7 @@ func (h *Host) Start() error {
 	h.lp = lp
 	h.mu.Unlock()
 	h.store.start(&h.tasks, h.ctx.Done())
+	h.tasks.start("tidy connections", h.tidy)
 	lp.SetStreamHandler(protoRequests, h.acceptRequests)
 	lp.SetStreamHandler(protoBulk, h.acceptBulk)
 	return nil
@@ -273,14 +275,12 @@ func (h *Host) OnDown(f func(id host.PeerID)) {
 
 // Keep implements host.Host.
 func (h *Host) Keep(id host.PeerID, keep bool) {
-	lp := h.libp2p()
-	if lp == nil || !id.Valid() {
-		return
-	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	if keep {
-		lp.ConnManager().Protect(peer.ID(id), keepTag)
+		h.kept[id] = true
 	} else {
-		lp.ConnManager().Unprotect(peer.ID(id), keepTag)
+		delete(h.kept, id)
 	}
 }
 

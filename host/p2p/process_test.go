@@ -1,0 +1,105 @@
+package p2p
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"ircbridge/host"
+)
+
+// TestMain makes the test binary a node of its own when it is asked to be one.
+func TestMain(m *testing.M) {
+	if os.Getenv("IRCBRIDGE_TEST_NODE") != "" {
+		fmt.Println(runTestNode())
+		return
+	}
+	os.Exit(m.Run())
+}
+
+func runTestNode() error {
+	key, err := Identity(os.Getenv("IRCBRIDGE_TEST_NODE"))
+	if err != nil {
+		return err
+	}
+	h, err := New(Config{Key: key, Overlay: "test", Listen: []string{"127.0.0.1:0"}, MemoryStore: true})
+	if err != nil {
+		return err
+	}
+	h.HandleCall(mStall, func(host.Peer, []byte) ([]byte, error) { return nil, h.Sleep(time.Hour) })
+	if err := h.Start(); err != nil {
+		return err
+	}
+	status, _ := os.ReadFile("/proc/self/status")
+	for line := range strings.Lines(string(status)) {
+		if strings.HasPrefix(line, "VmRSS") {
+			fmt.Fprintln(os.Stderr, "a node at rest:", strings.TrimSpace(line))
+		}
+	}
+	fmt.Println(h.Self().Addrs[0])
+	_, _ = os.Stdin.Read(make([]byte, 1)) // until the parent has gone
+	return h.Close()
+}
+
+// A process that is killed is noticed at once: its pending calls fail and the
+// loss is told, long before any timeout.
+func TestKilledProcess(t *testing.T) {
+	downs := make(chan host.PeerID, 1)
+	n := startNode(t, inside(func(h *Host) { h.OnDown(func(id host.PeerID) { downs <- id }) }))
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), "IRCBRIDGE_TEST_NODE="+t.TempDir())
+	cmd.Stderr = logTo{t}
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = stdin.Close() }()
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
+	addr, err := bufio.NewReader(stdout).ReadString('\n')
+	if err != nil {
+		t.Fatalf("the other process said %q, %v", addr, err)
+	}
+	p, err := n.Dial(strings.TrimSpace(addr), patience)
+	if err != nil {
+		t.Fatal(err)
+	}
+	call := make(chan error, 1)
+	go func() {
+		_, err := n.Call(p, mStall, nil, time.Minute)
+		call <- err
+	}()
+	eventually(t, "the call was on its way", func() bool {
+		n.mu.Lock()
+		l := n.peers[p.ID].link
+		n.mu.Unlock()
+		return !l.quiet()
+	})
+	start := time.Now()
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if id := <-downs; id != p.ID {
+		t.Errorf("down: %v, want %v", id, p.ID)
+	}
+	told := time.Since(start)
+	err = <-call
+	t.Logf("told after %v; the call: %v", told, err)
+	if told > time.Second || err == nil || time.Since(start) > time.Second {
+		t.Errorf("told after %v, the call ended after %v with %v", told, time.Since(start), err)
+	}
+	start = time.Now()
+	if _, err := n.Call(p, mStall, nil, patience); err == nil || time.Since(start) > time.Second {
+		t.Errorf("a call to the dead process took %v: %v", time.Since(start), err)
+	}
+}

@@ -14,14 +14,15 @@ import (
 // of seven has is rarely under a thousandth.
 const chooseTries = 200_000
 
-// chooseStep finds a name whose key belongs to a given node: among those that
-// run, and this one if it does not. With then, the name must belong to that
-// one once the first has gone.
+// chooseStep finds a name by the place of its key on the ring: kept by a given
+// node, among those that run (and this one if it does not), or kept outside of some
+// nodes, now and when the keeper has gone. NAME becomes the name,
+// NAME.keeper and NAME.next the nodes that keep it, now and then.
 type chooseStep struct {
-	kind string // channel or nick
-	name string
-	by   string
-	then string
+	kind    string // channel or nick
+	name    string
+	by      string
+	outside []string
 }
 
 func (a *chooseStep) play(_ context.Context, p *play, s *step) error {
@@ -31,34 +32,37 @@ func (a *chooseStep) play(_ context.Context, p *play, s *step) error {
 	if err != nil {
 		return err
 	}
-	if a.then != "" && (len(ring) < 2 || !p.nodes[a.then].runningLocked()) {
-		return fmt.Errorf("%s must run to keep it next", a.then)
-	}
 	for i := range chooseTries {
 		name := fmt.Sprintf("%s%dx%d", strings.ToLower(a.name), s.line, i)
 		if a.kind == "channel" {
 			name = "#" + name
 		}
 		key := keyOf(a.kind, name)
-		if successor(ring, key) != p.nodes[a.by].id {
+		keeper := successor(ring, key)
+		next := keeper
+		if rest := slices.DeleteFunc(slices.Clone(ring), func(n *node) bool { return n == keeper }); len(rest) > 0 {
+			next = successor(rest, key)
+		}
+		if !a.fits(keeper, next) {
 			continue
 		}
-		if a.then != "" {
-			rest := slices.DeleteFunc(slices.Clone(ring), func(id string) bool { return id == p.nodes[a.by].id })
-			if successor(rest, key) != p.nodes[a.then].id {
-				continue
-			}
-		}
-		p.vars[a.name] = name
-		p.logf("%s is %s, key %x", a.name, name, key)
+		p.vars[a.name], p.vars[a.name+".keeper"], p.vars[a.name+".next"] = name, keeper.name, next.name
+		p.logf("%s is %s, key %x, kept by %s, then by %s", a.name, name, key, keeper.name, next.name)
 		return nil
 	}
-	return fmt.Errorf("no %s of %d tried has its key on %s", a.kind, chooseTries, a.by)
+	return fmt.Errorf("no %s of %d tried has its key there", a.kind, chooseTries)
 }
 
-// ringLocked are the IDs of the nodes that run and of one more, sorted.
-func (p *play) ringLocked(with string) ([]string, error) {
-	var ids []string
+func (a *chooseStep) fits(keeper, next *node) bool {
+	if a.by != "" {
+		return keeper.name == a.by
+	}
+	return !slices.Contains(a.outside, keeper.name) && !slices.Contains(a.outside, next.name)
+}
+
+// ringLocked are the nodes that run, and one more, in the order of their IDs.
+func (p *play) ringLocked(with string) ([]*node, error) {
+	var ring []*node
 	for _, n := range p.nodes {
 		if n.name != with && !n.runningLocked() || n.alone {
 			continue
@@ -66,10 +70,13 @@ func (p *play) ringLocked(with string) ([]string, error) {
 		if len(n.id) != 40 {
 			return nil, fmt.Errorf("the ID of %s is not known; it must have run once", n.name)
 		}
-		ids = append(ids, n.id)
+		ring = append(ring, n)
 	}
-	slices.Sort(ids)
-	return ids, nil
+	if len(ring) == 0 {
+		return nil, fmt.Errorf("no node runs")
+	}
+	slices.SortFunc(ring, func(a, b *node) int { return strings.Compare(a.id, b.id) })
+	return ring, nil
 }
 
 // keyOf is the key of a name as docs/protocol.md defines it: the first 20
@@ -80,14 +87,13 @@ func keyOf(kind, name string) []byte {
 	return sum[:20]
 }
 
-// successor is the first ID at or after a key, around the ring; ids are sorted
-// hexadecimal.
-func successor(ids []string, key []byte) string {
-	for _, id := range ids {
-		b, err := hex.DecodeString(id)
+// successor is the first node at or after a key, around the ring.
+func successor(ring []*node, key []byte) *node {
+	for _, n := range ring {
+		b, err := hex.DecodeString(n.id)
 		if err == nil && bytes.Compare(b, key) >= 0 {
-			return id
+			return n
 		}
 	}
-	return ids[0]
+	return ring[0]
 }

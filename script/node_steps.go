@@ -41,6 +41,21 @@ func (a *configStep) play(_ context.Context, p *play, _ *step) error {
 	return nil
 }
 
+// started is the node of a name that may come from a variable.
+func (p *play) started(t template) (*node, error) {
+	name, err := p.text(t)
+	if err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := p.nodes[name]
+	if n == nil {
+		return nil, fmt.Errorf("there is no node %q", name)
+	}
+	return n, nil
+}
+
 // nodeSignal is what is done to a process.
 type nodeSignal string
 
@@ -54,7 +69,7 @@ const (
 // signalStep sends a signal to each node; stop and kill wait for their end.
 type signalStep struct {
 	what  nodeSignal
-	nodes []string
+	nodes []template
 }
 
 func (a *signalStep) play(ctx context.Context, p *play, s *step) error {
@@ -67,7 +82,7 @@ func (a *signalStep) play(ctx context.Context, p *play, s *step) error {
 	}
 	var nodes []*node
 	for _, name := range a.nodes {
-		n, err := p.node(name)
+		n, err := p.started(name)
 		if err != nil {
 			return err
 		}
@@ -75,10 +90,10 @@ func (a *signalStep) play(ctx context.Context, p *play, s *step) error {
 		running, process := n.running, n.process
 		p.mu.Unlock()
 		if !running {
-			return fmt.Errorf("%s does not run", name)
+			return fmt.Errorf("%s does not run", n.name)
 		}
 		if err := process.Signal(signal); err != nil {
-			return fmt.Errorf("%s %s: %w", a.what, name, err)
+			return fmt.Errorf("%s %s: %w", a.what, n.name, err)
 		}
 		nodes = append(nodes, n)
 	}
@@ -104,7 +119,7 @@ func (a *signalStep) play(ctx context.Context, p *play, s *step) error {
 
 // logStep waits for a line of a node's log.
 type logStep struct {
-	node    string
+	node    template
 	pattern template
 }
 
@@ -116,7 +131,7 @@ func (a *logStep) prepare(p *play) (condition, error) {
 	if err != nil {
 		return nil, err
 	}
-	n, err := p.node(a.node)
+	n, err := p.started(a.node)
 	return &logCondition{n, t}, err
 }
 
@@ -153,7 +168,7 @@ func (c *logCondition) find(_ *play, f *findings) (bool, error) {
 
 // endedStep waits until a process has ended by itself.
 type endedStep struct {
-	node   string
+	node   template
 	failed bool
 }
 
@@ -161,7 +176,7 @@ func (a *endedStep) prepare(p *play) (condition, error) {
 	if err := p.ownNodes("wait"); err != nil {
 		return nil, err
 	}
-	n, err := p.node(a.node)
+	n, err := p.started(a.node)
 	return &endedCondition{n, a.failed}, err
 }
 

@@ -169,11 +169,14 @@ func TestNodesThatHold(t *testing.T) {
 			start n1
 			start n2 join n1
 			start n3 join n1
-			choose channel c kept by n2 then n3
+			choose channel c kept by n2
+			choose channel d kept outside n2
+			let x = ${c.keeper} ${c.next} ${c.next.id} ${d.keeper}
+			wait ${c.next} logs *joined*
 			alice enters n1
 			alice > JOIN ${c}
 			alice < * JOIN #c*
-			stop n2
+			stop ${c.keeper}
 			choose nick n kept by n2
 			choose nick m kept by n1
 			alice > NICK ${n}
@@ -201,6 +204,8 @@ func TestNodesThatFail(t *testing.T) {
 		"stopped twice":               {"start n1\nstop n1\nstop n1", []string{"n1 does not run"}},
 		"not ended":                   {"start n1\nwithin 50ms wait n1 ended", []string{"n1 ended"}},
 		"ended badly":                 {"start n1\nkill n1\nwait n1 ended", []string{"did not end well: signal: killed"}},
+		"no such node":                {"start n1\nlet x = n9\nstop ${x}", []string{`there is no node "n9"`}},
+		"choose the impossible":       {"start n1\nchoose channel c kept outside n1", []string{"no channel of 200000"}},
 		"choose unknown":              {"config n1\nend\nchoose channel c kept by n1", []string{"must have run once"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -219,12 +224,15 @@ func TestNodesThatFail(t *testing.T) {
 }
 
 func TestSuccessor(t *testing.T) {
-	ids := []string{"3000000000000000000000000000000000000000", "6000000000000000000000000000000000000000", "9000000000000000000000000000000000000000"}
-	for key, want := range map[byte]string{0x20: ids[0], 0x30: ids[0], 0x70: ids[2], 0xa0: ids[0]} {
+	var ring []*node
+	for _, first := range []string{"3", "6", "9"} {
+		ring = append(ring, &node{id: first + strings.Repeat("0", 39)})
+	}
+	for key, want := range map[byte]*node{0x20: ring[0], 0x30: ring[0], 0x70: ring[2], 0xa0: ring[0]} {
 		k := make([]byte, 20)
 		k[0] = key
-		if got := successor(ids, k); got != want {
-			t.Errorf("key %x: %s, want %s", key, got, want)
+		if got := successor(ring, k); got != want {
+			t.Errorf("key %x: %s, want %s", key, got.id, want.id)
 		}
 	}
 }

@@ -27,6 +27,16 @@ func (p *parser) let(w *words) (action, error) {
 	return a, err
 }
 
+// nodeTemplate reads the name of a node that was started before, or a variable with such a
+// name.
+func (p *parser) nodeTemplate(w *words) (template, error) {
+	if strings.HasPrefix(w.rest, "${") {
+		return parseTemplate(w.word(), false)
+	}
+	name, err := p.node(w)
+	return template{{literal, name}}, err
+}
+
 // node reads the name of a node that was started before.
 func (p *parser) node(w *words) (string, error) {
 	name := w.word()
@@ -134,7 +144,7 @@ func (p *parser) resume(w *words) (action, error) { return p.signals(w, resumeNo
 func (p *parser) signals(w *words, what nodeSignal) (action, error) {
 	a := &signalStep{what: what}
 	for {
-		name, err := p.node(w)
+		name, err := p.nodeTemplate(w)
 		if err != nil {
 			return nil, err
 		}
@@ -146,7 +156,7 @@ func (p *parser) signals(w *words, what nodeSignal) (action, error) {
 }
 
 func (p *parser) wait(w *words) (action, error) {
-	name, err := p.node(w)
+	name, err := p.nodeTemplate(w)
 	if err != nil {
 		return nil, err
 	}
@@ -174,19 +184,29 @@ func (p *parser) choose(w *words) (action, error) {
 	if err := newName(a.name, "a variable"); err != nil {
 		return nil, err
 	}
-	if !w.take("kept") || !w.take("by") {
-		return nil, errors.New("write `choose channel NAME kept by NODE`")
+	if !w.take("kept") {
+		return nil, errors.New("write `choose channel NAME kept by NODE` or `kept outside NODE…`")
 	}
 	var err error
-	if a.by, err = p.node(w); err != nil {
-		return nil, err
-	}
-	if w.take("then") {
-		if a.then, err = p.node(w); err != nil {
+	switch w.word() {
+	case "by":
+		if a.by, err = p.node(w); err != nil {
 			return nil, err
 		}
+		return a, w.end()
+	case "outside":
+		for {
+			name, err := p.node(w)
+			if err != nil {
+				return nil, err
+			}
+			a.outside = append(a.outside, name)
+			if w.rest == "" {
+				return a, nil
+			}
+		}
 	}
-	return a, w.end()
+	return nil, errors.New("kept by a node, or outside of some?")
 }
 
 func (p *parser) idle(w *words) (action, error) {

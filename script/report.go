@@ -8,16 +8,24 @@ import (
 
 // tailLines is how many of the last lines of an actor or a node a failure
 // shows.
-const tailLines = 20
+const (
+	tailLines  = 20
+	otherLines = 3 // of those that the step is not about
+)
 
 // report makes the message of a failed step.
 func (p *play) report(s *step, err error) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var b strings.Builder
-	for _, name := range p.speakersLocked(s) {
-		a := p.actors[name]
-		fmt.Fprintf(&b, "last lines that %s received:\n%s", name, a.in.tail(tailLines))
+	about := p.speakersLocked(s)
+	for _, name := range about {
+		fmt.Fprintf(&b, "last lines that %s received:\n%s", name, p.actors[name].in.tail(tailLines))
+	}
+	for _, name := range sortedKeys(p.actors) {
+		if !slices.Contains(about, name) {
+			fmt.Fprintf(&b, "last lines that %s received:\n%s", name, p.actors[name].in.tail(otherLines))
+		}
 	}
 	for _, name := range sortedKeys(p.nodes) {
 		n := p.nodes[name]

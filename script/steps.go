@@ -40,7 +40,13 @@ func (p *play) lookupLocked(name string) (string, bool) {
 	if v, ok := p.vars[name]; ok {
 		return v, true
 	}
-	of, what, _ := strings.Cut(name, ".")
+	of, what := name, ""
+	if dot := strings.LastIndexByte(name, '.'); dot >= 0 {
+		of, what = name[:dot], name[dot+1:]
+	}
+	if node, ok := p.vars[of]; ok {
+		of = node // as in ${tea.keeper.id}
+	}
 	if a := p.actors[of]; a != nil && what == "nick" {
 		return a.nick, true
 	}

@@ -1,0 +1,143 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"ircbridge/chat"
+)
+
+// Times of leaving; together they stay below the 5 s after which people, and
+// service managers, lose patience.
+const (
+	goodbyeTime = 1500 * time.Millisecond // for the front-ends
+	leaveTime   = 4 * time.Second         // for all up to the ring
+	closeTime   = 800 * time.Millisecond  // for the host, after that
+)
+
+// errNodeStopped is what users read as the reason.
+var errNodeStopped = errors.New("node stopped")
+
+// served is how a front-end ended.
+type served struct {
+	name string
+	err  error
+}
+
+// serve joins, lets users in, waits for the end, and leaves.
+func (n *Node) serve(ctx context.Context, p *parts) error {
+	var joining sync.WaitGroup
+	joinCtx, stopJoining := context.WithCancel(context.WithoutCancel(ctx))
+	begun := make(chan struct{})
+	joining.Go(func() { n.joiner(p).run(joinCtx, func() { close(begun) }) })
+
+	var why error
+	select {
+	case <-begun:
+		why = n.serveFrontends(ctx, p)
+	case <-ctx.Done():
+		p.abandonFrontends()
+	}
+	stopJoining()
+	p.leave()
+	joining.Wait() // its dials end with the host
+	return why
+}
+
+func (n *Node) joiner(p *parts) *joiner {
+	return &joiner{
+		addrs: n.cfg.Node.Join, dial: p.host.Dial, join: p.overlay.Join, create: p.overlay.Create,
+		alone: p.ring.Alone, say: n.say, log: p.log,
+	}
+}
+
+// serveFrontends runs the front-ends until ctx is done, a user asks for the end, or
+// one of them fails, and until all of them have said goodbye, or goodbyeTime
+// is over.
+func (n *Node) serveFrontends(ctx context.Context, p *parts) error {
+	frontCtx, goodbye := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer goodbye(nil)
+	ended := make(chan served, len(p.fronts))
+	for _, f := range p.fronts {
+		go func() { ended <- served{f.name, f.Serve(frontCtx)} }()
+	}
+	close(n.ready)
+
+	left := len(p.fronts)
+	why := waitForEnd(ctx, ended, &left)
+	goodbye(errNodeStopped)
+	late := time.NewTimer(goodbyeTime)
+	defer late.Stop()
+	for left > 0 {
+		select {
+		case s := <-ended:
+			left--
+			if s.err != nil && !errors.Is(s.err, chat.ErrExit) {
+				p.log.Warn("front-end ended", "name", s.name, "err", s.err)
+			}
+		case <-late.C:
+			p.log.Warn("front-ends are slow to end; leaving without them", "left", left)
+			return why
+		}
+	}
+	return why
+}
+
+// waitForEnd returns nil when the node is asked to end, or the error of a
+// front-end that failed. One that ends without an error, such as a console
+// whose input ended, does not end the node.
+func waitForEnd(ctx context.Context, ended <-chan served, left *int) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case s := <-ended:
+			*left--
+			switch {
+			case errors.Is(s.err, chat.ErrExit):
+				return nil
+			case s.err != nil:
+				return fmt.Errorf("[%s] failed: %w", s.name, s.err)
+			}
+		}
+	}
+}
+
+// abandonFrontends ends front-ends that have let nobody in yet: Serve closes
+// what Listen opened.
+func (p *parts) abandonFrontends() {
+	over, cancel := context.WithCancelCause(context.Background())
+	cancel(errNodeStopped)
+	for _, f := range p.fronts {
+		_ = f.Serve(over)
+	}
+}
+
+// leave goes in the order in which others lose least: names and memberships,
+// then the objects kept here, then the place on the ring, then the connections.
+func (p *parts) leave() {
+	began := time.Now()
+	left := func() time.Duration { return max(0, leaveTime-time.Since(began)) }
+	p.log.Info("leaving: users quit, names and memberships are given back")
+	p.service.Leave(min(goodbyeTime, left()))
+	p.log.Info("leaving: what is kept here goes to the successor")
+	p.overlay.Leave(left())
+	p.log.Info("leaving: telling the neighbours on the ring")
+	p.ring.Leave(min(time.Second, left()+closeTime))
+	closed := make(chan error, 1)
+	go func() { closed <- p.host.Close() }()
+	late := time.NewTimer(left() + closeTime)
+	defer late.Stop()
+	select {
+	case err := <-closed:
+		if err != nil {
+			p.log.Warn("closing the host", "err", err)
+		}
+	case <-late.C:
+		p.log.Warn("the host is slow to close; ending without it")
+	}
+	p.log.Info("left", "after", time.Since(began).Round(time.Millisecond))
+}

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"runtime/debug"
+	"strings"
+)
+
+// The exit statuses; help lists them.
+const (
+	statusOK     = 0 // ended as asked
+	statusFailed = 1 // could not start, or not go on
+	statusWrong  = 2 // wrong command line or configuration
+)
+
+// version of the program.
+const version = "0.1.0"
+
+// dispatch runs the subcommand that args begin with, run if they begin with
+// none, and returns the exit status.
+func dispatch(args []string, stdout, stderr io.Writer) int {
+	name := "run"
+	switch {
+	case len(args) > 0 && (args[0] == "-h" || args[0] == "-help" || args[0] == "--help"):
+		name, args = "help", nil
+	case len(args) > 0 && !strings.HasPrefix(args[0], "-"):
+		name, args = args[0], args[1:]
+	}
+	var names []string
+	for _, c := range subcommands() {
+		if c.name == name {
+			return c.run(args, stdout, stderr)
+		}
+		names = append(names, c.name)
+	}
+	return complain(stderr, statusWrong, fmt.Errorf("there is no subcommand %q; there are %s", name, strings.Join(names, ", ")))
+}
+
+// complain prints an error in one line and returns the status.
+func complain(stderr io.Writer, status int, err error) int {
+	fmt.Fprintf(stderr, "ircbridge: %s\n", strings.ReplaceAll(err.Error(), "\n", "; "))
+	return status
+}
+
+func printVersion(args []string, stdout, stderr io.Writer) int {
+	if len(args) > 0 {
+		return complain(stderr, statusWrong, fmt.Errorf("version takes no arguments, but got %q", args[0]))
+	}
+	line := "ircbridge " + version
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" && len(s.Value) >= 12 {
+				line += " (" + s.Value[:12] + ")"
+			}
+		}
+		line += " " + info.GoVersion
+	}
+	fmt.Fprintln(stdout, line)
+	return statusOK
+}
+
+func printHelp(_ []string, stdout, _ io.Writer) int {
+	fmt.Fprint(stdout, "ircbridge is chat without a central server, from any IRC client.\n\nUsage:\n")
+	for _, c := range subcommands() {
+		name := c.name
+		if name == "run" {
+			name = "[run]"
+		}
+		fmt.Fprintf(stdout, "  %s\n        %s\n", strings.TrimSpace("ircbridge "+name+" "+c.usage), c.help)
+	}
+	fmt.Fprint(stdout, "\nFlags of run:\n")
+	f := newRunFlags()
+	f.set.SetOutput(stdout)
+	f.set.PrintDefaults()
+	fmt.Fprint(stdout, `
+Flags win over the configuration file; config.example.toml shows every key of it.
+Exit status: 0 ended as asked, 1 could not start or not go on, 2 wrong command
+line or configuration.
+`)
+	return statusOK
+}

@@ -1,0 +1,49 @@
+// Command ircbridge is one node of a chat without a central server: a standard
+// IRC endpoint on this machine, carried by an overlay of all such nodes.
+//
+// This file is the table of its front-ends and subcommands, and nothing else;
+// what each subcommand does stands in a file of its own. A new front-end is
+// one folder, and one line here.
+package main
+
+import (
+	"io"
+	"os"
+
+	"ircbridge/chat"
+	"ircbridge/console"
+	"ircbridge/ircd"
+	"ircbridge/script"
+)
+
+// frontends are the plug-ins that let people in, by the name of their table
+// in the configuration.
+func frontends() map[string]chat.Factory {
+	return map[string]chat.Factory{
+		"console": console.New,
+		"irc":     ircd.New,
+	}
+}
+
+// terminal are those of them that need the terminal for themselves.
+func terminal() []string { return []string{"console"} }
+
+// subcommand is one thing the program does. run gets the arguments after its
+// name and returns the exit status.
+type subcommand struct {
+	name  string
+	usage string
+	help  string
+	run   func(args []string, stdout, stderr io.Writer) int
+}
+
+func subcommands() []subcommand {
+	return []subcommand{
+		{"run", runUsage, "run a node (what happens without a subcommand)", runNode},
+		{"script", "[-server HOST:PORT] [-timeout DURATION] [-v] FILE...", "run scripted IRC sessions (docs/scripts.md)", script.Main},
+		{"version", "", "print the version", printVersion},
+		{"help", "", "print this help", printHelp},
+	}
+}
+
+func main() { os.Exit(dispatch(os.Args[1:], os.Stdout, os.Stderr)) }

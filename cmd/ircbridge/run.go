@@ -1,0 +1,191 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"ircbridge/bridge"
+)
+
+const runUsage = "[-config FILE] [-irc ADDR] [-listen ADDR] [-join PEER]... [-data DIR] [-console] [-nick NICK]"
+
+// runFlags are the flags of run.
+type runFlags struct {
+	set               *flag.FlagSet
+	config, irc, data string
+	nick              string
+	listen, join      list
+	console           bool
+}
+
+// list is a flag that may be repeated.
+type list []string
+
+func (l *list) String() string     { return strings.Join(*l, " ") }
+func (l *list) Set(v string) error { *l = append(*l, v); return nil }
+
+func newRunFlags() *runFlags {
+	f := &runFlags{set: flag.NewFlagSet("run", flag.ContinueOnError)}
+	f.set.SetOutput(io.Discard) // errors are told in one line
+	f.set.StringVar(&f.config, "config", "", "configuration `FILE` (default: ircbridge/config.toml in the user's configuration directory, if it exists)")
+	f.set.StringVar(&f.irc, "irc", "", "take IRC clients at `ADDR` (default 127.0.0.1:6667, or the next free port of ten)")
+	f.set.Var(&f.listen, "listen", "take other nodes at `ADDR`, IP:PORT or :PORT, TCP and UDP; may be repeated (default 0.0.0.0:4747, or the next free port of ten)")
+	f.set.Var(&f.join, "join", "join through the node at `PEER`, HOST:PORT or a multiaddress; may be repeated")
+	f.set.StringVar(&f.data, "data", "", "data directory `DIR` (default: ircbridge in the user's data directory)")
+	f.set.BoolVar(&f.console, "console", false, "chat here, at the terminal, too; the log then goes to a file in the data directory")
+	f.set.StringVar(&f.nick, "nick", "", "`NICK` at the console (default: the login name)")
+	return f
+}
+
+// parse reads the command line of run. It returns flag.ErrHelp for -h.
+func (f *runFlags) parse(args []string) error {
+	if err := f.set.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return err
+		}
+		return fmt.Errorf("%w; ircbridge help lists the flags", err)
+	}
+	switch {
+	case f.set.NArg() > 0:
+		return fmt.Errorf("run takes flags only, but got %q; ircbridge help lists them", f.set.Arg(0))
+	case f.nick != "" && !f.console:
+		return errors.New("-nick names the user at the console; add -console, or leave -nick away (an IRC client brings its own nick)")
+	}
+	return nil
+}
+
+// overrides is what the flags say, with those that belong to front-ends.
+func (f *runFlags) overrides() bridge.Overrides {
+	o := bridge.Overrides{DataDir: f.data, Listen: f.listen, Join: f.join, Tables: map[string]map[string]any{}}
+	set := func(table, key string, value any) {
+		if o.Tables[table] == nil {
+			o.Tables[table] = map[string]any{}
+		}
+		o.Tables[table][key] = value
+	}
+	if f.irc != "" {
+		set("irc", "listen", []string{f.irc})
+	}
+	if f.console {
+		set("console", "enabled", true)
+	}
+	if f.nick != "" {
+		set("console", "nick", f.nick)
+	}
+	return o
+}
+
+// runNode is the subcommand run. The first SIGINT, SIGTERM or SIGHUP ends the
+// node in order, the second at once.
+func runNode(args []string, stdout, stderr io.Writer) int {
+	f := newRunFlags()
+	switch err := f.parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return printHelp(nil, stdout, stderr)
+	case err != nil:
+		return complain(stderr, statusWrong, err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	defer endOnSignals(stop)()
+	return f.run(ctx, stdout, stderr)
+}
+
+// endOnSignals calls stop on the first signal to end, and ends the process on
+// the second. The function that it returns takes that back.
+func endOnSignals(stop func()) (undo func()) {
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) { // nohup means it
+		signals = append(signals, syscall.SIGHUP)
+	}
+	got, done := make(chan os.Signal, 2), make(chan struct{})
+	signal.Notify(got, signals...)
+	go func() {
+		for first := true; ; first = false {
+			select {
+			case <-got:
+				if !first {
+					os.Exit(statusFailed)
+				}
+				stop()
+			case <-done:
+				return
+			}
+		}
+	}()
+	return func() { signal.Stop(got); close(done) }
+}
+
+// run runs a node until ctx is done, and tells what went wrong.
+func (f *runFlags) run(ctx context.Context, stdout, stderr io.Writer) int {
+	path := f.config
+	if path == "" {
+		var err error
+		if path, err = bridge.DefaultConfigPath(); err != nil {
+			return complain(stderr, statusWrong, err)
+		}
+	}
+	cfg, err := bridge.Load(path, f.overrides())
+	if err != nil {
+		return complain(stderr, statusWrong, err)
+	}
+	node, err := bridge.New(cfg, bridge.Env{
+		Out: stdout, Err: stderr, Version: version, Frontends: frontends(), Terminal: terminal(),
+	})
+	if err == nil {
+		err = node.Run(ctx)
+	}
+	var locked *bridge.LockedError
+	var config *bridge.ConfigError
+	switch {
+	case err == nil:
+		return statusOK
+	case errors.As(err, &locked):
+		return complain(stderr, statusFailed, f.another(locked))
+	case errors.As(err, &config):
+		return complain(stderr, statusWrong, err)
+	}
+	return complain(stderr, statusFailed, err)
+}
+
+// another adds to the error of a locked data directory the line with which a
+// second node starts beside the first.
+func (f *runFlags) another(locked *bridge.LockedError) error {
+	data, irc, listen, err := bridge.Another(locked.Dir)
+	if err != nil {
+		return fmt.Errorf("%w; a second node needs one of its own, with -data DIR (%w)", locked, err)
+	}
+	line := []string{"ircbridge"}
+	add := func(flag, value string) {
+		if value != "" {
+			line = append(line, flag, shellWord(value))
+		}
+	}
+	add("-config", f.config)
+	add("-data", data)
+	add("-irc", irc)
+	add("-listen", listen)
+	for _, peer := range f.join {
+		add("-join", peer)
+	}
+	if f.console {
+		line = append(line, "-console")
+	}
+	add("-nick", f.nick)
+	return fmt.Errorf("%w; a second node starts with: %s", locked, strings.Join(line, " "))
+}
+
+// shellWord quotes a word for a shell where that is needed.
+func shellWord(word string) string {
+	if strings.Trim(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/.:,_-+=@%[]\\") == "" {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}

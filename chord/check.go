@@ -35,8 +35,12 @@ func (r *Ring) ping(c Contact) (isMember bool, err error) {
 // check finds out whether c is a living member. Silence counts as death only
 // the second time, with twice the deadline: over TCP a single lost packet
 // delays by more than most round trips.
-func (r *Ring) check(c Contact) bool {
-	for range 2 {
+func (r *Ring) check(c Contact) bool { return r.checkAgain(c, 2) }
+
+// checkAgain is check with a number of attempts: one is enough after a request
+// that was not answered.
+func (r *Ring) checkAgain(c Contact, attempts int) bool {
+	for range attempts {
 		isMember, err := r.ping(c)
 		switch {
 		case err == nil && isMember:

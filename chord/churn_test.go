@@ -153,6 +153,9 @@ func (x *churn) lookupSome(n int) {
 			if err != nil {
 				if h.Running() && r.Member() {
 					x.none++
+					if *logLines {
+						fmt.Printf("%v lookup of %s from %s since %v: %v\n%s", x.w.Elapsed(), key.short(), v.name, start, err, x.dump())
+					}
 				}
 				return
 			}

@@ -73,11 +73,20 @@ func (r *Ring) joinThrough(via Contact, d time.Duration) error {
 	if f.outcome != wire.FindReply_FOUND {
 		return fmt.Errorf("its ring did not find our place: %w", ErrNoAnswer)
 	}
-	said, err := r.askNeighbours(f.owner, false)
-	if err != nil {
-		return fmt.Errorf("our successor %s: %w", f.owner, err)
+	succ := f.owner
+	said, err := r.askNeighbours(succ, false)
+	for n := 0; err == nil && n < maxDetours && said.pred != nil && Between(r.id, said.pred.ID, succ.ID); n++ {
+		// Another one has joined between since the lookup.
+		nearer, nerr := r.askNeighbours(*said.pred, false)
+		if nerr != nil {
+			break
+		}
+		succ, said = *said.pred, nearer
 	}
-	return r.enter(f.owner, said)
+	if err != nil {
+		return fmt.Errorf("our successor %s: %w", succ, err)
+	}
+	return r.enter(succ, said)
 }
 
 // findPlace asks via for the successor of this node.

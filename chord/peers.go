@@ -25,7 +25,7 @@ type peerStat struct {
 	measured bool
 	mean     time.Duration // of the round trip, smoothed (RFC 6298, section 2)
 	dev      time.Duration // its mean deviation
-	misses   int           // deadlines missed since the last answer
+	misses   int           // deadlines missed since the last answer, at most 4
 	bad      bool
 	badUntil time.Time
 }
@@ -68,6 +68,11 @@ func (t *peerTable) answered(id ID, took time.Duration) {
 	p.dev += (off - p.dev) / 4
 }
 
+func (t *peerTable) isMeasured(id ID) bool {
+	e := t.byID[id]
+	return e != nil && e.Value.(*peerStat).measured
+}
+
 // missed notes that a deadline passed: the next one is twice as long.
 func (t *peerTable) missed(id ID) {
 	if p := t.get(id); p.misses < 4 {
@@ -76,16 +81,13 @@ func (t *peerTable) missed(id ID) {
 }
 
 // timeout is the deadline for a small request to the peer: mean + 4
-// deviations, at least the minimum; the maximum for a peer never measured.
+// deviations, at least the minimum; one second, as RFC 6298 (2.1) begins, for
+// a peer never measured.
 func (t *peerTable) timeout(id ID) time.Duration {
-	e := t.byID[id]
-	if e == nil {
-		return t.max
+	if !t.isMeasured(id) {
+		return min(max(t.min, time.Second), t.max)
 	}
-	p := e.Value.(*peerStat)
-	if !p.measured {
-		return t.max
-	}
+	p := t.byID[id].Value.(*peerStat)
 	return min(max(t.min, p.mean+4*p.dev)<<p.misses, t.max)
 }
 

@@ -36,8 +36,8 @@ type Config struct {
 	// MinTimeout is the shortest deadline of a request, however fast the peer
 	// answered so far. 0 is 100 ms.
 	MinTimeout time.Duration
-	// MaxTimeout is the deadline for a peer that was never measured, and the
-	// longest. 0 is 2 s.
+	// MaxTimeout is the longest deadline of a request that one round trip
+	// answers. 0 is 2 s.
 	MaxTimeout time.Duration
 	// MaxHops bounds the forwards of one lookup. 0 is 32.
 	MaxHops int

@@ -149,7 +149,7 @@ func (r *Ring) unanswered(c Contact, err error) (again bool) {
 		return false
 	}
 	dead := errors.Is(err, ErrNotMember) || errors.Is(err, errMalformed) || errors.Is(err, host.ErrRefused)
-	if dead || !r.check(c) {
+	if dead || !r.checkAgain(c, 1) {
 		r.drop(c, err)
 	}
 	return true
@@ -369,12 +369,13 @@ func (r *Ring) cacheReplyLocked(self Contact) error {
 }
 
 // checkPredecessor starts a check of a predecessor that has been silent for
-// longer than its period (Chord, 4.4).
+// longer than its period (Chord, 4.4), or that was never measured: deadlines
+// for it should be short when they are needed.
 func (r *Ring) checkPredecessor() {
 	now := r.h.Now()
 	r.mu.Lock()
 	var c *Contact
-	if r.pred != nil && now.Sub(r.predHeard) > r.freshFor() {
+	if r.pred != nil && (now.Sub(r.predHeard) > r.freshFor() || !r.peers.isMeasured(r.pred.ID)) {
 		c = r.pred
 	}
 	r.mu.Unlock()

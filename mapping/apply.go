@@ -29,6 +29,8 @@ func (s *state) apply(st step, ev *wire.ChannelEvent) {
 		s.applyJoined(st, w.Joined)
 	case *wire.ChannelEvent_Parted:
 		s.remove(st.from, removal{join: st.number, stamp: st.stamp, kind: byPart, at: st.at})
+	case *wire.ChannelEvent_Message:
+		s.addLines([]line{{from: st.from, number: st.number, stamp: st.stamp, at: st.at, msg: w.Message}})
 	case *wire.ChannelEvent_Quit:
 		s.remove(st.from, removal{join: never, stamp: st.stamp, kind: byQuit, at: st.at})
 	case *wire.ChannelEvent_Kicked:

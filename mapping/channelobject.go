@@ -409,7 +409,7 @@ func (c *channelObject) Query(_ host.PeerID, q []byte) []byte {
 		return encode(a)
 	}
 	show := c.s.clone()
-	show.removals, show.invitations, show.heads = nil, nil, nil
+	show.removals, show.invitations, show.heads, show.tail = nil, nil, nil, nil
 	if a.Secret {
 		show.members, show.bans, show.topic = nil, nil, topic{}
 	}

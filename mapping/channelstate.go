@@ -68,6 +68,7 @@ type state struct {
 	modes       map[byte]mode
 	bans        map[string]ban // by folded mask
 	invitations map[overlay.Stream]invitation
+	tail        []line // the last messages, in the order of stamps
 }
 
 // member is one session in the channel.
@@ -152,6 +153,7 @@ func (s *state) end() {
 	s.modes = map[byte]mode{}
 	s.bans = map[string]ban{}
 	s.invitations = map[overlay.Stream]invitation{}
+	s.tail = nil
 }
 
 // sessions lists the members in order.

@@ -116,6 +116,11 @@ func (s *state) toWire() *wire.ChannelState {
 		i := s.invitations[k]
 		w.Invitations = append(w.Invitations, &wire.Invitation{Node: t.node(k), Session: k.Session, Gone: i.gone, Stamp: t.stamp(i.stamp)})
 	}
+	for _, l := range s.tail {
+		w.Tail = append(w.Tail, &wire.Line{
+			Node: t.node(l.from), Session: l.from.Session, Number: l.number, Stamp: t.stamp(l.stamp), AtMs: l.at, Message: l.msg,
+		})
+	}
 	w.Epochs, w.Nodes = t.epochs, t.nodes
 	return w
 }
@@ -206,7 +211,7 @@ func stateFromWire(w *wire.ChannelState) (*state, error) {
 		return nil, r.err
 	}
 	if len(w.GetNodes()) > maxMembers+maxKept || len(w.GetMembers()) > maxMembers || len(w.GetRemovals()) > maxKept ||
-		len(w.GetBans()) > maxKept || len(w.GetInvitations()) > maxKept || len(w.GetModes()) > 16 {
+		len(w.GetBans()) > maxKept || len(w.GetInvitations()) > maxKept || len(w.GetModes()) > 16 || len(w.GetTail()) > 4*maxLines {
 		return nil, fmt.Errorf("%w: a list is too long", errWire)
 	}
 	s.birth, s.name = birthFromWire(w.GetBirth()), string(w.GetName())
@@ -267,6 +272,15 @@ func (s *state) listsFromWire(r *reader, w *wire.ChannelState) {
 		mask := r.text(b.GetMask(), maxMask)
 		s.bans[chat.Fold(mask)] = ban{mask: mask, by: r.text(b.GetBy(), maxBy), at: b.GetAtMs(), gone: b.GetGone(), stamp: r.stamp(b.GetStamp())}
 	}
+	var tail []line
+	for _, l := range w.GetTail() {
+		if l.GetMessage() == nil || checkMessage(l.Message) != nil {
+			r.fail("message")
+			return
+		}
+		tail = append(tail, line{from: r.session(l.Node, l.Session), number: l.Number, stamp: r.stamp(l.Stamp), at: l.AtMs, msg: l.Message})
+	}
+	s.addLines(tail)
 	for _, i := range w.GetInvitations() {
 		s.invitations[r.session(i.GetNode(), i.GetSession())] = invitation{gone: i.GetGone(), stamp: r.stamp(i.GetStamp())}
 	}

@@ -187,9 +187,9 @@ func TestKeeperEnds(t *testing.T) {
 						e.Fatalf("topic: %v", err)
 					}
 					e.sees(bob, channel, "@ann bob eve")
-					const n = 60
+					const n = 400
 					e.Go("end of the keeper", func() {
-						e.Sleep(time.Second)
+						e.Sleep(time.Second/2 + time.Duration(seed)*777*time.Microsecond)
 						if how == "killed" {
 							w.Crash(keeper.h)
 						} else {
@@ -200,7 +200,7 @@ func TestKeeperEnds(t *testing.T) {
 						for _, u := range []*tester{ann, bob, eve} {
 							u.send(channel, fmt.Sprintf("%s %d", u.name, i+1))
 						}
-						e.Sleep(50 * time.Millisecond)
+						e.Sleep(3 * time.Millisecond)
 					}
 					for _, u := range []*tester{ann, bob, eve} {
 						if err := u.Flush(bg); err != nil {
@@ -399,4 +399,3 @@ func TestReplay(t *testing.T) {
 		t.Errorf("two runs of one seed differ: %x, %x", a, b)
 	}
 }
-

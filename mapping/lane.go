@@ -2,6 +2,7 @@ package mapping
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -18,15 +19,15 @@ const foreverWait = host.Forever
 // (rule 2 of package chat). A task drains it while there is anything in it.
 // Service.mu guards all of it.
 type lane struct {
-	s       *Service
-	kind    string // an object's kind, or kindLetters
-	name    string // folded; of the object, the nick or the node
-	stream  overlay.Stream
-	last    *uint64 // number of the last job
-	waiting []*job
-	busy    bool            // its task runs
-	unseen  map[uint64]*job // messages whose event is to come (or may yet)
-	timed   bool            // a task watches unseen
+	s        *Service
+	kind     string // an object's kind, or kindLetters
+	name     string // folded; of the object, the nick or the node
+	stream   overlay.Stream
+	last     *uint64 // number of the last job
+	waiting  []*job
+	busy     bool            // its task runs
+	unseen   map[uint64]*job // messages whose event is to come (or may yet)
+	progress host.Event      // signalled when something of a watched batch was seen
 }
 
 const kindLetters = "letters"
@@ -44,7 +45,7 @@ type job struct {
 	done   bool         // the outcome is known
 	res    *wire.Result // when err is nil
 	err    error        // ErrUnreachable, wrapped, or another of chat's
-	acked  time.Time    // accepted, but the event was not yet seen
+	open   func() bool  // accepted, but not yet seen in the view; nil: the answer is enough
 	away   string       // of the receiver of a letter
 }
 
@@ -69,7 +70,7 @@ func (se *session) laneLocked(kind, name string) *lane {
 		return l
 	}
 	se.dropIdleLanesLocked()
-	l := &lane{s: se.s, kind: kind, name: name, stream: se.stream, last: new(uint64), unseen: map[uint64]*job{}}
+	l := &lane{s: se.s, kind: kind, name: name, stream: se.stream, last: new(uint64), unseen: map[uint64]*job{}, progress: se.s.h.NewEvent()}
 	if kind == kindLetters {
 		l.last = &se.lastLetter // one count for all: lanes come and go
 	} else {
@@ -132,6 +133,68 @@ func (l *lane) run() {
 		l.s.mu.Lock()
 		l.outcomeLocked(batch, results, err)
 		l.s.mu.Unlock()
+		if err == nil && l.kind == kindChannel {
+			l.watch(batch)
+		}
+	}
+}
+
+// watch waits until the view has seen what the keeper accepted of a batch. A
+// keeper may die between its answer and its push: then the batch is asked for
+// again, with the same numbers, and nothing goes out before it. What living
+// keepers go on to confirm is believed in the end.
+func (l *lane) watch(batch []*job) {
+	deadline := l.s.h.Now().Add(l.s.cfg.GiveUp)
+	for next := l.s.h.Now().Add(l.s.cfg.GiveUp / 10); ; {
+		l.s.mu.Lock()
+		open := l.openLocked(batch)
+		l.s.mu.Unlock()
+		now := l.s.h.Now()
+		if !open {
+			return
+		}
+		if err := l.progress.Wait(context.Background(), next.Sub(now)); err == nil {
+			continue
+		} else if errors.Is(err, host.ErrStopped) {
+			return
+		}
+		_, err := l.carry(batch)
+		if now = l.s.h.Now(); now.Before(deadline) {
+			next = now.Add(l.s.cfg.GiveUp / 10)
+			continue
+		}
+		l.s.mu.Lock()
+		for _, j := range batch {
+			if j.send != nil && j.open() {
+				if err != nil {
+					j.err = err
+				}
+				j.settleFromResultLocked()
+			}
+		}
+		l.s.mu.Unlock()
+		return
+	}
+}
+
+// openLocked reports whether anything accepted of a batch was not yet seen.
+func (l *lane) openLocked(batch []*job) bool {
+	if l.s.views[l.name] == nil {
+		return false
+	}
+	for _, j := range batch {
+		if j.open != nil && j.res.GetCode() == wire.Code_OK && (j.send != nil || j.res.GetEvent()) && j.open() {
+			return true
+		}
+	}
+	return false
+}
+
+// unseenBy is for a request whose event the session's own view will show.
+func (se *session) unseenBy(name string, j *job) func() bool {
+	return func() bool {
+		v := se.s.views[name]
+		return v != nil && v.state != nil && v.locals[se.number] != nil && v.seen[se.stream] < j.number
 	}
 }
 
@@ -257,6 +320,7 @@ func (se *session) do(ctx context.Context, name string, req *wire.ChannelRequest
 	}
 	l := se.laneLocked(kindChannel, name)
 	j := l.addLocked(func(uint64) []byte { return encode(req) }, nil)
+	j.open = se.unseenBy(name, j)
 	s.mu.Unlock()
 	if err := j.wait(ctx, deadline.Sub(s.h.Now())); err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package mapping
 import (
 	"cmp"
 	"maps"
+	"slices"
 
 	"ircbridge/overlay"
 )
@@ -64,6 +65,7 @@ func (s *state) merge(other *state) {
 			s.bans[k] = b
 		}
 	}
+	s.addLines(o.tail)
 	for k, i := range o.invitations { // any order: maximum
 		old, ok := s.invitations[k]
 		if !ok || i.stamp.Compare(old.stamp) > 0 || i.stamp == old.stamp && i.gone {
@@ -74,7 +76,9 @@ func (s *state) merge(other *state) {
 
 // disown drops what the younger of two births may not bring along.
 func (s *state) disown() {
+	tail := s.tail
 	s.end()
+	s.tail = tail
 	for k, m := range s.members { // any order: each for itself
 		m.status, m.statusAt = 0, overlay.Stamp{}
 		s.members[k] = m
@@ -89,6 +93,7 @@ func (s *state) clone() *state {
 	c.modes = maps.Clone(s.modes)
 	c.bans = maps.Clone(s.bans)
 	c.invitations = maps.Clone(s.invitations)
+	c.tail = slices.Clone(s.tail)
 	return &c
 }
 

@@ -33,6 +33,7 @@ func (v *view) resetLocked(st *state, recent []overlay.Entry) {
 	v.peopleLocked(at)
 	v.differLocked(old, at)
 	v.admitLocked()
+	v.tailLocked()
 	if delta != nil && v.s.views[v.name] == v {
 		v.tellLocked(delta)
 	}
@@ -78,7 +79,12 @@ func (v *view) lacking(st *state) *state {
 	if c <= 0 {
 		v.lackingLists(d, func(s overlay.Stamp) bool { return c < 0 || news(s) })
 	}
-	if len(d.members)+len(d.removals)+len(d.modes)+len(d.bans)+len(d.invitations) == 0 && d.topic == (topic{}) {
+	for _, l := range mine.tail {
+		if news(l.stamp) {
+			d.tail = append(d.tail, l)
+		}
+	}
+	if len(d.tail)+len(d.members)+len(d.removals)+len(d.modes)+len(d.bans)+len(d.invitations) == 0 && d.topic == (topic{}) {
 		return nil
 	}
 	for e, n := range mine.heads { // any order: each for itself
@@ -122,7 +128,7 @@ func (v *view) tellLocked(d *state) {
 				delete(v.s.nodeLanes, name)
 			}
 		}
-		l = &lane{s: v.s, kind: kindChannel, name: v.name, stream: v.s.stream(0), last: &v.s.lastNode, unseen: map[uint64]*job{}}
+		l = &lane{s: v.s, kind: kindChannel, name: v.name, stream: v.s.stream(0), last: &v.s.lastNode, unseen: map[uint64]*job{}, progress: v.s.h.NewEvent()}
 		v.s.nodeLanes[v.name] = l
 	}
 	send := func(part *state) {
@@ -157,8 +163,13 @@ func (v *view) tellLocked(d *state) {
 	if len(part.members)+len(part.removals) > 0 {
 		send(part)
 	}
+	if len(d.tail) > 0 {
+		part = newState()
+		part.birth, part.name, part.tail = d.birth, d.name, d.tail
+		send(part)
+	}
 	last := d.clone()
-	last.members, last.removals = nil, nil
+	last.members, last.removals, last.tail = nil, nil, nil
 	send(last)
 }
 

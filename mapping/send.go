@@ -84,13 +84,13 @@ func (se *session) sendToChannelLocked(out *sending) {
 		req: encode(&wire.ChannelRequest{What: &wire.ChannelRequest_Message{Message: w}}),
 	}
 	l.unseen[j.number] = j
+	j.open = func() bool { return l.unseen[j.number] == j }
 	l.pushLocked(j)
 }
 
 // answeredLocked hears a keeper's answer to a message, or that there is none.
 // When the sender is on the channel the outcome waits for the message's place
-// in the view, but not for ever: what was accepted may be lost with its
-// keeper.
+// in the view (lane.watch): only what a view has seen outlives its keeper.
 func (j *job) answeredLocked() {
 	l, out := j.lane, j.send
 	if out.settled {
@@ -102,11 +102,6 @@ func (j *job) answeredLocked() {
 	}
 	v := l.s.views[l.name]
 	if j.failed() == nil && j.res.Member && v != nil && v.state != nil {
-		j.acked = l.s.h.Now()
-		if !l.timed {
-			l.timed = true
-			l.s.h.Go("mapping outcomes", l.watchUnseen)
-		}
 		return
 	}
 	j.settleFromResultLocked()
@@ -130,26 +125,6 @@ func (j *job) settleFromResultLocked() {
 	j.send.se.settleLocked(j.send, sent)
 }
 
-// watchUnseen settles messages that were accepted, but did not come in the
-// view in time.
-func (l *lane) watchUnseen() {
-	for l.s.h.Sleep(l.s.cfg.GiveUp/4) == nil {
-		l.s.mu.Lock()
-		now := l.s.h.Now()
-		for _, n := range sortedKeys(l.unseen) {
-			if j := l.unseen[n]; !j.acked.IsZero() && now.Sub(j.acked) >= l.s.cfg.GiveUp {
-				j.settleFromResultLocked()
-			}
-		}
-		if len(l.unseen) == 0 {
-			l.timed = false
-			l.s.mu.Unlock()
-			return
-		}
-		l.s.mu.Unlock()
-	}
-}
-
 // seenLocked is told that a message of this lane came in the view.
 func (l *lane) seenLocked(number uint64, id string, at time.Time, target string) {
 	j := l.unseen[number]
@@ -157,6 +132,7 @@ func (l *lane) seenLocked(number uint64, id string, at time.Time, target string)
 		return
 	}
 	delete(l.unseen, number)
+	l.progress.Signal()
 	msg := j.send.msg
 	msg.Target = target
 	j.send.se.settleLocked(j.send, chat.Sent{ID: id, At: at, Message: msg, Joined: true})

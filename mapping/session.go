@@ -159,6 +159,7 @@ func (se *session) askJoinLocked(name, channel, key string) *membership {
 		}}})
 	}, func(j *job) { se.joinDoneLocked(ms, j) })
 	ms.number = j.number
+	j.open = func() bool { return !ms.in && !ms.over && se.memberships[name] == ms }
 	v.joining[ms] = j
 	return ms
 }
@@ -494,8 +495,9 @@ func (se *session) publishLocked(me person) {
 	se.me = me
 	se.s.personLocked(se.stream, me, se.s.h.Now())
 	for _, name := range sortedKeys(se.memberships) {
-		se.laneLocked(kindChannel, name).addLocked(func(uint64) []byte {
+		j := se.laneLocked(kindChannel, name).addLocked(func(uint64) []byte {
 			return encode(&wire.ChannelRequest{What: &wire.ChannelRequest_Person{Person: personToWire(me)}})
 		}, nil)
+		j.open = se.unseenBy(name, j)
 	}
 }

@@ -191,6 +191,9 @@ func (v *view) beginLocked(st *state, recent []overlay.Entry) {
 	v.s.buryLocked(st)
 	v.state = st
 	v.peopleLocked(time.UnixMilli(st.birth.at))
+	for _, l := range st.tail {
+		recent = append(recent, l.entry())
+	}
 	for _, e := range recent {
 		v.noteLocked(e)
 	}
@@ -330,6 +333,7 @@ func (v *view) takeLocked(e overlay.Entry, ev *wire.ChannelEvent) {
 		v.state.apply(st, ev)
 		v.peopleLocked(e.At)
 		v.differLocked(old, e.At)
+		v.tailLocked()
 	default:
 		v.state.apply(st, ev)
 	}

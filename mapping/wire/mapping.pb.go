@@ -1389,6 +1389,7 @@ type ChannelState struct {
 	Modes         []*Mode                `protobuf:"bytes,8,rep,name=modes,proto3" json:"modes,omitempty"`
 	Bans          []*Ban                 `protobuf:"bytes,9,rep,name=bans,proto3" json:"bans,omitempty"`
 	Invitations   []*Invitation          `protobuf:"bytes,10,rep,name=invitations,proto3" json:"invitations,omitempty"`
+	Tail          []*Line                `protobuf:"bytes,11,rep,name=tail,proto3" json:"tail,omitempty"` // the last messages, oldest first
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1493,6 +1494,99 @@ func (x *ChannelState) GetInvitations() []*Invitation {
 	return nil
 }
 
+func (x *ChannelState) GetTail() []*Line {
+	if x != nil {
+		return x.Tail
+	}
+	return nil
+}
+
+// Line is a message that was lately said: should the keeper die, whoever saw
+// it brings it back for those who did not.
+type Line struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Node          uint32                 `protobuf:"varint,1,opt,name=node,proto3" json:"node,omitempty"`
+	Session       uint64                 `protobuf:"varint,2,opt,name=session,proto3" json:"session,omitempty"`
+	Number        uint64                 `protobuf:"varint,3,opt,name=number,proto3" json:"number,omitempty"` // of its request
+	Stamp         *Stamp                 `protobuf:"bytes,4,opt,name=stamp,proto3" json:"stamp,omitempty"`
+	AtMs          int64                  `protobuf:"varint,5,opt,name=at_ms,json=atMs,proto3" json:"at_ms,omitempty"`
+	Message       *Message               `protobuf:"bytes,6,opt,name=message,proto3" json:"message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Line) Reset() {
+	*x = Line{}
+	mi := &file_mapping_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Line) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Line) ProtoMessage() {}
+
+func (x *Line) ProtoReflect() protoreflect.Message {
+	mi := &file_mapping_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Line.ProtoReflect.Descriptor instead.
+func (*Line) Descriptor() ([]byte, []int) {
+	return file_mapping_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *Line) GetNode() uint32 {
+	if x != nil {
+		return x.Node
+	}
+	return 0
+}
+
+func (x *Line) GetSession() uint64 {
+	if x != nil {
+		return x.Session
+	}
+	return 0
+}
+
+func (x *Line) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *Line) GetStamp() *Stamp {
+	if x != nil {
+		return x.Stamp
+	}
+	return nil
+}
+
+func (x *Line) GetAtMs() int64 {
+	if x != nil {
+		return x.AtMs
+	}
+	return 0
+}
+
+func (x *Line) GetMessage() *Message {
+	if x != nil {
+		return x.Message
+	}
+	return nil
+}
+
 // ChannelRequest is what a session asks of a channel; the session is the
 // request's stream.
 type ChannelRequest struct {
@@ -1517,7 +1611,7 @@ type ChannelRequest struct {
 
 func (x *ChannelRequest) Reset() {
 	*x = ChannelRequest{}
-	mi := &file_mapping_proto_msgTypes[19]
+	mi := &file_mapping_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1529,7 +1623,7 @@ func (x *ChannelRequest) String() string {
 func (*ChannelRequest) ProtoMessage() {}
 
 func (x *ChannelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[19]
+	mi := &file_mapping_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1542,7 +1636,7 @@ func (x *ChannelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChannelRequest.ProtoReflect.Descriptor instead.
 func (*ChannelRequest) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{19}
+	return file_mapping_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ChannelRequest) GetWhat() isChannelRequest_What {
@@ -1724,7 +1818,7 @@ type Join struct {
 
 func (x *Join) Reset() {
 	*x = Join{}
-	mi := &file_mapping_proto_msgTypes[20]
+	mi := &file_mapping_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1736,7 +1830,7 @@ func (x *Join) String() string {
 func (*Join) ProtoMessage() {}
 
 func (x *Join) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[20]
+	mi := &file_mapping_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1749,7 +1843,7 @@ func (x *Join) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Join.ProtoReflect.Descriptor instead.
 func (*Join) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{20}
+	return file_mapping_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Join) GetName() []byte {
@@ -1782,7 +1876,7 @@ type Part struct {
 
 func (x *Part) Reset() {
 	*x = Part{}
-	mi := &file_mapping_proto_msgTypes[21]
+	mi := &file_mapping_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1794,7 +1888,7 @@ func (x *Part) String() string {
 func (*Part) ProtoMessage() {}
 
 func (x *Part) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[21]
+	mi := &file_mapping_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1807,7 +1901,7 @@ func (x *Part) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Part.ProtoReflect.Descriptor instead.
 func (*Part) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{21}
+	return file_mapping_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Part) GetReason() []byte {
@@ -1826,7 +1920,7 @@ type Quit struct {
 
 func (x *Quit) Reset() {
 	*x = Quit{}
-	mi := &file_mapping_proto_msgTypes[22]
+	mi := &file_mapping_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1838,7 +1932,7 @@ func (x *Quit) String() string {
 func (*Quit) ProtoMessage() {}
 
 func (x *Quit) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[22]
+	mi := &file_mapping_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1851,7 +1945,7 @@ func (x *Quit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Quit.ProtoReflect.Descriptor instead.
 func (*Quit) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{22}
+	return file_mapping_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Quit) GetReason() []byte {
@@ -1871,7 +1965,7 @@ type Tag struct {
 
 func (x *Tag) Reset() {
 	*x = Tag{}
-	mi := &file_mapping_proto_msgTypes[23]
+	mi := &file_mapping_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1883,7 +1977,7 @@ func (x *Tag) String() string {
 func (*Tag) ProtoMessage() {}
 
 func (x *Tag) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[23]
+	mi := &file_mapping_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1896,7 +1990,7 @@ func (x *Tag) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tag.ProtoReflect.Descriptor instead.
 func (*Tag) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{23}
+	return file_mapping_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Tag) GetName() []byte {
@@ -1926,7 +2020,7 @@ type Message struct {
 
 func (x *Message) Reset() {
 	*x = Message{}
-	mi := &file_mapping_proto_msgTypes[24]
+	mi := &file_mapping_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1938,7 +2032,7 @@ func (x *Message) String() string {
 func (*Message) ProtoMessage() {}
 
 func (x *Message) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[24]
+	mi := &file_mapping_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1951,7 +2045,7 @@ func (x *Message) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Message.ProtoReflect.Descriptor instead.
 func (*Message) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{24}
+	return file_mapping_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Message) GetNotice() bool {
@@ -1991,7 +2085,7 @@ type SetTopic struct {
 
 func (x *SetTopic) Reset() {
 	*x = SetTopic{}
-	mi := &file_mapping_proto_msgTypes[25]
+	mi := &file_mapping_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2003,7 +2097,7 @@ func (x *SetTopic) String() string {
 func (*SetTopic) ProtoMessage() {}
 
 func (x *SetTopic) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[25]
+	mi := &file_mapping_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2016,7 +2110,7 @@ func (x *SetTopic) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetTopic.ProtoReflect.Descriptor instead.
 func (*SetTopic) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{25}
+	return file_mapping_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *SetTopic) GetText() []byte {
@@ -2039,7 +2133,7 @@ type ModeChange struct {
 
 func (x *ModeChange) Reset() {
 	*x = ModeChange{}
-	mi := &file_mapping_proto_msgTypes[26]
+	mi := &file_mapping_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2051,7 +2145,7 @@ func (x *ModeChange) String() string {
 func (*ModeChange) ProtoMessage() {}
 
 func (x *ModeChange) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[26]
+	mi := &file_mapping_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2064,7 +2158,7 @@ func (x *ModeChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModeChange.ProtoReflect.Descriptor instead.
 func (*ModeChange) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{26}
+	return file_mapping_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ModeChange) GetAdd() bool {
@@ -2104,7 +2198,7 @@ type SetModes struct {
 
 func (x *SetModes) Reset() {
 	*x = SetModes{}
-	mi := &file_mapping_proto_msgTypes[27]
+	mi := &file_mapping_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2116,7 +2210,7 @@ func (x *SetModes) String() string {
 func (*SetModes) ProtoMessage() {}
 
 func (x *SetModes) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[27]
+	mi := &file_mapping_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2129,7 +2223,7 @@ func (x *SetModes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetModes.ProtoReflect.Descriptor instead.
 func (*SetModes) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{27}
+	return file_mapping_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *SetModes) GetChanges() []*ModeChange {
@@ -2150,7 +2244,7 @@ type Kick struct {
 
 func (x *Kick) Reset() {
 	*x = Kick{}
-	mi := &file_mapping_proto_msgTypes[28]
+	mi := &file_mapping_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2162,7 +2256,7 @@ func (x *Kick) String() string {
 func (*Kick) ProtoMessage() {}
 
 func (x *Kick) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[28]
+	mi := &file_mapping_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2175,7 +2269,7 @@ func (x *Kick) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Kick.ProtoReflect.Descriptor instead.
 func (*Kick) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{28}
+	return file_mapping_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Kick) GetTarget() *Session {
@@ -2208,7 +2302,7 @@ type Invite struct {
 
 func (x *Invite) Reset() {
 	*x = Invite{}
-	mi := &file_mapping_proto_msgTypes[29]
+	mi := &file_mapping_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2220,7 +2314,7 @@ func (x *Invite) String() string {
 func (*Invite) ProtoMessage() {}
 
 func (x *Invite) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[29]
+	mi := &file_mapping_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2233,7 +2327,7 @@ func (x *Invite) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Invite.ProtoReflect.Descriptor instead.
 func (*Invite) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{29}
+	return file_mapping_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Invite) GetTarget() *Session {
@@ -2260,7 +2354,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_mapping_proto_msgTypes[30]
+	mi := &file_mapping_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2272,7 +2366,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[30]
+	mi := &file_mapping_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2285,7 +2379,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{30}
+	return file_mapping_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Result) GetCode() Code {
@@ -2370,7 +2464,7 @@ type ChannelEvent struct {
 
 func (x *ChannelEvent) Reset() {
 	*x = ChannelEvent{}
-	mi := &file_mapping_proto_msgTypes[31]
+	mi := &file_mapping_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2382,7 +2476,7 @@ func (x *ChannelEvent) String() string {
 func (*ChannelEvent) ProtoMessage() {}
 
 func (x *ChannelEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[31]
+	mi := &file_mapping_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2395,7 +2489,7 @@ func (x *ChannelEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChannelEvent.ProtoReflect.Descriptor instead.
 func (*ChannelEvent) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{31}
+	return file_mapping_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ChannelEvent) GetWhat() isChannelEvent_What {
@@ -2604,7 +2698,7 @@ type Joined struct {
 
 func (x *Joined) Reset() {
 	*x = Joined{}
-	mi := &file_mapping_proto_msgTypes[32]
+	mi := &file_mapping_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2616,7 +2710,7 @@ func (x *Joined) String() string {
 func (*Joined) ProtoMessage() {}
 
 func (x *Joined) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[32]
+	mi := &file_mapping_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2629,7 +2723,7 @@ func (x *Joined) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Joined.ProtoReflect.Descriptor instead.
 func (*Joined) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{32}
+	return file_mapping_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Joined) GetPerson() *Person {
@@ -2692,7 +2786,7 @@ type Gone struct {
 
 func (x *Gone) Reset() {
 	*x = Gone{}
-	mi := &file_mapping_proto_msgTypes[33]
+	mi := &file_mapping_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2704,7 +2798,7 @@ func (x *Gone) String() string {
 func (*Gone) ProtoMessage() {}
 
 func (x *Gone) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[33]
+	mi := &file_mapping_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2717,7 +2811,7 @@ func (x *Gone) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Gone.ProtoReflect.Descriptor instead.
 func (*Gone) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{33}
+	return file_mapping_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Gone) GetSessions() []*Session {
@@ -2747,7 +2841,7 @@ type ChannelRenewal struct {
 
 func (x *ChannelRenewal) Reset() {
 	*x = ChannelRenewal{}
-	mi := &file_mapping_proto_msgTypes[34]
+	mi := &file_mapping_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2759,7 +2853,7 @@ func (x *ChannelRenewal) String() string {
 func (*ChannelRenewal) ProtoMessage() {}
 
 func (x *ChannelRenewal) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[34]
+	mi := &file_mapping_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2772,7 +2866,7 @@ func (x *ChannelRenewal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChannelRenewal.ProtoReflect.Descriptor instead.
 func (*ChannelRenewal) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{34}
+	return file_mapping_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ChannelRenewal) GetBirth() *Birth {
@@ -2811,7 +2905,7 @@ type ChannelQuery struct {
 
 func (x *ChannelQuery) Reset() {
 	*x = ChannelQuery{}
-	mi := &file_mapping_proto_msgTypes[35]
+	mi := &file_mapping_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2823,7 +2917,7 @@ func (x *ChannelQuery) String() string {
 func (*ChannelQuery) ProtoMessage() {}
 
 func (x *ChannelQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[35]
+	mi := &file_mapping_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2836,7 +2930,7 @@ func (x *ChannelQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChannelQuery.ProtoReflect.Descriptor instead.
 func (*ChannelQuery) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{35}
+	return file_mapping_proto_rawDescGZIP(), []int{36}
 }
 
 // ChannelAnswer is a channel as those outside may see it.
@@ -2852,7 +2946,7 @@ type ChannelAnswer struct {
 
 func (x *ChannelAnswer) Reset() {
 	*x = ChannelAnswer{}
-	mi := &file_mapping_proto_msgTypes[36]
+	mi := &file_mapping_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2864,7 +2958,7 @@ func (x *ChannelAnswer) String() string {
 func (*ChannelAnswer) ProtoMessage() {}
 
 func (x *ChannelAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[36]
+	mi := &file_mapping_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2877,7 +2971,7 @@ func (x *ChannelAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChannelAnswer.ProtoReflect.Descriptor instead.
 func (*ChannelAnswer) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{36}
+	return file_mapping_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ChannelAnswer) GetExists() bool {
@@ -2922,7 +3016,7 @@ type Listing struct {
 
 func (x *Listing) Reset() {
 	*x = Listing{}
-	mi := &file_mapping_proto_msgTypes[37]
+	mi := &file_mapping_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2934,7 +3028,7 @@ func (x *Listing) String() string {
 func (*Listing) ProtoMessage() {}
 
 func (x *Listing) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[37]
+	mi := &file_mapping_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2947,7 +3041,7 @@ func (x *Listing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Listing.ProtoReflect.Descriptor instead.
 func (*Listing) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{37}
+	return file_mapping_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Listing) GetName() []byte {
@@ -3002,7 +3096,7 @@ type Listings struct {
 
 func (x *Listings) Reset() {
 	*x = Listings{}
-	mi := &file_mapping_proto_msgTypes[38]
+	mi := &file_mapping_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3014,7 +3108,7 @@ func (x *Listings) String() string {
 func (*Listings) ProtoMessage() {}
 
 func (x *Listings) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[38]
+	mi := &file_mapping_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3027,7 +3121,7 @@ func (x *Listings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Listings.ProtoReflect.Descriptor instead.
 func (*Listings) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{38}
+	return file_mapping_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Listings) GetItems() []*Listing {
@@ -3052,7 +3146,7 @@ type Direct struct {
 
 func (x *Direct) Reset() {
 	*x = Direct{}
-	mi := &file_mapping_proto_msgTypes[39]
+	mi := &file_mapping_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3064,7 +3158,7 @@ func (x *Direct) String() string {
 func (*Direct) ProtoMessage() {}
 
 func (x *Direct) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[39]
+	mi := &file_mapping_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3077,7 +3171,7 @@ func (x *Direct) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Direct.ProtoReflect.Descriptor instead.
 func (*Direct) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{39}
+	return file_mapping_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Direct) GetWhat() isDirect_What {
@@ -3149,7 +3243,7 @@ type Letters struct {
 
 func (x *Letters) Reset() {
 	*x = Letters{}
-	mi := &file_mapping_proto_msgTypes[40]
+	mi := &file_mapping_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3161,7 +3255,7 @@ func (x *Letters) String() string {
 func (*Letters) ProtoMessage() {}
 
 func (x *Letters) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[40]
+	mi := &file_mapping_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3174,7 +3268,7 @@ func (x *Letters) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Letters.ProtoReflect.Descriptor instead.
 func (*Letters) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{40}
+	return file_mapping_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Letters) GetFrom() *Session {
@@ -3218,7 +3312,7 @@ type Letter struct {
 
 func (x *Letter) Reset() {
 	*x = Letter{}
-	mi := &file_mapping_proto_msgTypes[41]
+	mi := &file_mapping_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3230,7 +3324,7 @@ func (x *Letter) String() string {
 func (*Letter) ProtoMessage() {}
 
 func (x *Letter) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[41]
+	mi := &file_mapping_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3243,7 +3337,7 @@ func (x *Letter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Letter.ProtoReflect.Descriptor instead.
 func (*Letter) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{41}
+	return file_mapping_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *Letter) GetNumber() uint64 {
@@ -3291,7 +3385,7 @@ type WhoisAsk struct {
 
 func (x *WhoisAsk) Reset() {
 	*x = WhoisAsk{}
-	mi := &file_mapping_proto_msgTypes[42]
+	mi := &file_mapping_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3303,7 +3397,7 @@ func (x *WhoisAsk) String() string {
 func (*WhoisAsk) ProtoMessage() {}
 
 func (x *WhoisAsk) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[42]
+	mi := &file_mapping_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3316,7 +3410,7 @@ func (x *WhoisAsk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhoisAsk.ProtoReflect.Descriptor instead.
 func (*WhoisAsk) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{42}
+	return file_mapping_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *WhoisAsk) GetNick() []byte {
@@ -3345,7 +3439,7 @@ type Invited struct {
 
 func (x *Invited) Reset() {
 	*x = Invited{}
-	mi := &file_mapping_proto_msgTypes[43]
+	mi := &file_mapping_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3357,7 +3451,7 @@ func (x *Invited) String() string {
 func (*Invited) ProtoMessage() {}
 
 func (x *Invited) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[43]
+	mi := &file_mapping_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3370,7 +3464,7 @@ func (x *Invited) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Invited.ProtoReflect.Descriptor instead.
 func (*Invited) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{43}
+	return file_mapping_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *Invited) GetFrom() *Session {
@@ -3415,7 +3509,7 @@ type DirectReply struct {
 
 func (x *DirectReply) Reset() {
 	*x = DirectReply{}
-	mi := &file_mapping_proto_msgTypes[44]
+	mi := &file_mapping_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3427,7 +3521,7 @@ func (x *DirectReply) String() string {
 func (*DirectReply) ProtoMessage() {}
 
 func (x *DirectReply) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[44]
+	mi := &file_mapping_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3440,7 +3534,7 @@ func (x *DirectReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DirectReply.ProtoReflect.Descriptor instead.
 func (*DirectReply) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{44}
+	return file_mapping_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *DirectReply) GetCode() Code {
@@ -3491,7 +3585,7 @@ type WhoisReply struct {
 
 func (x *WhoisReply) Reset() {
 	*x = WhoisReply{}
-	mi := &file_mapping_proto_msgTypes[45]
+	mi := &file_mapping_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3503,7 +3597,7 @@ func (x *WhoisReply) String() string {
 func (*WhoisReply) ProtoMessage() {}
 
 func (x *WhoisReply) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[45]
+	mi := &file_mapping_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3516,7 +3610,7 @@ func (x *WhoisReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhoisReply.ProtoReflect.Descriptor instead.
 func (*WhoisReply) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{45}
+	return file_mapping_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *WhoisReply) GetSession() *Session {
@@ -3648,7 +3742,7 @@ const file_mapping_proto_rawDesc = "" +
 	"\x04node\x18\x01 \x01(\rR\x04node\x12\x18\n" +
 	"\asession\x18\x02 \x01(\x04R\asession\x12\x12\n" +
 	"\x04gone\x18\x03 \x01(\bR\x04gone\x12.\n" +
-	"\x05stamp\x18\x04 \x01(\v2\x18.ircbridge.mapping.StampR\x05stamp\"\xec\x03\n" +
+	"\x05stamp\x18\x04 \x01(\v2\x18.ircbridge.mapping.StampR\x05stamp\"\x99\x04\n" +
 	"\fChannelState\x12.\n" +
 	"\x05birth\x18\x01 \x01(\v2\x18.ircbridge.mapping.BirthR\x05birth\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\fR\x04name\x120\n" +
@@ -3660,7 +3754,15 @@ const file_mapping_proto_rawDesc = "" +
 	"\x05modes\x18\b \x03(\v2\x17.ircbridge.mapping.ModeR\x05modes\x12*\n" +
 	"\x04bans\x18\t \x03(\v2\x16.ircbridge.mapping.BanR\x04bans\x12?\n" +
 	"\vinvitations\x18\n" +
-	" \x03(\v2\x1d.ircbridge.mapping.InvitationR\vinvitations\"\xb7\x04\n" +
+	" \x03(\v2\x1d.ircbridge.mapping.InvitationR\vinvitations\x12+\n" +
+	"\x04tail\x18\v \x03(\v2\x17.ircbridge.mapping.LineR\x04tail\"\xc7\x01\n" +
+	"\x04Line\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\rR\x04node\x12\x18\n" +
+	"\asession\x18\x02 \x01(\x04R\asession\x12\x16\n" +
+	"\x06number\x18\x03 \x01(\x04R\x06number\x12.\n" +
+	"\x05stamp\x18\x04 \x01(\v2\x18.ircbridge.mapping.StampR\x05stamp\x12\x13\n" +
+	"\x05at_ms\x18\x05 \x01(\x03R\x04atMs\x124\n" +
+	"\amessage\x18\x06 \x01(\v2\x1a.ircbridge.mapping.MessageR\amessage\"\xb7\x04\n" +
 	"\x0eChannelRequest\x12-\n" +
 	"\x04join\x18\x01 \x01(\v2\x17.ircbridge.mapping.JoinH\x00R\x04join\x12-\n" +
 	"\x04part\x18\x02 \x01(\v2\x17.ircbridge.mapping.PartH\x00R\x04part\x126\n" +
@@ -3837,7 +3939,7 @@ func file_mapping_proto_rawDescGZIP() []byte {
 }
 
 var file_mapping_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_mapping_proto_msgTypes = make([]protoimpl.MessageInfo, 46)
+var file_mapping_proto_msgTypes = make([]protoimpl.MessageInfo, 47)
 var file_mapping_proto_goTypes = []any{
 	(Code)(0),              // 0: ircbridge.mapping.Code
 	(*Session)(nil),        // 1: ircbridge.mapping.Session
@@ -3859,33 +3961,34 @@ var file_mapping_proto_goTypes = []any{
 	(*Ban)(nil),            // 17: ircbridge.mapping.Ban
 	(*Invitation)(nil),     // 18: ircbridge.mapping.Invitation
 	(*ChannelState)(nil),   // 19: ircbridge.mapping.ChannelState
-	(*ChannelRequest)(nil), // 20: ircbridge.mapping.ChannelRequest
-	(*Join)(nil),           // 21: ircbridge.mapping.Join
-	(*Part)(nil),           // 22: ircbridge.mapping.Part
-	(*Quit)(nil),           // 23: ircbridge.mapping.Quit
-	(*Tag)(nil),            // 24: ircbridge.mapping.Tag
-	(*Message)(nil),        // 25: ircbridge.mapping.Message
-	(*SetTopic)(nil),       // 26: ircbridge.mapping.SetTopic
-	(*ModeChange)(nil),     // 27: ircbridge.mapping.ModeChange
-	(*SetModes)(nil),       // 28: ircbridge.mapping.SetModes
-	(*Kick)(nil),           // 29: ircbridge.mapping.Kick
-	(*Invite)(nil),         // 30: ircbridge.mapping.Invite
-	(*Result)(nil),         // 31: ircbridge.mapping.Result
-	(*ChannelEvent)(nil),   // 32: ircbridge.mapping.ChannelEvent
-	(*Joined)(nil),         // 33: ircbridge.mapping.Joined
-	(*Gone)(nil),           // 34: ircbridge.mapping.Gone
-	(*ChannelRenewal)(nil), // 35: ircbridge.mapping.ChannelRenewal
-	(*ChannelQuery)(nil),   // 36: ircbridge.mapping.ChannelQuery
-	(*ChannelAnswer)(nil),  // 37: ircbridge.mapping.ChannelAnswer
-	(*Listing)(nil),        // 38: ircbridge.mapping.Listing
-	(*Listings)(nil),       // 39: ircbridge.mapping.Listings
-	(*Direct)(nil),         // 40: ircbridge.mapping.Direct
-	(*Letters)(nil),        // 41: ircbridge.mapping.Letters
-	(*Letter)(nil),         // 42: ircbridge.mapping.Letter
-	(*WhoisAsk)(nil),       // 43: ircbridge.mapping.WhoisAsk
-	(*Invited)(nil),        // 44: ircbridge.mapping.Invited
-	(*DirectReply)(nil),    // 45: ircbridge.mapping.DirectReply
-	(*WhoisReply)(nil),     // 46: ircbridge.mapping.WhoisReply
+	(*Line)(nil),           // 20: ircbridge.mapping.Line
+	(*ChannelRequest)(nil), // 21: ircbridge.mapping.ChannelRequest
+	(*Join)(nil),           // 22: ircbridge.mapping.Join
+	(*Part)(nil),           // 23: ircbridge.mapping.Part
+	(*Quit)(nil),           // 24: ircbridge.mapping.Quit
+	(*Tag)(nil),            // 25: ircbridge.mapping.Tag
+	(*Message)(nil),        // 26: ircbridge.mapping.Message
+	(*SetTopic)(nil),       // 27: ircbridge.mapping.SetTopic
+	(*ModeChange)(nil),     // 28: ircbridge.mapping.ModeChange
+	(*SetModes)(nil),       // 29: ircbridge.mapping.SetModes
+	(*Kick)(nil),           // 30: ircbridge.mapping.Kick
+	(*Invite)(nil),         // 31: ircbridge.mapping.Invite
+	(*Result)(nil),         // 32: ircbridge.mapping.Result
+	(*ChannelEvent)(nil),   // 33: ircbridge.mapping.ChannelEvent
+	(*Joined)(nil),         // 34: ircbridge.mapping.Joined
+	(*Gone)(nil),           // 35: ircbridge.mapping.Gone
+	(*ChannelRenewal)(nil), // 36: ircbridge.mapping.ChannelRenewal
+	(*ChannelQuery)(nil),   // 37: ircbridge.mapping.ChannelQuery
+	(*ChannelAnswer)(nil),  // 38: ircbridge.mapping.ChannelAnswer
+	(*Listing)(nil),        // 39: ircbridge.mapping.Listing
+	(*Listings)(nil),       // 40: ircbridge.mapping.Listings
+	(*Direct)(nil),         // 41: ircbridge.mapping.Direct
+	(*Letters)(nil),        // 42: ircbridge.mapping.Letters
+	(*Letter)(nil),         // 43: ircbridge.mapping.Letter
+	(*WhoisAsk)(nil),       // 44: ircbridge.mapping.WhoisAsk
+	(*Invited)(nil),        // 45: ircbridge.mapping.Invited
+	(*DirectReply)(nil),    // 46: ircbridge.mapping.DirectReply
+	(*WhoisReply)(nil),     // 47: ircbridge.mapping.WhoisReply
 }
 var file_mapping_proto_depIdxs = []int32{
 	1,  // 0: ircbridge.mapping.Claim.owner:type_name -> ircbridge.mapping.Session
@@ -3916,66 +4019,69 @@ var file_mapping_proto_depIdxs = []int32{
 	16, // 25: ircbridge.mapping.ChannelState.modes:type_name -> ircbridge.mapping.Mode
 	17, // 26: ircbridge.mapping.ChannelState.bans:type_name -> ircbridge.mapping.Ban
 	18, // 27: ircbridge.mapping.ChannelState.invitations:type_name -> ircbridge.mapping.Invitation
-	21, // 28: ircbridge.mapping.ChannelRequest.join:type_name -> ircbridge.mapping.Join
-	22, // 29: ircbridge.mapping.ChannelRequest.part:type_name -> ircbridge.mapping.Part
-	25, // 30: ircbridge.mapping.ChannelRequest.message:type_name -> ircbridge.mapping.Message
-	26, // 31: ircbridge.mapping.ChannelRequest.topic:type_name -> ircbridge.mapping.SetTopic
-	28, // 32: ircbridge.mapping.ChannelRequest.modes:type_name -> ircbridge.mapping.SetModes
-	29, // 33: ircbridge.mapping.ChannelRequest.kick:type_name -> ircbridge.mapping.Kick
-	30, // 34: ircbridge.mapping.ChannelRequest.invite:type_name -> ircbridge.mapping.Invite
-	2,  // 35: ircbridge.mapping.ChannelRequest.person:type_name -> ircbridge.mapping.Person
-	23, // 36: ircbridge.mapping.ChannelRequest.quit:type_name -> ircbridge.mapping.Quit
-	19, // 37: ircbridge.mapping.ChannelRequest.merge:type_name -> ircbridge.mapping.ChannelState
-	2,  // 38: ircbridge.mapping.Join.person:type_name -> ircbridge.mapping.Person
-	24, // 39: ircbridge.mapping.Message.tags:type_name -> ircbridge.mapping.Tag
-	2,  // 40: ircbridge.mapping.Message.person:type_name -> ircbridge.mapping.Person
-	1,  // 41: ircbridge.mapping.ModeChange.target:type_name -> ircbridge.mapping.Session
-	27, // 42: ircbridge.mapping.SetModes.changes:type_name -> ircbridge.mapping.ModeChange
-	1,  // 43: ircbridge.mapping.Kick.target:type_name -> ircbridge.mapping.Session
-	1,  // 44: ircbridge.mapping.Invite.target:type_name -> ircbridge.mapping.Session
-	0,  // 45: ircbridge.mapping.Result.code:type_name -> ircbridge.mapping.Code
-	27, // 46: ircbridge.mapping.Result.applied:type_name -> ircbridge.mapping.ModeChange
-	6,  // 47: ircbridge.mapping.Result.holder:type_name -> ircbridge.mapping.Claim
-	33, // 48: ircbridge.mapping.ChannelEvent.joined:type_name -> ircbridge.mapping.Joined
-	22, // 49: ircbridge.mapping.ChannelEvent.parted:type_name -> ircbridge.mapping.Part
-	25, // 50: ircbridge.mapping.ChannelEvent.message:type_name -> ircbridge.mapping.Message
-	15, // 51: ircbridge.mapping.ChannelEvent.topic:type_name -> ircbridge.mapping.Topic
-	28, // 52: ircbridge.mapping.ChannelEvent.modes:type_name -> ircbridge.mapping.SetModes
-	29, // 53: ircbridge.mapping.ChannelEvent.kicked:type_name -> ircbridge.mapping.Kick
-	2,  // 54: ircbridge.mapping.ChannelEvent.person:type_name -> ircbridge.mapping.Person
-	23, // 55: ircbridge.mapping.ChannelEvent.quit:type_name -> ircbridge.mapping.Quit
-	34, // 56: ircbridge.mapping.ChannelEvent.gone:type_name -> ircbridge.mapping.Gone
-	19, // 57: ircbridge.mapping.ChannelEvent.merged:type_name -> ircbridge.mapping.ChannelState
-	30, // 58: ircbridge.mapping.ChannelEvent.invited:type_name -> ircbridge.mapping.Invite
-	2,  // 59: ircbridge.mapping.Joined.person:type_name -> ircbridge.mapping.Person
-	3,  // 60: ircbridge.mapping.Joined.birth:type_name -> ircbridge.mapping.Birth
-	1,  // 61: ircbridge.mapping.Joined.session:type_name -> ircbridge.mapping.Session
-	1,  // 62: ircbridge.mapping.Gone.sessions:type_name -> ircbridge.mapping.Session
-	3,  // 63: ircbridge.mapping.ChannelRenewal.birth:type_name -> ircbridge.mapping.Birth
-	4,  // 64: ircbridge.mapping.ChannelRenewal.epochs:type_name -> ircbridge.mapping.Epoch
-	12, // 65: ircbridge.mapping.ChannelRenewal.members:type_name -> ircbridge.mapping.Member
-	19, // 66: ircbridge.mapping.ChannelAnswer.state:type_name -> ircbridge.mapping.ChannelState
-	38, // 67: ircbridge.mapping.Listings.items:type_name -> ircbridge.mapping.Listing
-	41, // 68: ircbridge.mapping.Direct.letters:type_name -> ircbridge.mapping.Letters
-	43, // 69: ircbridge.mapping.Direct.whois:type_name -> ircbridge.mapping.WhoisAsk
-	44, // 70: ircbridge.mapping.Direct.invited:type_name -> ircbridge.mapping.Invited
-	1,  // 71: ircbridge.mapping.Letters.from:type_name -> ircbridge.mapping.Session
-	2,  // 72: ircbridge.mapping.Letters.person:type_name -> ircbridge.mapping.Person
-	42, // 73: ircbridge.mapping.Letters.items:type_name -> ircbridge.mapping.Letter
-	24, // 74: ircbridge.mapping.Letter.tags:type_name -> ircbridge.mapping.Tag
-	1,  // 75: ircbridge.mapping.WhoisAsk.asker:type_name -> ircbridge.mapping.Session
-	1,  // 76: ircbridge.mapping.Invited.from:type_name -> ircbridge.mapping.Session
-	2,  // 77: ircbridge.mapping.Invited.person:type_name -> ircbridge.mapping.Person
-	1,  // 78: ircbridge.mapping.Invited.target:type_name -> ircbridge.mapping.Session
-	0,  // 79: ircbridge.mapping.DirectReply.code:type_name -> ircbridge.mapping.Code
-	46, // 80: ircbridge.mapping.DirectReply.whois:type_name -> ircbridge.mapping.WhoisReply
-	1,  // 81: ircbridge.mapping.WhoisReply.session:type_name -> ircbridge.mapping.Session
-	2,  // 82: ircbridge.mapping.WhoisReply.person:type_name -> ircbridge.mapping.Person
-	83, // [83:83] is the sub-list for method output_type
-	83, // [83:83] is the sub-list for method input_type
-	83, // [83:83] is the sub-list for extension type_name
-	83, // [83:83] is the sub-list for extension extendee
-	0,  // [0:83] is the sub-list for field type_name
+	20, // 28: ircbridge.mapping.ChannelState.tail:type_name -> ircbridge.mapping.Line
+	5,  // 29: ircbridge.mapping.Line.stamp:type_name -> ircbridge.mapping.Stamp
+	26, // 30: ircbridge.mapping.Line.message:type_name -> ircbridge.mapping.Message
+	22, // 31: ircbridge.mapping.ChannelRequest.join:type_name -> ircbridge.mapping.Join
+	23, // 32: ircbridge.mapping.ChannelRequest.part:type_name -> ircbridge.mapping.Part
+	26, // 33: ircbridge.mapping.ChannelRequest.message:type_name -> ircbridge.mapping.Message
+	27, // 34: ircbridge.mapping.ChannelRequest.topic:type_name -> ircbridge.mapping.SetTopic
+	29, // 35: ircbridge.mapping.ChannelRequest.modes:type_name -> ircbridge.mapping.SetModes
+	30, // 36: ircbridge.mapping.ChannelRequest.kick:type_name -> ircbridge.mapping.Kick
+	31, // 37: ircbridge.mapping.ChannelRequest.invite:type_name -> ircbridge.mapping.Invite
+	2,  // 38: ircbridge.mapping.ChannelRequest.person:type_name -> ircbridge.mapping.Person
+	24, // 39: ircbridge.mapping.ChannelRequest.quit:type_name -> ircbridge.mapping.Quit
+	19, // 40: ircbridge.mapping.ChannelRequest.merge:type_name -> ircbridge.mapping.ChannelState
+	2,  // 41: ircbridge.mapping.Join.person:type_name -> ircbridge.mapping.Person
+	25, // 42: ircbridge.mapping.Message.tags:type_name -> ircbridge.mapping.Tag
+	2,  // 43: ircbridge.mapping.Message.person:type_name -> ircbridge.mapping.Person
+	1,  // 44: ircbridge.mapping.ModeChange.target:type_name -> ircbridge.mapping.Session
+	28, // 45: ircbridge.mapping.SetModes.changes:type_name -> ircbridge.mapping.ModeChange
+	1,  // 46: ircbridge.mapping.Kick.target:type_name -> ircbridge.mapping.Session
+	1,  // 47: ircbridge.mapping.Invite.target:type_name -> ircbridge.mapping.Session
+	0,  // 48: ircbridge.mapping.Result.code:type_name -> ircbridge.mapping.Code
+	28, // 49: ircbridge.mapping.Result.applied:type_name -> ircbridge.mapping.ModeChange
+	6,  // 50: ircbridge.mapping.Result.holder:type_name -> ircbridge.mapping.Claim
+	34, // 51: ircbridge.mapping.ChannelEvent.joined:type_name -> ircbridge.mapping.Joined
+	23, // 52: ircbridge.mapping.ChannelEvent.parted:type_name -> ircbridge.mapping.Part
+	26, // 53: ircbridge.mapping.ChannelEvent.message:type_name -> ircbridge.mapping.Message
+	15, // 54: ircbridge.mapping.ChannelEvent.topic:type_name -> ircbridge.mapping.Topic
+	29, // 55: ircbridge.mapping.ChannelEvent.modes:type_name -> ircbridge.mapping.SetModes
+	30, // 56: ircbridge.mapping.ChannelEvent.kicked:type_name -> ircbridge.mapping.Kick
+	2,  // 57: ircbridge.mapping.ChannelEvent.person:type_name -> ircbridge.mapping.Person
+	24, // 58: ircbridge.mapping.ChannelEvent.quit:type_name -> ircbridge.mapping.Quit
+	35, // 59: ircbridge.mapping.ChannelEvent.gone:type_name -> ircbridge.mapping.Gone
+	19, // 60: ircbridge.mapping.ChannelEvent.merged:type_name -> ircbridge.mapping.ChannelState
+	31, // 61: ircbridge.mapping.ChannelEvent.invited:type_name -> ircbridge.mapping.Invite
+	2,  // 62: ircbridge.mapping.Joined.person:type_name -> ircbridge.mapping.Person
+	3,  // 63: ircbridge.mapping.Joined.birth:type_name -> ircbridge.mapping.Birth
+	1,  // 64: ircbridge.mapping.Joined.session:type_name -> ircbridge.mapping.Session
+	1,  // 65: ircbridge.mapping.Gone.sessions:type_name -> ircbridge.mapping.Session
+	3,  // 66: ircbridge.mapping.ChannelRenewal.birth:type_name -> ircbridge.mapping.Birth
+	4,  // 67: ircbridge.mapping.ChannelRenewal.epochs:type_name -> ircbridge.mapping.Epoch
+	12, // 68: ircbridge.mapping.ChannelRenewal.members:type_name -> ircbridge.mapping.Member
+	19, // 69: ircbridge.mapping.ChannelAnswer.state:type_name -> ircbridge.mapping.ChannelState
+	39, // 70: ircbridge.mapping.Listings.items:type_name -> ircbridge.mapping.Listing
+	42, // 71: ircbridge.mapping.Direct.letters:type_name -> ircbridge.mapping.Letters
+	44, // 72: ircbridge.mapping.Direct.whois:type_name -> ircbridge.mapping.WhoisAsk
+	45, // 73: ircbridge.mapping.Direct.invited:type_name -> ircbridge.mapping.Invited
+	1,  // 74: ircbridge.mapping.Letters.from:type_name -> ircbridge.mapping.Session
+	2,  // 75: ircbridge.mapping.Letters.person:type_name -> ircbridge.mapping.Person
+	43, // 76: ircbridge.mapping.Letters.items:type_name -> ircbridge.mapping.Letter
+	25, // 77: ircbridge.mapping.Letter.tags:type_name -> ircbridge.mapping.Tag
+	1,  // 78: ircbridge.mapping.WhoisAsk.asker:type_name -> ircbridge.mapping.Session
+	1,  // 79: ircbridge.mapping.Invited.from:type_name -> ircbridge.mapping.Session
+	2,  // 80: ircbridge.mapping.Invited.person:type_name -> ircbridge.mapping.Person
+	1,  // 81: ircbridge.mapping.Invited.target:type_name -> ircbridge.mapping.Session
+	0,  // 82: ircbridge.mapping.DirectReply.code:type_name -> ircbridge.mapping.Code
+	47, // 83: ircbridge.mapping.DirectReply.whois:type_name -> ircbridge.mapping.WhoisReply
+	1,  // 84: ircbridge.mapping.WhoisReply.session:type_name -> ircbridge.mapping.Session
+	2,  // 85: ircbridge.mapping.WhoisReply.person:type_name -> ircbridge.mapping.Person
+	86, // [86:86] is the sub-list for method output_type
+	86, // [86:86] is the sub-list for method input_type
+	86, // [86:86] is the sub-list for extension type_name
+	86, // [86:86] is the sub-list for extension extendee
+	0,  // [0:86] is the sub-list for field type_name
 }
 
 func init() { file_mapping_proto_init() }
@@ -3987,7 +4093,7 @@ func file_mapping_proto_init() {
 		(*NickRequest_Claim)(nil),
 		(*NickRequest_Release)(nil),
 	}
-	file_mapping_proto_msgTypes[19].OneofWrappers = []any{
+	file_mapping_proto_msgTypes[20].OneofWrappers = []any{
 		(*ChannelRequest_Join)(nil),
 		(*ChannelRequest_Part)(nil),
 		(*ChannelRequest_Message)(nil),
@@ -3999,7 +4105,7 @@ func file_mapping_proto_init() {
 		(*ChannelRequest_Quit)(nil),
 		(*ChannelRequest_Merge)(nil),
 	}
-	file_mapping_proto_msgTypes[31].OneofWrappers = []any{
+	file_mapping_proto_msgTypes[32].OneofWrappers = []any{
 		(*ChannelEvent_Joined)(nil),
 		(*ChannelEvent_Parted)(nil),
 		(*ChannelEvent_Message)(nil),
@@ -4012,7 +4118,7 @@ func file_mapping_proto_init() {
 		(*ChannelEvent_Merged)(nil),
 		(*ChannelEvent_Invited)(nil),
 	}
-	file_mapping_proto_msgTypes[39].OneofWrappers = []any{
+	file_mapping_proto_msgTypes[40].OneofWrappers = []any{
 		(*Direct_Letters)(nil),
 		(*Direct_Whois)(nil),
 		(*Direct_Invited)(nil),
@@ -4023,7 +4129,7 @@ func file_mapping_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mapping_proto_rawDesc), len(file_mapping_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   46,
+			NumMessages:   47,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

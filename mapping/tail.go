@@ -1,0 +1,101 @@
+package mapping
+
+import (
+	"slices"
+	"time"
+
+	"ircbridge/mapping/wire"
+	"ircbridge/overlay"
+
+	"google.golang.org/protobuf/proto"
+)
+
+// line is a message that was lately said. Keepers and views hold the last few:
+// when a keeper dies after some of its members' nodes saw a message, and
+// others did not, they bring it back with the rest of the channel (promise
+// P2).
+type line struct {
+	from   overlay.Stream
+	number uint64
+	stamp  overlay.Stamp
+	at     int64
+	msg    *wire.Message // nobody changes it
+}
+
+// Bounds of the tail of a channel.
+const (
+	maxLines     = 64
+	maxLineBytes = 32 << 10
+	lineLife     = 60_000 // ms
+)
+
+func (l line) entry() overlay.Entry {
+	ev := encode(&wire.ChannelEvent{What: &wire.ChannelEvent_Message{Message: l.msg}})
+	return overlay.Entry{Stamp: l.stamp, At: time.UnixMilli(l.at), From: l.from, Number: l.number, Event: ev}
+}
+
+// addLines puts messages in their places. Of one message under two stamps, as
+// two keepers gave them, the lower counts.
+func (s *state) addLines(lines []line) {
+	if len(lines) == 0 {
+		return
+	}
+	n := len(s.tail)
+	if len(lines) == 1 && (n == 0 || s.tail[n-1].stamp.Compare(lines[0].stamp) < 0) && !s.said(lines[0]) {
+		s.tail = append(s.tail, lines[0])
+	} else {
+		type origin struct {
+			from   overlay.Stream
+			number uint64
+		}
+		all := append(slices.Clone(s.tail), lines...)
+		slices.SortStableFunc(all, func(a, b line) int { return a.stamp.Compare(b.stamp) })
+		seen := make(map[origin]bool, len(all))
+		s.tail = slices.DeleteFunc(all, func(l line) bool {
+			o := origin{l.from, l.number}
+			defer func() { seen[o] = true }()
+			return seen[o]
+		})
+	}
+	s.trimTail()
+}
+
+func (s *state) said(l line) bool {
+	return slices.ContainsFunc(s.tail, func(o line) bool { return o.from == l.from && o.number == l.number })
+}
+
+// trimTail drops the oldest lines beyond the bounds.
+func (s *state) trimTail() {
+	var newest int64
+	for _, l := range s.tail {
+		newest = max(newest, l.at)
+	}
+	first, bytes := len(s.tail), 0
+	for first > 0 && len(s.tail)-first < maxLines {
+		l := s.tail[first-1]
+		if bytes += proto.Size(l.msg) + 64; bytes > maxLineBytes || l.at < newest-lineLife {
+			break
+		}
+		first--
+	}
+	if first > 0 {
+		s.tail = slices.Clone(s.tail[first:])
+	}
+}
+
+// tailLocked shows those of the last messages that this view has not had,
+// after it was merged with another copy.
+func (v *view) tailLocked() {
+	for _, l := range v.state.tail {
+		e := l.entry()
+		v.sentLocked(e, l.msg)
+		if !v.noteLocked(e) {
+			continue
+		}
+		for _, n := range sortedKeys(v.locals) {
+			if m, ok := v.state.members[v.s.stream(n)]; ok && m.joined.Compare(l.stamp) < 0 {
+				v.messageToLocked(e, l.msg, v.s.sessions[n])
+			}
+		}
+	}
+}

@@ -17,7 +17,8 @@ import (
 const (
 	dialTime   = 5 * time.Second        // for one address to answer
 	joinTime   = 3 * time.Second        // for the ring to take this node in
-	aloneAfter = 500 * time.Millisecond // without an answer, the node begins alone
+	aloneAfter = 500 * time.Millisecond // without an answer, the node goes on without
+	backTime   = 500 * time.Millisecond // to come back through the nodes it remembers
 	firstPause = time.Second            // after a round in which nobody answered; doubled each time
 	maxPause   = 30 * time.Second
 	watchPause = 10 * time.Second // between two looks whether the node is alone again
@@ -36,6 +37,7 @@ type joiner struct {
 	join   func(peers []host.Peer, d time.Duration) error
 	create func()
 	alone  func() bool
+	known  func() []host.Peer // remembered from earlier runs
 	say    func(format string, args ...any)
 	log    *slog.Logger
 
@@ -52,6 +54,7 @@ func (j *joiner) run(ctx context.Context, ready func()) {
 	defer j.dials.Wait()
 	if len(j.addrs) == 0 {
 		j.begin()
+		j.tellCompany(ctx)
 		return
 	}
 	j.say("Joining through %s …", strings.Join(j.addrs, ", "))
@@ -72,8 +75,7 @@ func (j *joiner) run(ctx context.Context, ready func()) {
 		}
 		pause = min(2*pause, maxPause)
 		if !j.alone() {
-			j.say("Other nodes have joined this one; while they are there, it joins no other ring.")
-			j.log.Info("no longer alone; not joining through the configured addresses")
+			j.say("Other nodes are in the ring of this one; it tries %s again when it is alone.", strings.Join(j.addrs, ", "))
 			if !j.watch(ctx) {
 				return
 			}
@@ -82,12 +84,35 @@ func (j *joiner) run(ctx context.Context, ready func()) {
 	j.begin()
 }
 
-// begin makes the node a ring of its own unless it is in one.
+// begin goes on without the addresses, unless the node is in a ring already:
+// back to the nodes it remembers, else in a ring of its own. The ring itself
+// goes on looking for remembered nodes while it is alone.
 func (j *joiner) begin() {
-	if !j.begun {
-		j.begun = true
+	if j.begun {
+		return
+	}
+	j.begun = true
+	known := j.known()
+	if len(known) > 0 && j.join(known, backTime) == nil {
+		j.say("Back in the ring, through a node known from before.")
+		j.log.Info("joined the ring", "through", "a node known from before")
+	} else {
 		j.create()
-		j.ready()
+	}
+	j.ready()
+}
+
+// tellCompany says when other nodes come, and when the last one has gone.
+func (j *joiner) tellCompany(ctx context.Context) {
+	for was := j.alone(); wait(ctx, watchPause); {
+		if now := j.alone(); now != was {
+			was = now
+			if now {
+				j.say("This node is alone now.")
+			} else {
+				j.say("Other nodes are in the ring of this one.")
+			}
+		}
 	}
 }
 

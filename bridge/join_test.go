@@ -23,6 +23,7 @@ type fakeRing struct {
 	takes   time.Duration      // how long a dial takes
 	refuse  int                // joins that fail first
 	lone    bool
+	known   []host.Peer
 	log     []string
 	began   time.Time
 }
@@ -60,6 +61,7 @@ func (f *fakeRing) joiner(addrs ...string) *joiner {
 		},
 		create: func() { f.note("create"); f.mu.Lock(); f.lone = true; f.mu.Unlock() },
 		alone:  func() bool { f.mu.Lock(); defer f.mu.Unlock(); return f.lone },
+		known:  func() []host.Peer { return f.known },
 		say:    f.note,
 		log:    slog.New(slog.DiscardHandler),
 	}
@@ -103,6 +105,10 @@ func TestJoining(t *testing.T) {
 			[]string{trying, "a:1 answers, but its ring did not take this node in; trying again.", begun, "ready", joined}},
 		{"itself", &fakeRing{answers: map[string][]error{"a:1": {p2p.ErrSelf}}}, []string{"a:1"},
 			[]string{trying, "a:1 is this node itself, and is left out.", begun, "ready"}},
+		{"back", &fakeRing{known: []host.Peer{{}}}, nil, []string{"Back in the ring, through a node known from before.", "ready"}},
+		{"not back", &fakeRing{refuse: 1, known: []host.Peer{{}}}, nil, []string{begun, "ready"}},
+		{"back because the address is silent", &fakeRing{answers: map[string][]error{"a:1": {gone}}, known: []host.Peer{{}}}, []string{"a:1"},
+			[]string{trying, silent, "Back in the ring, through a node known from before.", "ready", "Other nodes are in the ring of this one; it tries a:1 again when it is alone."}},
 		{"never", &fakeRing{answers: map[string][]error{"a:1": {gone}}}, []string{"a:1"}, []string{trying, silent, begun, "ready"}},
 	}
 	for _, test := range tests {
@@ -140,7 +146,7 @@ func TestJoiningWaitsWhileOthersAreThere(t *testing.T) {
 		synctest.Wait() // alone, and in its first pause
 		alone(false)
 		time.Sleep(time.Minute)
-		if got := f.log[len(f.log)-1]; !strings.Contains(got, "Other nodes have joined this one") {
+		if got := f.log[len(f.log)-1]; !strings.Contains(got, "Other nodes are in the ring") {
 			t.Errorf("last line %q", got)
 		}
 		alone(true)
@@ -150,6 +156,32 @@ func TestJoiningWaitsWhileOthersAreThere(t *testing.T) {
 		}
 		cancel()
 		done.Wait()
+	})
+}
+
+func TestCompanyIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fakeRing{}
+		ctx, cancel := context.WithCancel(t.Context())
+		j := f.joiner()
+		var done sync.WaitGroup
+		done.Go(func() { j.run(ctx, func() {}) })
+		for _, lone := range []bool{true, false, false, true} {
+			synctest.Wait()
+			f.mu.Lock()
+			f.lone = lone
+			f.mu.Unlock()
+			time.Sleep(2 * watchPause)
+		}
+		cancel()
+		done.Wait()
+		var got []string
+		for _, l := range f.log {
+			got = append(got, l[6:])
+		}
+		if want := []string{"create", "Other nodes are in the ring of this one.", "This node is alone now."}; !slices.Equal(got, want) {
+			t.Errorf("got %q", got)
+		}
 	})
 }
 

@@ -50,7 +50,7 @@ func (n *Node) serve(ctx context.Context, p *parts) error {
 func (n *Node) joiner(p *parts) *joiner {
 	return &joiner{
 		addrs: n.cfg.Node.Join, dial: p.host.Dial, join: p.overlay.Join, create: p.overlay.Create,
-		alone: p.ring.Alone, say: n.say, log: p.log,
+		alone: p.ring.Alone, known: p.known, say: n.say, log: p.log,
 	}
 }
 

@@ -153,6 +153,15 @@ func (p *parts) neighbours() []host.PeerID {
 	return ids
 }
 
+// known are the nodes that the ring knows, those of earlier runs included.
+func (p *parts) known() []host.Peer {
+	var peers []host.Peer
+	for _, c := range p.ring.Known() {
+		peers = append(peers, c.Peer)
+	}
+	return peers
+}
+
 // front is a front-end and the name of its table.
 type front struct {
 	name string

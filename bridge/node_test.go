@@ -59,14 +59,14 @@ type running struct {
 // startNode starts a node on a free port of loopback.
 func startNode(t *testing.T, name string, join ...string) *running {
 	t.Helper()
-	return startNodeAt(t, name, "127.0.0.1:0", join...)
+	return startWith(t, name, Overrides{DataDir: filepath.Join(t.TempDir(), name), Listen: []string{"127.0.0.1:0"}, Join: join})
 }
 
-func startNodeAt(t *testing.T, name, addr string, join ...string) *running {
+func startWith(t *testing.T, name string, o Overrides) *running {
 	t.Helper()
-	r := &running{dir: filepath.Join(t.TempDir(), name), out: newLines(), log: newLines(), ended: make(chan error, 1)}
+	r := &running{dir: o.DataDir, out: newLines(), log: newLines(), ended: make(chan error, 1)}
 	r.door = newDoor()
-	cfg, err := Load("", Overrides{DataDir: r.dir, Listen: []string{addr}, Join: join})
+	cfg, err := Load("", o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -294,7 +294,7 @@ func TestUsersOfALoneNodeComeAlong(t *testing.T) {
 	bob := b.user(t, "bob")
 	joinChannel(t, bob, "#tea")
 
-	a := startNodeAt(t, "a", addr)
+	a := startWith(t, "a", Overrides{DataDir: filepath.Join(t.TempDir(), "a"), Listen: []string{addr}})
 	ann := a.user(t, "ann")
 	b.out.await(t, "Joined the ring through "+addr)
 	joinChannel(t, ann, "#tea")
@@ -302,6 +302,20 @@ func TestUsersOfALoneNodeComeAlong(t *testing.T) {
 	bob.sees(t, "ann's message", message("ann", "found you"))
 	send(t, ann, "bob", "in private")
 	bob.sees(t, "ann's private message", message("ann", "in private"))
+}
+
+// A node that was in a ring finds it again without being told an address.
+func TestARestartedNodeComesBack(t *testing.T) {
+	a := startNode(t, "a")
+	b := startNode(t, "b", a.Status().Addrs[0])
+	b.out.await(t, "Joined the ring")
+	id := b.Status().ID
+	b.leave(t)
+	b = startWith(t, "b again", Overrides{DataDir: b.dir, Listen: []string{"127.0.0.1:0"}})
+	b.out.await(t, "Back in the ring")
+	if s := b.Status(); s.ID != id || s.Alone || !slices.Equal(s.Successors, []string{a.Status().ID}) {
+		t.Errorf("b is now %+v", s)
+	}
 }
 
 func TestStartOutput(t *testing.T) {

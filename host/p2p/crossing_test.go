@@ -43,7 +43,7 @@ func cross(t *testing.T, nodeIsLower bool) *crossing {
 		_, err := c.n.Call(c.s.peer(), mEcho, []byte("x"), patience)
 		c.call <- err
 	}()
-	c.theirs = <-opened
+	c.theirs = next(t, "the node's stream", opened)
 	c.br = bufio.NewReader(c.theirs)
 	c.hello = c.s.read(c.br).GetHello()
 	if c.hello.GetRun() != c.n.Run() || c.hello.GetAttempt() == 0 {
@@ -60,7 +60,7 @@ func (c *crossing) answerCall(t *testing.T, st network.Stream, br *bufio.Reader)
 		t.Fatal("no request on the link that stands")
 	}
 	c.s.write(st, frame(&wire.Reply{Number: r.GetNumber(), Body: r.GetBody()}))
-	if err := <-c.call; err != nil {
+	if err := next(t, "the waiting call", c.call); err != nil {
 		t.Fatalf("the waiting call: %v", err)
 	}
 }
@@ -122,7 +122,7 @@ func TestLateAndNewHello(t *testing.T) {
 	if _, err := second.Read(make([]byte, 1)); err == nil {
 		t.Error("the link of the old run still stands")
 	}
-	if id := <-downs; id != s.id() {
+	if id := next(t, "the loss to be told", downs); id != s.id() {
 		t.Errorf("down: %v", id)
 	}
 	if run, ok := n.PeerRun(s.id()); !ok || run != 8 {
@@ -135,7 +135,7 @@ func TestLateAndNewHello(t *testing.T) {
 		t.Errorf("note on the new link: %v", got)
 	}
 	_ = s.Close()
-	if id := <-downs; id != s.id() {
+	if id := next(t, "the loss to be told", downs); id != s.id() {
 		t.Errorf("down: %v", id)
 	}
 	if len(downs) != 0 {

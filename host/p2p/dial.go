@@ -94,10 +94,17 @@ func sharpen(err error) error {
 	return err
 }
 
+// maxAddrText bounds the text of an address: parsing one takes time that
+// grows with the square of its length.
+const maxAddrText = 512
+
 // parseAddr reads HOST:PORT (as TCP, identity unknown) or a multiaddress.
 func parseAddr(text string) (ma.Multiaddr, host.PeerID, error) {
 	bad := func(why string) (ma.Multiaddr, host.PeerID, error) {
 		return nil, "", fmt.Errorf("%w: %s; want HOST:PORT, or a multiaddress such as /ip4/192.0.2.1/tcp/4747/p2p/ID", host.ErrBadAddress, why)
+	}
+	if len(text) > maxAddrText {
+		return bad("it is too long")
 	}
 	if !strings.HasPrefix(text, "/") {
 		name, port, err := net.SplitHostPort(text)

@@ -98,6 +98,7 @@ func TestDialErrors(t *testing.T) {
 		{"oneself by identity", n.Self().Addrs[0] + "/p2p/" + n.Self().ID.String(), ErrSelf, ""},
 		{"too many peers", "127.0.0.1:" + portOf(full), host.ErrBusy, "try another node"},
 		{"a key of another kind", "/ip4/127.0.0.1/tcp/1/p2p/QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N", host.ErrBadAddress, "Ed25519"},
+		{"a long text", "/ip4/127.0.0.1/tcp/1/p2p/" + strings.Repeat("1", 1000), host.ErrBadAddress, "too long"},
 		{"a transport of another kind", "/ip4/127.0.0.1/udp/4747", host.ErrBadAddress, "only TCP and QUIC"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -153,7 +154,8 @@ func TestDialForms(t *testing.T) {
 	}
 }
 
-// QUIC is used where TCP is not known, and never because it was quicker.
+// QUIC is used where TCP is not known, and never because it was quicker. TCP
+// is dialled from a fresh port, so that two dials can never meet in one connection.
 func TestPrefersTCP(t *testing.T) {
 	for range 5 {
 		n, other := startNode(t), startNode(t)
@@ -165,6 +167,9 @@ func TestPrefersTCP(t *testing.T) {
 		for _, c := range n.libp2p().Network().Conns() {
 			if !isTCP(c.RemoteMultiaddr()) {
 				t.Errorf("connected over %v", c.RemoteMultiaddr())
+			}
+			if strings.HasSuffix(c.LocalMultiaddr().String(), "/tcp/"+portOf(n)) {
+				t.Errorf("dialled from the listening port: %v", c.LocalMultiaddr())
 			}
 		}
 	}

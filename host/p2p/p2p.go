@@ -25,7 +25,7 @@
 // messages run in the reader, one at a time for each sender. Host.mu guards the
 // table of peers, link.mu the pending calls of one link, and neither is held
 // while anything blocks. Every queue, list and number of goroutines has a bound
-// (limits.go). New starts nothing; Start binds the ports; Close ends everything.
+// (limits, in config.go). New starts nothing; Start binds the ports; Close ends everything.
 //
 // Sources: the libp2p specifications (peer IDs, connections, multistream-select,
 // Noise), Protocol Buffers for the frames.

@@ -89,11 +89,11 @@ func TestKilledProcess(t *testing.T) {
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	if id := <-downs; id != p.ID {
+	if id := next(t, "the loss to be told", downs); id != p.ID {
 		t.Errorf("down: %v, want %v", id, p.ID)
 	}
 	told := time.Since(start)
-	err = <-call
+	err = next(t, "the pending call", call)
 	t.Logf("told after %v; the call: %v", told, err)
 	if told > time.Second || err == nil || time.Since(start) > time.Second {
 		t.Errorf("told after %v, the call ended after %v with %v", told, time.Since(start), err)

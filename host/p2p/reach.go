@@ -77,6 +77,9 @@ func noAnswer(err error) bool {
 func parseAddrs(texts []string) []ma.Multiaddr {
 	var addrs []ma.Multiaddr
 	for _, text := range texts[:min(len(texts), maxAddrs)] {
+		if len(text) > maxAddrText {
+			continue
+		}
 		a, err := ma.NewMultiaddr(text)
 		if err != nil {
 			continue

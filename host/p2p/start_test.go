@@ -258,7 +258,7 @@ func TestCloseSendsWhatIsQueued(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range cap(got) {
-		if err := n.Send(other.Self(), host.Method{Number: 99}, []byte("bye")); err != nil {
+		if err := n.Send(other.Self(), host.Method{Number: 99}, make([]byte, 15<<10)); err != nil {
 			t.Fatal(err)
 		}
 	}

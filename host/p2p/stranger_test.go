@@ -125,6 +125,17 @@ func eventually(t testing.TB, what string, cond func() bool) {
 	}
 }
 
+// next takes from a channel what must come soon.
+func next[T any](t testing.TB, what string, c <-chan T) (v T) {
+	t.Helper()
+	select {
+	case v = <-c:
+	case <-time.After(patience):
+		t.Fatalf("waited %v in vain for %s", patience, what)
+	}
+	return v
+}
+
 // stranger is a libp2p node that is not ours and speaks whatever a test wants.
 type stranger struct {
 	lphost.Host

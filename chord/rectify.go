@@ -85,8 +85,8 @@ func (r *Ring) rectify(n notice) (rival *Contact) {
 	r.pred, r.predRun, r.predHeard = &c, n.run, now
 	r.predSettled, r.predBounded = n.settled, n.bounded
 	r.reply.valid = false
-	short := r.wholeLocked()
-	if short || len(r.succs) == 0 { // a ring of one gets its second node here
+	short, second := r.wholeLocked(), len(r.succs) == 0
+	if short || second { // a ring of one gets its second node here
 		r.succs = insert(r.id, r.succs, c, r.cfg.SuccessorListLen)
 		r.lost = false
 	}
@@ -101,7 +101,9 @@ func (r *Ring) rectify(n notice) (rival *Contact) {
 		}
 		if short {
 			r.announce([]Contact{c}, nil)
-			r.wake.Signal()
+		}
+		if short || second {
+			r.wake.Signal() // it waits for its predecessor, perhaps this node
 		}
 	}
 	return nil

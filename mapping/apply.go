@@ -30,7 +30,7 @@ func (s *state) apply(st step, ev *wire.ChannelEvent) {
 	case *wire.ChannelEvent_Parted:
 		s.remove(st.from, removal{join: st.number, stamp: st.stamp, kind: byPart, at: st.at})
 	case *wire.ChannelEvent_Message:
-		s.addLines([]line{{from: st.from, number: st.number, stamp: st.stamp, at: st.at, msg: w.Message}})
+		s.addLines([]line{newLine(st.from, st.number, st.stamp, st.at, w.Message)})
 	case *wire.ChannelEvent_Quit:
 		s.remove(st.from, removal{join: never, stamp: st.stamp, kind: byQuit, at: st.at})
 	case *wire.ChannelEvent_Kicked:

@@ -198,6 +198,7 @@ func (c *channelObject) message(t turn, w *wire.Message) *wire.Result {
 	if detail != "" {
 		return &wire.Result{Code: wire.Code_CANNOT_SEND, Detail: detail, Member: on}
 	}
+	w.After = min(max(w.After, c.s.lastSaid(t.From())), t.Number()-1)
 	res := c.emit(t, &wire.ChannelEvent{What: &wire.ChannelEvent_Message{Message: w}})
 	res.Member = on
 	return res

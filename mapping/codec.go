@@ -278,7 +278,7 @@ func (s *state) listsFromWire(r *reader, w *wire.ChannelState) {
 			r.fail("message")
 			return
 		}
-		tail = append(tail, line{from: r.session(l.Node, l.Session), number: l.Number, stamp: r.stamp(l.Stamp), at: l.AtMs, msg: l.Message})
+		tail = append(tail, newLine(r.session(l.Node, l.Session), l.Number, r.stamp(l.Stamp), l.AtMs, l.Message))
 	}
 	s.addLines(tail)
 	for _, i := range w.GetInvitations() {

@@ -19,15 +19,16 @@ const foreverWait = host.Forever
 // (rule 2 of package chat). A task drains it while there is anything in it.
 // Service.mu guards all of it.
 type lane struct {
-	s        *Service
-	kind     string // an object's kind, or kindLetters
-	name     string // folded; of the object, the nick or the node
-	stream   overlay.Stream
-	last     *uint64 // number of the last job
-	waiting  []*job
-	busy     bool            // its task runs
-	unseen   map[uint64]*job // messages whose event is to come (or may yet)
-	progress host.Event      // signalled when something of a watched batch was seen
+	s         *Service
+	kind      string // an object's kind, or kindLetters
+	name      string // folded; of the object, the nick or the node
+	stream    overlay.Stream
+	last      *uint64 // number of the last job
+	waiting   []*job
+	busy      bool            // its task runs
+	unseen    map[uint64]*job // messages whose event is to come (or may yet)
+	confirmed uint64          // number of the last message that somebody has seen
+	progress  host.Event      // signalled when something of a watched batch was seen
 }
 
 const kindLetters = "letters"
@@ -38,15 +39,16 @@ type job struct {
 	number uint64
 	req    []byte
 	queued time.Time
-	finish func(*job)   // with the outcome, under the lock; may be nil
-	notice host.Event   // of the outcome; nil if nobody may wait
-	send   *sending     // a message: what its outcome needs
-	lett   *wire.Letter // of a letter
-	done   bool         // the outcome is known
-	res    *wire.Result // when err is nil
-	err    error        // ErrUnreachable, wrapped, or another of chat's
-	open   func() bool  // accepted, but not yet seen in the view; nil: the answer is enough
-	away   string       // of the receiver of a letter
+	finish func(*job)    // with the outcome, under the lock; may be nil
+	notice host.Event    // of the outcome; nil if nobody may wait
+	send   *sending      // a message: what its outcome needs
+	words  *wire.Message // of a message to a channel
+	lett   *wire.Letter  // of a letter
+	done   bool          // the outcome is known
+	res    *wire.Result  // when err is nil
+	err    error         // ErrUnreachable, wrapped, or another of chat's
+	open   func() bool   // accepted, but not yet seen in the view; nil: the answer is enough
+	away   string        // of the receiver of a letter
 }
 
 // sending is what a Send keeps until its outcome.
@@ -210,6 +212,12 @@ func (l *lane) takeLocked() []*job {
 	}
 	batch := l.waiting[:n:n]
 	l.waiting = l.waiting[n:]
+	for _, j := range batch {
+		if j.words != nil && l.confirmed > 0 {
+			j.words.After = l.confirmed
+			j.req = encode(&wire.ChannelRequest{What: &wire.ChannelRequest_Message{Message: j.words}})
+		}
+	}
 	return batch
 }
 

@@ -33,7 +33,7 @@ func (v *view) resetLocked(st *state, recent []overlay.Entry) {
 	v.peopleLocked(at)
 	v.differLocked(old, at)
 	v.admitLocked()
-	v.tailLocked()
+	v.tailLocked(st.tail)
 	if delta != nil && v.s.views[v.name] == v {
 		v.tellLocked(delta)
 	}

@@ -81,7 +81,7 @@ func (se *session) sendToChannelLocked(out *sending) {
 	*l.last++
 	j := &job{
 		lane: l, number: *l.last, queued: se.s.h.Now(), send: out,
-		req: encode(&wire.ChannelRequest{What: &wire.ChannelRequest_Message{Message: w}}),
+		req: encode(&wire.ChannelRequest{What: &wire.ChannelRequest_Message{Message: w}}), words: w,
 	}
 	l.unseen[j.number] = j
 	j.open = func() bool { return l.unseen[j.number] == j }
@@ -118,6 +118,7 @@ func (j *job) settleFromResultLocked() {
 		sent.At = time.UnixMilli(j.res.AtMs)
 		sent.ID = messageID(j.lane.stream, j.number, overlay.Key(kindChannel, j.lane.name))
 		sent.Joined = j.res.Member
+		j.lane.confirmed = max(j.lane.confirmed, j.number)
 		if n := string(j.res.Name); chat.Fold(n) == j.lane.name {
 			sent.Message.Target = n
 		}
@@ -132,6 +133,7 @@ func (l *lane) seenLocked(number uint64, id string, at time.Time, target string)
 		return
 	}
 	delete(l.unseen, number)
+	l.confirmed = max(l.confirmed, number)
 	l.progress.Signal()
 	msg := j.send.msg
 	msg.Target = target

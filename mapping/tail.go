@@ -20,14 +20,19 @@ type line struct {
 	stamp  overlay.Stamp
 	at     int64
 	msg    *wire.Message // nobody changes it
+	size   int           // about, in bytes
 }
 
 // Bounds of the tail of a channel.
 const (
-	maxLines     = 64
-	maxLineBytes = 32 << 10
+	maxLines     = 256
+	maxLineBytes = 48 << 10
 	lineLife     = 60_000 // ms
 )
+
+func newLine(from overlay.Stream, number uint64, stamp overlay.Stamp, at int64, msg *wire.Message) line {
+	return line{from: from, number: number, stamp: stamp, at: at, msg: msg, size: proto.Size(msg) + 64}
+}
 
 func (l line) entry() overlay.Entry {
 	ev := encode(&wire.ChannelEvent{What: &wire.ChannelEvent_Message{Message: l.msg}})
@@ -60,6 +65,16 @@ func (s *state) addLines(lines []line) {
 	s.trimTail()
 }
 
+// lastSaid is the number of somebody's last message in the tail, or 0.
+func (s *state) lastSaid(who overlay.Stream) uint64 {
+	for i := len(s.tail) - 1; i >= 0; i-- {
+		if s.tail[i].from == who {
+			return s.tail[i].number
+		}
+	}
+	return 0
+}
+
 func (s *state) said(l line) bool {
 	return slices.ContainsFunc(s.tail, func(o line) bool { return o.from == l.from && o.number == l.number })
 }
@@ -73,29 +88,10 @@ func (s *state) trimTail() {
 	first, bytes := len(s.tail), 0
 	for first > 0 && len(s.tail)-first < maxLines {
 		l := s.tail[first-1]
-		if bytes += proto.Size(l.msg) + 64; bytes > maxLineBytes || l.at < newest-lineLife {
+		if bytes += l.size; bytes > maxLineBytes || l.at < newest-lineLife {
 			break
 		}
 		first--
 	}
-	if first > 0 {
-		s.tail = slices.Clone(s.tail[first:])
-	}
-}
-
-// tailLocked shows those of the last messages that this view has not had,
-// after it was merged with another copy.
-func (v *view) tailLocked() {
-	for _, l := range v.state.tail {
-		e := l.entry()
-		v.sentLocked(e, l.msg)
-		if !v.noteLocked(e) {
-			continue
-		}
-		for _, n := range sortedKeys(v.locals) {
-			if m, ok := v.state.members[v.s.stream(n)]; ok && m.joined.Compare(l.stamp) < 0 {
-				v.messageToLocked(e, l.msg, v.s.sessions[n])
-			}
-		}
-	}
+	s.tail = s.tail[first:]
 }

@@ -25,7 +25,8 @@ type view struct {
 	locals  map[uint64]*membership
 	joining map[*membership]*job
 	leaving map[overlay.Stream]int
-	seen    map[overlay.Stream]uint64 // last number of each origin: what comes again is dropped
+	seen    map[overlay.Stream]uint64          // last number of each origin: what comes again is dropped
+	held    map[overlay.Stream][]overlay.Entry // messages that wait for one before them
 	waiters []waiter
 }
 
@@ -48,6 +49,7 @@ func (s *Service) viewLocked(name string) *view {
 			s: s, self: s.self, run: s.run, name: name, key: overlay.Key(kindChannel, name),
 			locals: map[uint64]*membership{}, joining: map[*membership]*job{},
 			leaving: map[overlay.Stream]int{}, seen: map[overlay.Stream]uint64{},
+			held: map[overlay.Stream][]overlay.Entry{},
 		}
 		s.views[name] = v
 		s.o.Hold(kindChannel, name)
@@ -283,16 +285,14 @@ func (v *view) noteLocked(e overlay.Entry) bool {
 // unless it came before under another stamp.
 func (v *view) takeLocked(e overlay.Entry, ev *wire.ChannelEvent) {
 	st := stepOf(e)
+	if w := ev.GetMessage(); w != nil {
+		v.state.apply(st, ev)
+		v.messageLocked(e, w)
+		return
+	}
+	v.releaseHeldLocked(e.From)
 	fresh := v.noteLocked(e)
 	switch w := ev.What.(type) {
-	case *wire.ChannelEvent_Message:
-		v.state.apply(st, ev)
-		v.sentLocked(e, w.Message)
-		if fresh {
-			for _, n := range sortedKeys(v.locals) {
-				v.messageToLocked(e, w.Message, v.s.sessions[n])
-			}
-		}
 	case *wire.ChannelEvent_Joined:
 		v.joinedLocked(st, e, ev)
 	case *wire.ChannelEvent_Parted:
@@ -333,7 +333,9 @@ func (v *view) takeLocked(e overlay.Entry, ev *wire.ChannelEvent) {
 		v.state.apply(st, ev)
 		v.peopleLocked(e.At)
 		v.differLocked(old, e.At)
-		v.tailLocked()
+		if part, err := stateFromWire(w.Merged); err == nil {
+			v.tailLocked(part.tail) // the state may have no room for all of it
+		}
 	default:
 		v.state.apply(st, ev)
 	}

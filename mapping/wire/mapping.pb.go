@@ -2009,11 +2009,14 @@ func (x *Tag) GetValue() []byte {
 
 // Message to a channel. person is there when the sender is not on it.
 type Message struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Notice        bool                   `protobuf:"varint,1,opt,name=notice,proto3" json:"notice,omitempty"`
-	Text          []byte                 `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
-	Tags          []*Tag                 `protobuf:"bytes,3,rep,name=tags,proto3" json:"tags,omitempty"`
-	Person        *Person                `protobuf:"bytes,4,opt,name=person,proto3" json:"person,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Notice bool                   `protobuf:"varint,1,opt,name=notice,proto3" json:"notice,omitempty"`
+	Text   []byte                 `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
+	Tags   []*Tag                 `protobuf:"bytes,3,rep,name=tags,proto3" json:"tags,omitempty"`
+	Person *Person                `protobuf:"bytes,4,opt,name=person,proto3" json:"person,omitempty"`
+	// Number of the sender's message before this one that somebody has seen, 0
+	// for none: who lacks it waits a moment for it, as it may be on its way.
+	After         uint64 `protobuf:"varint,5,opt,name=after,proto3" json:"after,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2074,6 +2077,13 @@ func (x *Message) GetPerson() *Person {
 		return x.Person
 	}
 	return nil
+}
+
+func (x *Message) GetAfter() uint64 {
+	if x != nil {
+		return x.After
+	}
+	return 0
 }
 
 type SetTopic struct {
@@ -3787,12 +3797,13 @@ const file_mapping_proto_rawDesc = "" +
 	"\x06reason\x18\x01 \x01(\fR\x06reason\"/\n" +
 	"\x03Tag\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\fR\x04name\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\fR\x05value\"\x94\x01\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value\"\xaa\x01\n" +
 	"\aMessage\x12\x16\n" +
 	"\x06notice\x18\x01 \x01(\bR\x06notice\x12\x12\n" +
 	"\x04text\x18\x02 \x01(\fR\x04text\x12*\n" +
 	"\x04tags\x18\x03 \x03(\v2\x16.ircbridge.mapping.TagR\x04tags\x121\n" +
-	"\x06person\x18\x04 \x01(\v2\x19.ircbridge.mapping.PersonR\x06person\"\x1e\n" +
+	"\x06person\x18\x04 \x01(\v2\x19.ircbridge.mapping.PersonR\x06person\x12\x14\n" +
+	"\x05after\x18\x05 \x01(\x04R\x05after\"\x1e\n" +
 	"\bSetTopic\x12\x12\n" +
 	"\x04text\x18\x01 \x01(\fR\x04text\"|\n" +
 	"\n" +

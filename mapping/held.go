@@ -1,0 +1,95 @@
+package mapping
+
+import (
+	"time"
+
+	"ircbridge/mapping/wire"
+	"ircbridge/overlay"
+)
+
+// A message says which one of its sender's went before it. A view that has
+// not had that one holds the message back for up to a second: after the
+// keeper changed, the other may be on its way from somebody who saw it. So no
+// sender's order is broken, and nothing that was accepted is skipped.
+
+const (
+	holdBack = time.Second
+	maxHeld  = 1024 // messages of one sender
+)
+
+// messageLocked takes the next message of the log.
+func (v *view) messageLocked(e overlay.Entry, w *wire.Message) {
+	v.sentLocked(e, w)
+	last := v.seen[e.From]
+	held := v.held[e.From]
+	switch {
+	case e.Number <= last:
+		return // came before, under another stamp
+	case len(held) == 0 && (last == 0 || w.After <= last):
+		v.giveLocked(e, w)
+		return
+	}
+	for _, h := range held {
+		if h.Number == e.Number {
+			return
+		}
+	}
+	v.held[e.From] = append(held, e)
+	if len(held) == 0 {
+		v.s.h.Go("mapping hold back", func() { v.holdBack(e.From, e.Number) })
+	} else if len(held) >= maxHeld {
+		v.releaseHeldLocked(e.From)
+	}
+}
+
+// holdBack ends the patience with a sender's first held message.
+func (v *view) holdBack(who overlay.Stream, first uint64) {
+	if v.s.h.Sleep(holdBack) != nil {
+		return
+	}
+	v.s.mu.Lock()
+	defer v.s.mu.Unlock()
+	if h := v.held[who]; len(h) > 0 && h[0].Number == first {
+		v.releaseHeldLocked(who)
+	}
+}
+
+// releaseHeldLocked gives what was held of a sender.
+func (v *view) releaseHeldLocked(who overlay.Stream) {
+	held := v.held[who]
+	delete(v.held, who)
+	for _, e := range held {
+		if ev, err := decodeEvent(e.Event, v.name); err == nil {
+			v.giveLocked(e, ev.GetMessage())
+		}
+	}
+}
+
+// giveLocked gives a message to the local sessions that were on the channel
+// when it was said.
+func (v *view) giveLocked(e overlay.Entry, w *wire.Message) {
+	if !v.noteLocked(e) {
+		return
+	}
+	for _, n := range sortedKeys(v.locals) {
+		if m, ok := v.state.members[v.s.stream(n)]; !ok || m.joined.Compare(e.Stamp) < 0 {
+			v.messageToLocked(e, w, v.s.sessions[n])
+		}
+	}
+}
+
+// tailLocked shows those of another copy's last messages that this view has
+// not had, and what waited for them.
+func (v *view) tailLocked(tail []line) {
+	for _, l := range tail {
+		e := l.entry()
+		v.sentLocked(e, l.msg)
+		v.giveLocked(e, l.msg)
+	}
+	for _, who := range sortedStreams(v.held) {
+		ev, err := decodeEvent(v.held[who][0].Event, v.name)
+		if err == nil && ev.GetMessage().GetAfter() <= v.seen[who] {
+			v.releaseHeldLocked(who)
+		}
+	}
+}

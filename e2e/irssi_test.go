@@ -125,9 +125,9 @@ func TestIrssi(t *testing.T) {
 	bob.sees("alice [alice@")
 	bob.sees("has quit")
 	carol.types("two are company")
-	bob.sees("<carol> two are company")
+	bob.sees("carol> two are company")
 	bob.types("indeed")
-	carol.sees("<bob> indeed")
+	carol.sees("bob> indeed")
 
 	// Quitting.
 	bob.types("/quit tired")

@@ -64,12 +64,18 @@ func startNode(t *testing.T, name string, join ...string) *running {
 
 func startWith(t *testing.T, name string, o Overrides) *running {
 	t.Helper()
-	r := &running{dir: o.DataDir, out: newLines(), log: newLines(), ended: make(chan error, 1)}
-	r.door = newDoor()
 	cfg, err := Load("", o)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return startConfig(t, name, cfg)
+}
+
+func startConfig(t *testing.T, name string, cfg Config) *running {
+	t.Helper()
+	r := &running{dir: cfg.Node.DataDir, out: newLines(), log: newLines(), ended: make(chan error, 1)}
+	r.door = newDoor()
+	var err error
 	r.Node, err = New(cfg, Env{Out: r.out, Err: r.log, Version: "test", Frontends: map[string]chat.Factory{
 		"door": func(s chat.Setup) (chat.Frontend, error) {
 			r.door.service = s.Service
@@ -296,10 +302,36 @@ func TestUsersOfALoneNodeComeAlong(t *testing.T) {
 
 	a := startWith(t, "a", Overrides{DataDir: filepath.Join(t.TempDir(), "a"), Listen: []string{addr}})
 	ann := a.user(t, "ann")
+	joinChannel(t, ann, "#tea") // founds it there as well: the two meet
 	b.out.await(t, "Joined the ring through "+addr)
-	joinChannel(t, ann, "#tea")
+	come := func(nick string) func(chat.Event) bool {
+		return func(e chat.Event) bool {
+			switch e := e.(type) {
+			case chat.Joined:
+				return e.Who.Nick == nick
+			case chat.ViewChanged:
+				return slices.ContainsFunc(e.Came, func(m chat.Member) bool { return m.Nick == nick })
+			}
+			return false
+		}
+	}
+	ann.sees(t, "bob come", come("bob"))
+	bob.sees(t, "ann come", come("ann"))
 	send(t, ann, "#tea", "found you")
 	bob.sees(t, "ann's message", message("ann", "found you"))
+	send(t, bob, "#tea", "at last")
+	ann.sees(t, "bob's message", message("bob", "at last"))
+	// Channel and name move one after the other.
+	look := time.NewTicker(5 * time.Millisecond)
+	defer look.Stop()
+	late := time.After(deadline)
+	for _, err := ann.Lookup(t.Context(), "bob"); err != nil; _, err = ann.Lookup(t.Context(), "bob") {
+		select {
+		case <-look.C:
+		case <-late:
+			t.Fatalf("bob's name did not come along: %v", err)
+		}
+	}
 	send(t, ann, "bob", "in private")
 	bob.sees(t, "ann's private message", message("ann", "in private"))
 }
@@ -334,6 +366,43 @@ A friend joins with:
 		t.Errorf("got:\n%s\nwant:\n%s", got, want)
 	}
 	if !s.Member || !s.Alone || len(s.ID) != 40 || !strings.HasPrefix(s.Addrs[0], "127.0.0.1:") {
+		t.Errorf("status %+v", s)
+	}
+}
+
+// A node can be stopped while it waits for an address that takes connections
+// and says nothing; and users are let in meanwhile.
+func TestLeavingWhileJoining(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	began := time.Now()
+	a := startNode(t, "a", silent.Addr().String())
+	if took := time.Since(began); took > 3*time.Second {
+		t.Errorf("ready only after %v", took)
+	}
+	ann := a.user(t, "ann")
+	joinChannel(t, ann, "#tea")
+	a.leave(t)
+}
+
+// A node of another overlay is told apart, and tried again.
+func TestAnotherOverlay(t *testing.T) {
+	a := startNode(t, "a")
+	path := filepath.Join(t.TempDir(), "config.toml")
+	if err := os.WriteFile(path, []byte("[overlay]\nname = \"other\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := Load(path, Overrides{DataDir: t.TempDir(), Listen: []string{"127.0.0.1:0"}, Join: a.Status().Addrs})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := startConfig(t, "b", cfg)
+	b.out.await(t, a.Status().Addrs[0]+" belongs to another overlay")
+	b.out.await(t, `(and needs name = "other" under [overlay] in the configuration, as you have it)`)
+	if s := b.Status(); !s.Alone {
 		t.Errorf("status %+v", s)
 	}
 }

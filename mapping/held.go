@@ -1,6 +1,8 @@
 package mapping
 
 import (
+	"cmp"
+	"slices"
 	"time"
 
 	"ircbridge/mapping/wire"
@@ -17,29 +19,35 @@ const (
 	maxHeld  = 1024 // messages of one sender
 )
 
-// messageLocked takes the next message of the log.
+// messageLocked takes the next message of the log, or one of another copy's
+// last messages.
 func (v *view) messageLocked(e overlay.Entry, w *wire.Message) {
 	v.sentLocked(e, w)
-	last := v.seen[e.From]
-	held := v.held[e.From]
+	last, held := v.seen[e.From], v.held[e.From]
+	at, dup := slices.BinarySearchFunc(held, e.Number, func(h overlay.Entry, n uint64) int { return cmp.Compare(h.Number, n) })
 	switch {
-	case e.Number <= last:
+	case e.Number <= last || dup:
 		return // came before, under another stamp
-	case len(held) == 0 && (last == 0 || w.After <= last):
+	case at == 0 && (last == 0 || w.After <= last):
 		v.giveLocked(e, w)
+		if len(held) > 0 && after(held[0]) <= e.Number {
+			v.releaseHeldLocked(e.From)
+		}
 		return
 	}
-	for _, h := range held {
-		if h.Number == e.Number {
-			return
-		}
-	}
-	v.held[e.From] = append(held, e)
+	v.held[e.From] = slices.Insert(held, at, e)
 	if len(held) == 0 {
 		v.s.h.Go("mapping hold back", func() { v.holdBack(e.From, e.Number) })
 	} else if len(held) >= maxHeld {
 		v.releaseHeldLocked(e.From)
 	}
+}
+
+// after is the number of the message that goes before a held one.
+func after(held overlay.Entry) uint64 {
+	ev := new(wire.ChannelEvent)
+	_ = decode(held.Event, ev) // it was decoded before
+	return ev.GetMessage().GetAfter()
 }
 
 // holdBack ends the patience with a sender's first held message.
@@ -49,7 +57,7 @@ func (v *view) holdBack(who overlay.Stream, first uint64) {
 	}
 	v.s.mu.Lock()
 	defer v.s.mu.Unlock()
-	if h := v.held[who]; len(h) > 0 && h[0].Number == first {
+	if h := v.held[who]; len(h) > 0 && h[0].Number <= first {
 		v.releaseHeldLocked(who)
 	}
 }
@@ -79,17 +87,9 @@ func (v *view) giveLocked(e overlay.Entry, w *wire.Message) {
 }
 
 // tailLocked shows those of another copy's last messages that this view has
-// not had, and what waited for them.
+// not had.
 func (v *view) tailLocked(tail []line) {
 	for _, l := range tail {
-		e := l.entry()
-		v.sentLocked(e, l.msg)
-		v.giveLocked(e, l.msg)
-	}
-	for _, who := range sortedStreams(v.held) {
-		ev, err := decodeEvent(v.held[who][0].Event, v.name)
-		if err == nil && ev.GetMessage().GetAfter() <= v.seen[who] {
-			v.releaseHeldLocked(who)
-		}
+		v.messageLocked(l.entry(), l.msg)
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 var churnSeeds = flag.Int("chord.seeds", 200, "seeds of TestChurn")
 var churnSeed = flag.Uint64("chord.seed", 0, "run this one seed of TestChurn")
+var churnFirst = flag.Uint64("chord.first", 1, "first seed of TestChurn")
 
 // churn is one simulated history: a ring forms, nodes join, leave, crash and
 // restart while lookups run, then it is quiet.
@@ -39,7 +40,11 @@ func newChurn(t testing.TB, seed uint64) *churn {
 	if rng.IntN(4) == 0 {
 		sc.Latency = sim.WAN()
 	}
-	x := &churn{testNet: newNet(t, seed, sc, cfg), rng: rng, size: sizes[seed%uint64(len(sizes))]}
+	return newChurnOf(t, seed, sizes[seed%uint64(len(sizes))], cfg, sc)
+}
+
+func newChurnOf(t testing.TB, seed uint64, size int, cfg Config, sc sim.Config) *churn {
+	x := &churn{testNet: newNet(t, seed, sc, cfg), rng: rand.New(rand.NewPCG(seed, 0x6576656e7473)), size: size}
 	x.c = x.watch()
 	return x
 }
@@ -54,13 +59,17 @@ func (x *churn) run() {
 		}
 	}
 	x.runFor(3000)
-	events := 30 + x.rng.IntN(30)
-	for range events {
+	x.events(30 + x.rng.IntN(30))
+	x.awaitIdeal(x.settle(), 90*time.Second)
+}
+
+// events lets n things happen, with lookups among them.
+func (x *churn) events(n int) {
+	for range n {
 		x.event()
 		x.lookupSome(2)
 		x.runFor([]int{5, 50, 500, 2000}[x.rng.IntN(4)])
 	}
-	x.awaitIdeal(x.settle(), 90*time.Second)
 }
 
 // settle waits until nobody is on the way in, and counts the members.
@@ -172,7 +181,7 @@ func TestChurn(t *testing.T) {
 	if testing.Short() {
 		seeds = min(seeds, 30)
 	}
-	first := uint64(1)
+	first := *churnFirst
 	if *churnSeed != 0 {
 		first, seeds = *churnSeed, 1
 	}

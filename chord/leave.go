@@ -90,14 +90,17 @@ func (r *Ring) part(leaver Contact, newPred *Contact, succs []Contact) {
 	r.passOverLocked(leaver, wasSucc, succs)
 	wasPred := r.pred != nil && r.pred.ID == leaver.ID
 	if wasPred {
-		before := r.pending
+		before, wasOpen := r.pending, r.open
 		r.losePredLocked()
 		switch { // a leaver that was a joiner may not have come to own anything
 		case len(before) > 0 && before[0].ID != r.id:
 			r.pred, r.pending, r.open = &before[0], before[1:], false
 			r.predSettled = len(before) == 1
 		case newPred != nil && newPred.ID != r.id:
-			r.pred, r.predSettled, r.open = newPred, true, false
+			r.pred, r.predSettled, r.open = newPred, true, wasOpen
+			if wasOpen {
+				r.claimLater(newPred.ID)
+			}
 		}
 	}
 	r.fingers.drop(leaver.ID)

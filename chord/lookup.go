@@ -183,18 +183,27 @@ func (p *passing) refill() {
 // should own it, then those before the key, nearest first (Chord, 4.3,
 // closest_preceding_node), then the rest of the list behind the key.
 func candidates(self, key ID, succs []Contact, fingers []finger, pred *Contact, usable func(Contact) bool) []Contact {
-	var behind, before []Contact
+	const most = maxAsked / 2
+	before := make([]Contact, 0, most+1) // nearest to the key first
 	add := func(c Contact) {
-		if usable(c) && (c.ID == key || Between(self, c.ID, key)) && indexOf(before, c.ID) < 0 {
-			before = append(before, c)
+		if c.ID != key && !Between(self, c.ID, key) {
+			return
+		}
+		at := len(before)
+		for at > 0 && nearer(self, before[at-1].ID, c.ID) {
+			at--
+		}
+		if at < most && (at == 0 || before[at-1].ID != c.ID) && usable(c) {
+			before = slices.Insert(before, at, c)
+			before = before[:min(len(before), most)]
 		}
 	}
-	for i, c := range succs {
-		if InRange(self, key, c.ID) {
-			behind = slices.DeleteFunc(slices.Clone(succs[i:]), func(c Contact) bool { return !usable(c) })
-			break
-		}
-		add(c)
+	owner := len(succs)
+	for i := len(succs) - 1; i >= 0 && InRange(self, key, succs[i].ID); i-- {
+		owner = i
+	}
+	for i := owner - 1; i >= max(0, owner-most); i-- {
+		add(succs[i])
 	}
 	for _, f := range fingers {
 		add(f.contact)
@@ -202,19 +211,16 @@ func candidates(self, key ID, succs []Contact, fingers []finger, pred *Contact, 
 	if pred != nil {
 		add(*pred)
 	}
-	slices.SortFunc(before, func(a, b Contact) int {
-		if nearer(self, a.ID, b.ID) {
-			return 1
+	var out []Contact
+	for _, c := range succs[owner:] {
+		if usable(c) {
+			out = append(out, c)
 		}
-		return -1
-	})
-	before = before[:min(len(before), maxAsked/2)]
-	if len(behind) == 0 {
+	}
+	if len(out) == 0 {
 		return before
 	}
-	out := append(make([]Contact, 0, len(behind)+len(before)), behind[0])
-	out = append(out, before...)
-	return append(out, behind[1:]...)
+	return slices.Concat(out[:1], before, out[1:])
 }
 
 // ask passes the lookup to c and decides what its answer means; done ends the

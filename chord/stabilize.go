@@ -25,6 +25,14 @@ type headView struct {
 	valid bool
 	from  ID
 	said  neighbours
+	list  []Contact // the list that came of it, if nothing was doubtful
+}
+
+// adopts reports whether list is what came of the same answer before: the
+// ordinary round of a quiet ring.
+func (v *headView) adopts(head Contact, said neighbours, list []Contact) bool {
+	return v.valid && v.from == head.ID && v.said.digest == said.digest &&
+		len(list) > 0 && len(list) == len(v.list) && &list[0] == &v.list[0]
 }
 
 // cachedReply is this node's answer to neighbours while nothing changes.
@@ -165,6 +173,10 @@ func (r *Ring) adopt(head Contact, said neighbours) bool {
 	}
 	now := r.h.Now()
 	r.mu.Lock()
+	if r.view.adopts(head, said, r.succs) {
+		r.mu.Unlock()
+		return true
+	}
 	size := r.cfg.SuccessorListLen
 	next := slices.DeleteFunc(slices.Clone(said.succs), func(c Contact) bool { return r.peers.isBad(c.ID, now) })
 	list, rest := follow(r.id, head, next, size)
@@ -194,6 +206,9 @@ func (r *Ring) adopt(head Contact, said neighbours) bool {
 		}
 	}
 	r.setSuccsLocked(union)
+	if r.view.from == head.ID && len(missing) == 0 && len(next) == len(said.succs) && len(doubtful) == 0 {
+		r.view.list = r.succs
+	}
 	first := len(r.succs) > 0 && r.succs[0].ID == head.ID
 	r.mu.Unlock()
 	for _, c := range missing {
@@ -292,7 +307,9 @@ func (r *Ring) askNeighbours(c Contact, successor bool) (neighbours, error) {
 	r.mu.Lock()
 	if successor {
 		r.before = r.view.from
-		r.view = headView{valid: true, from: c.ID, said: said}
+		if !r.view.valid || r.view.from != c.ID || r.view.said.digest != said.digest {
+			r.view = headView{valid: true, from: c.ID, said: said}
+		}
 	}
 	r.refreshLocked(said.self)
 	r.mu.Unlock()

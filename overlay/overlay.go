@@ -117,9 +117,10 @@ type Overlay struct {
 	movedTo   contacts                // where what we kept went
 	unsettled []gained                // ranges that a dead predecessor left us
 
-	alone    bool // the ring had no successor when last heard
-	open     bool // we answer for our range
-	joining  bool // and it is being opened
+	lastPred *chord.Contact // whose death would bring us its range
+	alone    bool           // the ring had no successor when last heard
+	open     bool           // we answer for our range
+	joining  bool           // and it is being opened
 	leaving  bool
 	left     bool
 	granted  map[host.PeerID]bool // joiners to whom we listed their range
@@ -214,13 +215,7 @@ func (o *Overlay) KeepsNow(kind, name string) bool {
 func (o *Overlay) onChange(c chord.Change) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if c.OldPred != nil && !c.PredLeft && (c.Pred == nil || !chord.Between(c.OldPred.ID, c.Pred.ID, o.self)) {
-		g := gained{from: o.self, to: c.OldPred.ID, until: o.h.Now().Add(o.cfg.Unsettled)}
-		if c.Pred != nil {
-			g.from = c.Pred.ID
-		}
-		o.unsettled = append(o.unsettled, g)
-	}
+	o.gainLocked(c)
 	// any order: all but the present predecessor are forgotten
 	for id := range o.granted {
 		if c.Pred == nil || c.Pred.Peer.ID != id {
@@ -233,6 +228,27 @@ func (o *Overlay) onChange(c chord.Change) {
 	}
 	o.alone = len(c.Succs) == 0
 	o.sweepNow.Signal()
+}
+
+// gainLocked notes what a predecessor's death brings us: the range from the
+// predecessor that follows it. While there is none, which may pass, nothing is
+// ours; and who left gracefully has handed over what he kept.
+func (o *Overlay) gainLocked(c chord.Change) {
+	if c.PredLeft {
+		o.lastPred = nil
+	}
+	last := o.lastPred
+	switch {
+	case c.Pred != nil:
+		o.lastPred = c.Pred
+		if last == nil || last.ID == c.Pred.ID || chord.Between(last.ID, c.Pred.ID, o.self) {
+			return
+		}
+		o.unsettled = append(o.unsettled, gained{from: c.Pred.ID, to: last.ID, until: o.h.Now().Add(o.cfg.Unsettled)})
+	case last != nil && len(c.Succs) == 0:
+		o.lastPred = nil
+		o.unsettled = append(o.unsettled, gained{from: o.self, to: last.ID, until: o.h.Now().Add(o.cfg.Unsettled)})
+	}
 }
 
 func (o *Overlay) unsettledLocked(key chord.ID) bool {

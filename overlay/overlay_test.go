@@ -412,3 +412,21 @@ func TestEqualSeedsGiveEqualRuns(t *testing.T) {
 		t.Errorf("digests %x and %x", a, b)
 	}
 }
+
+// A ring that has just formed answers at once: nobody died, so nobody waits
+// for copies.
+func TestAFreshRingAnswersAtOnce(t *testing.T) {
+	for seed := range uint64(20) {
+		w := newWorld(t, seed)
+		w.run(func() {
+			w.grow(3)
+			for i := range 12 {
+				began := w.Elapsed()
+				w.nodes[i%3].do(w, fmt.Sprint("room", i), "join")
+				if d := w.Elapsed() - began; d > 100*time.Millisecond {
+					t.Errorf("seed %d: room %d took %v", seed, i, d)
+				}
+			}
+		})
+	}
+}

@@ -34,6 +34,13 @@ func (f *fakeRing) note(format string, args ...any) {
 	f.log = append(f.log, fmt.Sprintf("%5.1f ", time.Since(f.began).Seconds())+fmt.Sprintf(format, args...))
 }
 
+// last is what was noted last.
+func (f *fakeRing) last() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.log[len(f.log)-1]
+}
+
 // joiner makes one on the fake; it begins now.
 func (f *fakeRing) joiner(addrs ...string) *joiner {
 	f.began = time.Now()
@@ -146,12 +153,12 @@ func TestJoiningWaitsWhileOthersAreThere(t *testing.T) {
 		synctest.Wait() // alone, and in its first pause
 		alone(false)
 		time.Sleep(time.Minute)
-		if got := f.log[len(f.log)-1]; !strings.Contains(got, "Other nodes are in the ring") {
+		if got := f.last(); !strings.Contains(got, "Other nodes are in the ring") {
 			t.Errorf("last line %q", got)
 		}
 		alone(true)
 		time.Sleep(time.Minute)
-		if got := f.log[len(f.log)-1]; !strings.Contains(got, "Joined the ring") {
+		if got := f.last(); !strings.Contains(got, "Joined the ring") {
 			t.Errorf("last line %q", got)
 		}
 		cancel()

@@ -305,14 +305,15 @@ func decodeEvent(b []byte, name string) (*wire.ChannelEvent, error) {
 	if err := decode(b, ev); err != nil {
 		return nil, err
 	}
-	if len(ev.By) > maxBy {
-		return nil, fmt.Errorf("%w: author of %d bytes", errWire, len(ev.By))
+	if len(ev.By) > maxBy || !oneLine(string(ev.By)) {
+		return nil, fmt.Errorf("%w: author of %d bytes, or with a line end", errWire, len(ev.By))
 	}
 	switch w := ev.What.(type) {
 	case *wire.ChannelEvent_Message:
 		return ev, checkMessage(w.Message)
 	case *wire.ChannelEvent_Joined:
-		if n := string(w.Joined.GetName()); n != "" && (!chat.ValidChannel(n) || chat.Fold(n) != name) {
+		n := string(w.Joined.GetName())
+		if founds := !birthFromWire(w.Joined.GetBirth()).none(); founds != (n != "") || founds && (!chat.ValidChannel(n) || chat.Fold(n) != name) {
 			return nil, fmt.Errorf("%w: join of another channel", errWire)
 		}
 		_, err := personFromWire(w.Joined.GetPerson())

@@ -426,7 +426,7 @@ func (v *view) messageToLocked(e overlay.Entry, w *wire.Message, se *session) {
 	if se == nil || se.stream == e.From {
 		return
 	}
-	p := person{}
+	var p person
 	if m, ok := v.state.members[e.From]; ok {
 		p = m.person
 	} else if from, err := personFromWire(w.Person); err == nil {

@@ -22,9 +22,9 @@ func (r *Ring) handlePing(from host.Peer, req []byte) ([]byte, error) {
 	return encode(&wire.PingReply{State: r.state.toWire(), Run: r.h.Run()})
 }
 
-// ping asks whether c is alive; nil also when it is no member.
-func (r *Ring) ping(c Contact) (isMember bool, err error) {
-	reply, err := r.timed(c, methodPing, nil)
+// ping asks within d whether c is alive; nil also when it is no member.
+func (r *Ring) ping(c Contact, d time.Duration) (isMember bool, err error) {
+	reply, err := r.timedFor(c, methodPing, nil, d)
 	if err != nil {
 		return false, err
 	}
@@ -40,23 +40,28 @@ func (r *Ring) check(c Contact) bool { return r.checkAgain(c, 2) }
 // checkAgain is check with a number of attempts: one is enough after a request
 // that was not answered.
 func (r *Ring) checkAgain(c Contact, attempts int) bool {
-	for range attempts {
-		isMember, err := r.ping(c)
+	d := r.timeout(c)
+	silent := false
+	for n := range attempts {
+		isMember, err := r.ping(c, d*time.Duration(3-attempts+n))
 		switch {
 		case err == nil && isMember:
 			return true
-		case err == nil:
-			r.markBad(c)
-			return false
 		case errors.Is(err, host.ErrBusy), errors.Is(err, host.ErrStopped):
 			return true // that is no sign of its death
-		case errors.Is(err, host.ErrTimeout), errors.Is(err, host.ErrUnreachable):
-		default:
-			r.markBad(c)
-			return false
+		case errors.Is(err, host.ErrTimeout) && !r.isBad(c), errors.Is(err, host.ErrUnreachable):
+			silent = true
+			continue
 		}
+		break // no member, garbage, or found dead by another check meanwhile
 	}
-	r.markBad(c)
+	now := r.h.Now()
+	r.mu.Lock()
+	if silent {
+		r.peers.missed(c.ID)
+	}
+	r.peers.setBad(c.ID, now.Add(r.badFor()))
+	r.mu.Unlock()
 	return false
 }
 
@@ -256,7 +261,7 @@ func (r *Ring) watched(c Contact, m host.Method, req []byte, d time.Duration) ([
 			break
 		}
 		start := r.h.Now()
-		if _, perr := r.ping(c); perr != nil && !errors.Is(perr, host.ErrBusy) {
+		if _, perr := r.ping(c, r.timeout(c)); perr != nil && !errors.Is(perr, host.ErrBusy) {
 			if ok, b, e := result(); ok {
 				return b, e
 			}

@@ -98,7 +98,7 @@ func (r *Ring) granted(head Contact, answer notified) (again bool) {
 		}
 		return false
 	}
-	r.settled = true
+	r.settled, r.founded = true, true
 	if g := answer.grant; len(g) > 0 && g[0].ID != r.id {
 		r.takeGrantLocked(g)
 		r.predHeard = now

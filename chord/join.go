@@ -11,10 +11,10 @@ import (
 
 // Join makes this node a member of the ring that one of peers belongs to,
 // within d. It finds its successor, which must answer, and takes over its
-// whole list (Zave, 3.2); only then is it a member, and it owns nothing before
-// its successor has accepted it and a predecessor has come. A node that is alone may
-// join; for one with other members about it Join does nothing. The error tells
-// what came of the last peer tried.
+// whole list (Zave, 3.2); only then is it a member. It returns when the
+// successor has granted this node its place (or d is over, and it is at least a
+// member). A node that is alone may join; for one with other members about it
+// Join does nothing. The error tells what came of the last peer tried.
 func (r *Ring) Join(peers []host.Peer, d time.Duration) error {
 	start := r.h.Now()
 	last := fmt.Errorf("no peer given: %w", ErrNoAnswer)
@@ -30,7 +30,9 @@ func (r *Ring) Join(peers []host.Peer, d time.Duration) error {
 			err := r.joinThrough(NewContact(p), left)
 			if err == nil {
 				r.Remember(p)
-				r.stabilize()
+				err = r.awaitGrant(d - r.h.Now().Sub(start))
+			}
+			if err == nil {
 				return nil
 			}
 			last = fmt.Errorf("join through %s: %w", p.ID, err)
@@ -44,6 +46,29 @@ func (r *Ring) Join(peers []host.Peer, d time.Duration) error {
 		}
 		if err := r.h.Sleep(min(r.jitter(pause), left)); err != nil {
 			return fmt.Errorf("join: %w", err)
+		}
+	}
+}
+
+// awaitGrant stabilizes until this node is settled. It fails when all those
+// it knew died before they let it in: then it is outside again.
+func (r *Ring) awaitGrant(d time.Duration) error {
+	start := r.h.Now()
+	for pause := r.cfg.StabilizePeriod / 50; ; pause = min(2*pause, r.cfg.StabilizePeriod/4) {
+		r.stabilize()
+		r.mu.Lock()
+		st, settled := r.state, r.settled
+		r.mu.Unlock()
+		switch {
+		case st == left:
+			return fmt.Errorf("join: %w", ErrLeft)
+		case st == outside:
+			return fmt.Errorf("all members that it knew died: %w", ErrNoAnswer)
+		case settled || r.h.Now().Sub(start) >= d:
+			return nil
+		}
+		if err := r.h.Sleep(r.jitter(pause)); err != nil {
+			return err
 		}
 	}
 }
@@ -123,6 +148,7 @@ func (r *Ring) enter(succ Contact, said neighbours) error {
 		return nil // another node has come to this one meanwhile
 	}
 	list, _ := follow(r.id, succ, said.succs, r.cfg.SuccessorListLen)
+	r.founded = r.state == member
 	r.state = member
 	r.settled, r.unsettled = false, 0
 	r.lost = false

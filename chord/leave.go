@@ -105,7 +105,7 @@ func (r *Ring) part(leaver Contact, newPred *Contact, succs []Contact) {
 	}
 	r.fingers.drop(leaver.ID)
 	if r.state == member && len(r.succs) == 0 && (wasSucc >= 0 || wasPred) {
-		r.lost = r.pred != nil || r.big
+		r.lost = r.pred != nil || r.big || !r.founded
 		if !r.lost { // the last other node has gone
 			r.settled, r.open = true, false
 		}

@@ -48,11 +48,16 @@ func (r *Ring) withoutSuccessor() (again bool) {
 }
 
 // beAlone makes this node a ring of one: all others are out of reach, and
-// its users go on.
+// its users go on. A joiner that was never let in is outside again.
 func (r *Ring) beAlone() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.state != member || len(r.succs) > 0 || r.pred != nil {
+		return
+	}
+	if !r.founded { // never let in anywhere: a joiner founds no ring
+		r.state, r.lost = outside, false
+		r.changedLocked()
 		return
 	}
 	r.lost, r.settled, r.open = false, true, false

@@ -1,7 +1,6 @@
 package chord
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
@@ -288,7 +287,10 @@ func decodeChanged(b []byte) (joined []Contact, gone []host.PeerID, err error) {
 // timed makes a small request whose round trip counts for the peer's
 // deadlines. It waits at most for the peer's timeout.
 func (r *Ring) timed(c Contact, m host.Method, req []byte) ([]byte, error) {
-	d := r.timeout(c)
+	return r.timedFor(c, m, req, r.timeout(c))
+}
+
+func (r *Ring) timedFor(c Contact, m host.Method, req []byte, d time.Duration) ([]byte, error) {
 	_, open := r.h.PeerRun(c.Peer.ID)
 	start := r.h.Now()
 	reply, err := r.h.Call(c.Peer, m, req, d)
@@ -300,8 +302,6 @@ func (r *Ring) timed(c Contact, m host.Method, req []byte) ([]byte, error) {
 		r.peers.answered(c.ID, now.Sub(start))
 	case err == nil: // the time of a dial says little about the next request
 		r.peers.heard(c.ID)
-	case errors.Is(err, host.ErrTimeout):
-		r.peers.missed(c.ID)
 	}
 	return reply, err
 }

@@ -105,6 +105,9 @@ func (n *testNet) join(x *testNode, peers ...*testNode) {
 	r := x.r
 	x.h.Go("join", func() {
 		for r.Join(ps, 5*time.Second) != nil && r.h.Sleep(time.Second) == nil {
+			if ms := n.members(); len(ms) > 0 {
+				ps = []host.Peer{ms[int(r.h.Rand()%uint64(len(ms)))].h.Self()}
+			}
 		}
 	})
 }

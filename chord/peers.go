@@ -25,7 +25,7 @@ type peerStat struct {
 	measured bool
 	mean     time.Duration // of the round trip, smoothed (RFC 6298, section 2)
 	dev      time.Duration // its mean deviation
-	misses   int           // deadlines missed since the last answer, at most 4
+	misses   int           // checks failed since the last answer, at most 4
 	bad      bool
 	badUntil time.Time
 }
@@ -73,7 +73,8 @@ func (t *peerTable) isMeasured(id ID) bool {
 	return e != nil && e.Value.(*peerStat).measured
 }
 
-// missed notes that a deadline passed: the next one is twice as long.
+// missed notes that a check failed: the next deadline is twice as long, so that
+// a peer that has become slow is not lost for good.
 func (t *peerTable) missed(id ID) {
 	if p := t.get(id); p.misses < 4 {
 		p.misses++

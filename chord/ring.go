@@ -103,6 +103,7 @@ type Ring struct {
 	pending     []Contact // what pred, a joiner, is to be granted; see grant.go
 	settled     bool      // this node's part of the ring was granted to it
 	unsettled   int       // rounds since the join, while not settled
+	founded     bool      // it was settled at any time: it may go on alone
 	told        ID        // the successor that was told that this node is settled
 
 	succs []Contact
@@ -164,7 +165,7 @@ func (r *Ring) Create() {
 	r.mu.Lock()
 	if r.state == outside {
 		r.state = member
-		r.settled = true
+		r.settled, r.founded = true, true
 		r.log.Info("new ring", "node", r.id)
 	}
 	r.changedLocked()

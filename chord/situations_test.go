@@ -325,6 +325,7 @@ func TestAllOthersDie(t *testing.T) {
 			t.Fatalf("size %d: not alone\n%s", size, n.dump())
 		}
 		t.Logf("size %d: alone %v after the crash", size, n.w.Elapsed()-start)
+		n.w.RunFor(time.Millisecond) // the change is told in a task of its own
 		if c := last.changes[len(last.changes)-1]; !c.Alone || c.Pred != nil || len(c.Succs) > 0 {
 			t.Errorf("last change: %+v", c)
 		}

@@ -167,10 +167,19 @@ func (se *session) SetNick(ctx context.Context, nick string) error {
 // nickViews is this node's interest in names: its sessions' claims.
 type nickViews struct{ s *Service }
 
-func (n nickViews) Event(string, overlay.Entry) {}
+// Event has the name's state when more than one node claims it.
+func (n nickViews) Event(name string, e overlay.Entry) {
+	if len(e.Event) > 0 {
+		n.show(name, e.Event)
+	}
+}
 
-// Reset shows who holds a name that this node claims: it may be another.
 func (n nickViews) Reset(name string, _ overlay.Stamp, snapshot []byte, _ []overlay.Entry) {
+	n.show(name, snapshot)
+}
+
+// show says who holds a name that this node claims: it may be another.
+func (n nickViews) show(name string, snapshot []byte) {
 	obj, err := decodeNick(snapshot, name)
 	if err != nil {
 		n.s.log.Warn("a keeper pushed a malformed name; ignored", "nick", name, "err", err)

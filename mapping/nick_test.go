@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"ircbridge/chat"
 	"ircbridge/chord"
@@ -79,6 +80,28 @@ func TestNickClaims(t *testing.T) {
 	check("the run that is kept", k.claimAs(t, 1, again, "ada"), wire.Code_NICK_IN_USE)
 	k.nodeGone(k.turn(overlay.Stream{}), b.Node, 0)
 	check("dead node's", k.claimAs(t, 1, again, "ada"), wire.Code_OK)
+}
+
+// TestOlderClaimRenewed: the older claim counts, whichever copy the keeper has.
+func TestOlderClaimRenewed(t *testing.T) {
+	a, b := testStream(1, 1), testStream(2, 1)
+	old, young := newKeptNick(0, 1), newKeptNick(3, 2)
+	old.claimAs(t, 1, a, "ada")
+	young.keeperLog.now = young.keeperLog.now.Add(time.Hour)
+	young.claimAs(t, 2, b, "ada")
+	renew := func(k *keptNick, c *claim) bool {
+		return k.renew(k.turn(overlay.Stream{}), c.owner.Node, c.owner.Run, encode(c.toWire(nil)))
+	}
+	if renew(old, young.holder()) || old.holder().owner != a {
+		t.Error("the younger claim was taken")
+	}
+	loser := young.holder()
+	if !renew(young, old.holder()) || young.holder().owner != a {
+		t.Error("the older claim was not taken")
+	}
+	if renew(young, loser) || len(young.log[len(young.log)-1].Event) == 0 {
+		t.Error("the loser is not told")
+	}
 }
 
 // TestForgedClaims: a claim of another session, node, name or number, or with

@@ -128,12 +128,16 @@ func (n *nickObject) install(t turn, c *claim) *wire.Result {
 	return &wire.Result{Event: true, Holder: c.toWire(nil)}
 }
 
-// changed gives a change its stamp. Names have no events to show: who holds
-// one is given a view when something is wrong.
+// changed gives a change its stamp. Names have no events to show, but when
+// two nodes claim one, both are told.
 func (n *nickObject) changed(t turn) {
 	n.heads.add(t.Stamp())
 	t.SubscribersChanged()
-	t.Emit(nil)
+	var ev []byte
+	if len(n.Nodes()) > 1 {
+		ev = n.Snapshot()
+	}
+	t.Emit(ev)
 }
 
 func (n *nickObject) release(t turn) *wire.Result {
@@ -210,6 +214,9 @@ func (n *nickObject) renew(t turn, node host.PeerID, run uint64, payload []byte)
 		n.install(t, c)
 		return true
 	case h.owner == c.owner:
+		return true
+	case h.owner.Node != node && !c.birth.none() && c.senior(h):
+		n.install(t, c) // it was there first: the keeper's copy came from elsewhere
 		return true
 	}
 	return false

@@ -24,6 +24,8 @@ type fakeRing struct {
 	refuse  int                // joins that fail first
 	lone    bool
 	known   []host.Peer
+	dials   int
+	joins   int
 	log     []string
 	began   time.Time
 }
@@ -50,6 +52,7 @@ func (f *fakeRing) joiner(addrs ...string) *joiner {
 			time.Sleep(min(f.takes, d))
 			f.mu.Lock()
 			defer f.mu.Unlock()
+			f.dials++
 			list := f.answers[addr]
 			if len(list) > 1 {
 				f.answers[addr] = list[1:]
@@ -59,6 +62,7 @@ func (f *fakeRing) joiner(addrs ...string) *joiner {
 		join: func(peers []host.Peer, d time.Duration) error {
 			f.mu.Lock()
 			defer f.mu.Unlock()
+			f.joins++
 			if f.refuse > 0 {
 				f.refuse--
 				return errors.New("no")
@@ -130,6 +134,30 @@ func TestJoining(t *testing.T) {
 	}
 }
 
+func TestJoiningSlowsDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fakeRing{answers: map[string][]error{"a:1": {host.ErrUnreachable}}}
+		f.play(t, time.Hour, "a:1")
+		if f.dials < 80 || f.dials > 250 { // a pause is 15 to 45 s in the end
+			t.Errorf("%d dials in an hour", f.dials)
+		}
+	})
+}
+
+// Somebody joins this node while it dials: it stays with him.
+func TestJoiningLeavesNobodyBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fakeRing{takes: 2 * time.Second, answers: map[string][]error{"a:1": {nil}}}
+		j := f.joiner("a:1")
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		j.run(ctx, func() { f.lone = false }) // create has just returned
+		if f.joins != 0 {
+			t.Error("it joined another ring")
+		}
+	})
+}
+
 func TestJoiningThroughTheFirstThatAnswers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := fakeRing{answers: map[string][]error{"a:1": {host.ErrTimeout}, "b:2": {nil}}}
@@ -144,7 +172,8 @@ func TestJoiningThroughTheFirstThatAnswers(t *testing.T) {
 // left alone again, it tries again.
 func TestJoiningWaitsWhileOthersAreThere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := &fakeRing{answers: map[string][]error{"a:1": {host.ErrUnreachable, host.ErrUnreachable, nil}}}
+		gone := host.ErrUnreachable
+		f := &fakeRing{answers: map[string][]error{"a:1": {gone, gone, nil, gone, nil}}}
 		ctx, cancel := context.WithCancel(t.Context())
 		j := f.joiner("a:1")
 		var done sync.WaitGroup
@@ -160,6 +189,11 @@ func TestJoiningWaitsWhileOthersAreThere(t *testing.T) {
 		time.Sleep(time.Minute)
 		if got := f.last(); !strings.Contains(got, "Joined the ring") {
 			t.Errorf("last line %q", got)
+		}
+		alone(true) // what failed before is told again
+		time.Sleep(time.Minute)
+		if n := strings.Count(strings.Join(f.log, "\n"), "does not answer"); n != 2 {
+			t.Errorf("told %d times that nobody answers:\n%s", n, strings.Join(f.log, "\n"))
 		}
 		cancel()
 		done.Wait()

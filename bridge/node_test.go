@@ -259,6 +259,9 @@ func TestTwoNodesChat(t *testing.T) {
 	a := startNode(t, "a")
 	b := startNode(t, "b", a.Status().Addrs[0])
 	b.out.await(t, "Joined the ring through "+a.Status().Addrs[0])
+	if n := b.door.service.Counts().KnownNodes; n != 2 {
+		t.Errorf("b knows %d nodes", n)
+	}
 
 	ann, bob := a.user(t, "ann"), b.user(t, "bob")
 	joinChannel(t, ann, "#tea")
@@ -271,7 +274,12 @@ func TestTwoNodesChat(t *testing.T) {
 	send(t, bob, "ann", "in private")
 	ann.sees(t, "bob's private message", message("bob", "in private"))
 
+	kept := keptBy(t, ann)
+	joinChannel(t, bob, kept)
+
 	a.leave(t)
+	b.log.await(t, "took over channel "+kept)
+	b.log.await(t, "node left")
 	if why := <-a.door.noted; why != "node stopped" {
 		t.Errorf("front-ends were told %q", why)
 	}
@@ -283,6 +291,22 @@ func TestTwoNodesChat(t *testing.T) {
 	if _, err := cat.Lookup(t.Context(), "ann"); !errors.Is(err, chat.ErrNoSuchNick) {
 		t.Errorf("ann's name after her node has left: %v", err)
 	}
+}
+
+// keptBy is a channel that the user's own node would keep.
+func keptBy(t *testing.T, u *user) string {
+	t.Helper()
+	for i := range 100_000 {
+		name := fmt.Sprintf("#kept%d", i)
+		switch k, err := u.Keeper(t.Context(), name); {
+		case err != nil:
+			t.Fatal(err)
+		case k.Self:
+			return name
+		}
+	}
+	t.Fatal("the node keeps nothing")
+	return ""
 }
 
 // A node with users of its own that finds its ring late takes them along.
@@ -388,6 +412,39 @@ func TestLeavingWhileJoining(t *testing.T) {
 	a.leave(t)
 }
 
+// A node that is told to end before it has begun lets nobody in.
+func TestEndingBeforeTheStart(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	cfg, err := Load("", Overrides{DataDir: t.TempDir(), Listen: []string{"127.0.0.1:0"}, Join: []string{silent.Addr().String()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := newDoor()
+	n, err := New(cfg, Env{Out: newLines(), Err: newLines(), Frontends: map[string]chat.Factory{
+		"door": func(chat.Setup) (chat.Frontend, error) { return d, nil },
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := n.Run(ctx); err != nil {
+		t.Error(err)
+	}
+	select {
+	case <-n.Ready():
+		t.Error("it was ready")
+	default:
+	}
+	if len(d.noted) != 1 {
+		t.Error("the front-end was not ended")
+	}
+}
+
 // A node of another overlay is told apart, and tried again.
 func TestAnotherOverlay(t *testing.T) {
 	a := startNode(t, "a")
@@ -490,11 +547,16 @@ func TestWrongStarts(t *testing.T) {
 		t.Errorf("busy port: %v", err)
 	}
 
-	err = wrongStart(t, Overrides{DataDir: t.TempDir(), Listen: []string{"127.0.0.1:0"}},
-		&door{noted: make(chan string, 1), fail: errors.New("[door] is jammed: oil it")})
+	jammed, dir := newDoor(), t.TempDir()
+	jammed.fail = errors.New("[door] is jammed: oil it")
+	err = wrongStart(t, Overrides{DataDir: dir, Listen: []string{"127.0.0.1:0"}}, jammed)
 	if err.Error() != "[door] is jammed: oil it" {
 		t.Errorf("front-end: %v", err)
 	}
+	if len(jammed.noted) != 1 {
+		t.Error("a front-end that had listened was not ended")
+	}
+	startWith(t, "oiled", Overrides{DataDir: dir, Listen: []string{"127.0.0.1:0"}}) // nothing holds the database
 
 	err = wrongStart(t, Overrides{
 		DataDir: t.TempDir(), Listen: []string{"127.0.0.1:0"},

@@ -87,6 +87,10 @@ func TestReachable(t *testing.T) {
 	if want := []string{"203.0.113.9:4747", "[2001:db8::7]:4747", "10.0.0.7:4747"}; !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
+	got = reachable(hostPorts(multi[:3]))
+	if want := []string{"10.0.0.7:4747"}; !slices.Equal(got, want) {
+		t.Errorf("not only loopback: got %v, want %v", got, want)
+	}
 	got = reachable(hostPorts(multi[:2]))
 	if want := []string{"127.0.0.1:4747"}; !slices.Equal(got, want) {
 		t.Errorf("loopback only: got %v, want %v", got, want)

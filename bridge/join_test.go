@@ -36,11 +36,21 @@ func (f *fakeRing) note(format string, args ...any) {
 	f.log = append(f.log, fmt.Sprintf("%5.1f ", time.Since(f.began).Seconds())+fmt.Sprintf(format, args...))
 }
 
-// last is what was noted last.
-func (f *fakeRing) last() string {
+// plain is what was noted so far, without the times.
+func (f *fakeRing) plain() []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.log[len(f.log)-1]
+	var plain []string
+	for _, l := range f.log {
+		plain = append(plain, l[6:])
+	}
+	return plain
+}
+
+// last is what was noted last.
+func (f *fakeRing) last() string {
+	all := f.plain()
+	return all[len(all)-1]
 }
 
 // joiner makes one on the fake; it begins now.
@@ -85,11 +95,7 @@ func (f *fakeRing) play(t *testing.T, for_ time.Duration, addrs ...string) []str
 	ctx, cancel := context.WithTimeout(t.Context(), for_)
 	defer cancel()
 	f.joiner(addrs...).run(ctx, func() { f.note("ready") })
-	var plain []string
-	for _, l := range f.log {
-		plain = append(plain, l[6:])
-	}
-	return plain
+	return f.plain()
 }
 
 func TestJoining(t *testing.T) {
@@ -192,8 +198,9 @@ func TestJoiningWaitsWhileOthersAreThere(t *testing.T) {
 		}
 		alone(true) // what failed before is told again
 		time.Sleep(time.Minute)
-		if n := strings.Count(strings.Join(f.log, "\n"), "does not answer"); n != 2 {
-			t.Errorf("told %d times that nobody answers:\n%s", n, strings.Join(f.log, "\n"))
+		all := strings.Join(f.plain(), "\n")
+		if n := strings.Count(all, "does not answer"); n != 2 {
+			t.Errorf("told %d times that nobody answers:\n%s", n, all)
 		}
 		cancel()
 		done.Wait()
@@ -216,10 +223,7 @@ func TestCompanyIsTold(t *testing.T) {
 		}
 		cancel()
 		done.Wait()
-		var got []string
-		for _, l := range f.log {
-			got = append(got, l[6:])
-		}
+		got := f.plain()
 		if want := []string{"create", "Other nodes are in the ring of this one.", "This node is alone now."}; !slices.Equal(got, want) {
 			t.Errorf("got %q", got)
 		}

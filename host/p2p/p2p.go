@@ -90,6 +90,7 @@ type Host struct {
 	mu       sync.Mutex
 	started  bool
 	lp       lphost.Host // nil before Start
+	unlog    func()      // gives libp2p's log back; set with lp
 	peers    map[host.PeerID]*peerState
 	links    int                  // peers with a link
 	kept     map[host.PeerID]bool // see Keep
@@ -165,12 +166,14 @@ func (h *Host) Start() error {
 	if h.ctx.Err() != nil {
 		return host.ErrStopped
 	}
+	unlog := takeLibraryLog(h.log)
 	lp, err := h.listen()
 	if err != nil {
+		unlog()
 		return err
 	}
 	h.mu.Lock()
-	h.lp = lp
+	h.lp, h.unlog = lp, unlog
 	h.mu.Unlock()
 	h.store.start(&h.tasks, h.ctx.Done())
 	h.tasks.start("tidy connections", h.tidy)
@@ -189,7 +192,7 @@ func (h *Host) close(orderly bool) (err error) {
 	h.closing.Do(func() {
 		h.stop()
 		h.mu.Lock()
-		lp := h.lp
+		lp, unlog := h.lp, h.unlog
 		links := h.linksLocked()
 		h.mu.Unlock()
 		if orderly {
@@ -200,6 +203,7 @@ func (h *Host) close(orderly bool) (err error) {
 		}
 		if lp != nil {
 			err = lp.Close()
+			unlog()
 		}
 		err = errors.Join(err, h.tasks.wait(h.limits.closing), h.store.close(orderly))
 	})

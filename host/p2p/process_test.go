@@ -18,6 +18,13 @@ func TestMain(m *testing.M) {
 		fmt.Println(runTestNode())
 		return
 	}
+	if os.Getenv(labVariable) != "" {
+		if err := runLabNode(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	os.Exit(m.Run())
 }
 

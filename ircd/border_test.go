@@ -161,6 +161,7 @@ func FuzzLine(f *testing.F) {
 func FuzzConnection(f *testing.F) {
 	f.Add([]byte("NICK a\r\nUSER a 0 * :a\r\nJOIN #a,#b k\r\nPRIVMSG #a :x\r\nMODE #a +b-o x a\r\nWHO *\r\nPART #a :bye\r\nQUIT :x\r\n"))
 	f.Add([]byte("CAP LS 302\nCAP REQ :server-time message-tags echo-message\nNICK a\nUSER a 0 * :a\nCAP END\n@+a=b PRIVMSG a :x\nKICK #a a\nLIST >1\nTOPIC #x y\n"))
+	f.Add([]byte("CAP REQ :batch labeled-response echo-message standard-replies\n@label=1 NICK a\nUSER a 0 * :a\n@label=2 CAP END\n@label=3 JOIN #a,#b\n@label=4 PRIVMSG #a,a,b :x\n@label=5 NAMES #c,#a\n@label=\xff PING x\n@label=6 NOTICE b :x\n@label=7 CAP REQ -batch"))
 	f.Add([]byte("NICK \x00\n@a=b \n:\nNICK a\nUSER a a a a\nMODE a +i\nMODE #a bbb\nINVITE a #a\nWHOIS a,b\nISON a b\nUSERHOST :a\nNAMES ,\nKICK , ,\nJOIN ,"))
 	f.Fuzz(func(t *testing.T, input []byte) {
 		if len(input) > 1<<14 {

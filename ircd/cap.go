@@ -10,11 +10,14 @@ type capSet uint16
 
 const (
 	capAwayNotify capSet = 1 << iota
+	capBatch
 	capEchoMessage
 	capExtendedJoin
+	capLabeledResponse
 	capMessageTags
 	capMultiPrefix
 	capServerTime
+	capStandardReplies
 	capUserhostInNames
 )
 
@@ -24,11 +27,14 @@ var capabilities = []struct {
 	bit  capSet
 }{
 	{"away-notify", capAwayNotify},
+	{"batch", capBatch},
 	{"echo-message", capEchoMessage},
 	{"extended-join", capExtendedJoin},
+	{"labeled-response", capLabeledResponse},
 	{"message-tags", capMessageTags},
 	{"multi-prefix", capMultiPrefix},
 	{"server-time", capServerTime},
+	{"standard-replies", capStandardReplies},
 	{"userhost-in-names", capUserhostInNames},
 }
 

@@ -346,7 +346,7 @@ func cmdList(c *conn, m *message) error {
 	c.yield(func() { all, err = session.List(ctx) })
 	c.reply(rplListStart, "Channel")
 	if err != nil {
-		c.reply(rplTryAgain, "LIST")
+		c.incomplete("LIST", "*")
 	}
 	want := parseListFilter(m.param(0))
 	for _, ch := range all {

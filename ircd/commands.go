@@ -76,7 +76,7 @@ func (c *conn) dispatch(m *message) error {
 		return nil
 	}
 	if c.unsure {
-		c.reconcile()
+		c.aside(c.reconcile)
 	}
 	if !cmd.asIs {
 		c.settle()

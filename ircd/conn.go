@@ -64,13 +64,18 @@ type conn struct {
 	settled  chan struct{}       // has room for one: waiting became empty
 	pumpDone chan struct{}       // closed when the pump has ended
 	line     []byte              // scratch
+
+	// Labelled commands (response.go).
+	resp     *response            // being written; nil while events are
+	labelled map[uint64]*response // messages sent with a label, outcome to come
+	batches  int                  // so far: the last reference
 }
 
 func newConn(s *Server, nc net.Conn) *conn {
 	c := &conn{
 		srv: s, nc: nc, in: &lineReader{src: nc}, out: newOutbox(),
 		joined: map[string]string{}, waiting: map[uint64]struct{}{},
-		settled: make(chan struct{}, 1),
+		settled: make(chan struct{}, 1), labelled: map[uint64]*response{},
 	}
 	if s.cfg.Limits.LineRate > 0 && (s.cfg.Limits.LimitLoopback || !isLoopback(nc)) {
 		c.bucket = newBucket(s.cfg.Limits.LineRate, s.cfg.Limits.LineBurst)
@@ -224,20 +229,38 @@ func (c *conn) handle(line []byte, err error) error {
 		c.complained = true // once for each connection: no client fills the log
 		c.srv.log.Info("irc: a line was refused", "from", addrText(c.nc), "why", err)
 	}
+	if errors.Is(err, errBlank) {
+		return nil
+	}
+	label := ""
+	if err == nil {
+		label = m.label
+	} else {
+		label = labelOf(line)
+	}
+	r := c.begin(label)
+	if err != nil {
+		c.refuse(err)
+		err = nil
+	} else {
+		err = c.dispatch(m)
+	}
+	c.handlerEnded(r, err != nil)
+	return err
+}
+
+// refuse answers a line that did not pass the border.
+func (c *conn) refuse(err error) {
 	switch {
-	case err == nil:
-		return c.dispatch(m)
-	case errors.Is(err, errBlank):
 	case errors.Is(err, errLineTooLong):
 		c.reply(errInputTooLong)
 	case errors.Is(err, errInvalidUTF8):
-		c.write("", c.srv.name, "FAIL", []string{"*", "INVALID_UTF8"}, "The line was not valid UTF-8 and has been ignored")
+		c.standard(replyFail, "*", "INVALID_UTF8", "The line was not valid UTF-8 and has been ignored")
 	case errors.Is(err, errNoCommand):
 		c.reply(errUnknownCommand, "*")
 	default:
-		c.write("", c.srv.name, "FAIL", []string{"*", "INVALID_LINE"}, "A line may hold no NUL and no carriage return; it has been ignored")
+		c.standard(replyFail, "*", "INVALID_LINE", "A line may hold no NUL and no carriage return; it has been ignored")
 	}
-	return nil
 }
 
 func (c *conn) locked(f func()) {
@@ -249,9 +272,11 @@ func (c *conn) locked(f func()) {
 // yield gives the turn up while f waits for the network, so that events are
 // written meanwhile. f must not touch the connection's fields.
 func (c *conn) yield(f func()) {
-	c.turn.Unlock()
-	defer c.turn.Lock()
-	f()
+	c.aside(func() {
+		c.turn.Unlock()
+		defer c.turn.Lock()
+		f()
+	})
 }
 
 // settle waits until the outcomes of all messages sent have been written. What

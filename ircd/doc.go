@@ -38,6 +38,6 @@
 // RFC 1459 and 2812 (commands, numerics), the modern IRC client protocol
 // description (005, 417, 696), the IRCv3 specifications: capability
 // negotiation 3.2, message-tags, message-ids, server-time, echo-message,
-// extended-join, away-notify, multi-prefix, userhost-in-names, and the UTF8ONLY
-// and standard-replies ones for FAIL INVALID_UTF8.
+// extended-join, away-notify, multi-prefix, userhost-in-names, batch,
+// labeled-response, standard-replies, UTF8ONLY.
 package ircd

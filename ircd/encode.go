@@ -98,8 +98,12 @@ func runeBorder[T string | []byte](s T, limit int) int {
 	return limit
 }
 
-// timeTag is the form of server-time.
-const timeTag = "2006-01-02T15:04:05.000Z"
+// maxResponseTag is the longest tag that a labelled response adds: its label,
+// each byte escaped.
+const maxResponseTag = len(";label=") + 2*maxLabel
+
+// timeForm is the form of server-time.
+const timeForm = "2006-01-02T15:04:05.000Z"
 
 // appendTag appends name=value to tags.
 func appendTag(tags []byte, name, value string) []byte {
@@ -141,7 +145,7 @@ func encodeTags(caps capSet, at time.Time, id string, client map[string]string) 
 	tags := make([]byte, 0, 96)
 	if caps&capServerTime != 0 && !at.IsZero() {
 		tags = append(tags, "time="...)
-		tags = at.UTC().AppendFormat(tags, timeTag)
+		tags = at.UTC().AppendFormat(tags, timeForm)
 	}
 	if caps&capMessageTags == 0 {
 		return string(tags)
@@ -160,7 +164,7 @@ func encodeTags(caps capSet, at time.Time, id string, client map[string]string) 
 		}
 		before := len(tags)
 		tags = appendTag(tags, name, strings.ToValidUTF8(client[name], "\uFFFD"))
-		if len(tags) > maxTags-2 {
+		if len(tags) > maxTags-2-maxResponseTag {
 			tags = tags[:before]
 		}
 	}

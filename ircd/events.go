@@ -131,7 +131,12 @@ func (c *conn) renamed(e chat.Renamed) {
 		return
 	}
 	c.showNick(e.Nick)
-	c.write(c.tags(e.At), c.srv.name, "NOTICE", []string{e.Nick}, "Your nick is now "+e.Nick+": "+e.Why)
+	text := "Your nick is now " + e.Nick + ": " + e.Why
+	if c.caps&capStandardReplies != 0 {
+		c.standard(replyNote, "NICK", "NICK_TAKEN", text, e.Nick)
+		return
+	}
+	c.write(c.tags(e.At), c.srv.name, "NOTICE", []string{e.Nick}, text)
 }
 
 // away writes an AWAY to clients with away-notify.

@@ -33,6 +33,7 @@ type message struct {
 	command string // in upper case
 	params  []string
 	tags    map[string]string // client-only tags, names with their +; nil if none
+	label   string            // the label tag
 }
 
 // param is the i-th parameter, or "".
@@ -60,7 +61,7 @@ func parseLine(line []byte) (*message, error) {
 	m := &message{command: parsed.Command, params: parsed.Params}
 	if tags, ok := bytes.CutPrefix(line, []byte("@")); ok {
 		tags, _, _ = bytes.Cut(tags, []byte(" "))
-		m.tags = clientTags(string(tags))
+		m.label, m.tags = readTags(string(tags))
 	}
 	return m, nil
 }
@@ -104,11 +105,25 @@ func checkLine(line []byte) ([]byte, error) {
 	return body, nil
 }
 
-// clientTags keeps the client-only tags that are well formed (message-tags,
-// "Format"): others are for servers to make, and are not passed on.
-func clientTags(data string) map[string]string {
-	var tags map[string]string
+// labelOf is the label of a line that was refused, if its tags can be read.
+func labelOf(line []byte) string {
+	tags, ok := bytes.CutPrefix(line, []byte("@"))
+	tags, _, found := bytes.Cut(tags, []byte(" "))
+	if !ok || !found || len(tags) > maxTagData || bytes.ContainsAny(tags, "\x00\r\n") || !utf8.Valid(tags) {
+		return ""
+	}
+	label, _ := readTags(string(tags))
+	return label
+}
+
+// readTags finds the label, and keeps the client-only tags that are well
+// formed (message-tags, "Format"): others are for servers to make, and are not
+// passed on.
+func readTags(data string) (label string, tags map[string]string) {
 	for name, value := range irc.ParseTags(data) {
+		if name == "label" {
+			label = value
+		}
 		if !validClientTag(name) || strings.ContainsAny(value, "\x00") {
 			continue
 		}
@@ -117,7 +132,7 @@ func clientTags(data string) map[string]string {
 		}
 		tags[name] = value
 	}
-	return tags
+	return label, tags
 }
 
 func validClientTag(name string) bool {

@@ -192,7 +192,11 @@ func (c *conn) fail(err error, about subject) {
 	// An error without a row is a defect of who returned it; the user still
 	// gets an answer.
 	c.srv.log.Error("irc: an error without a numeric", "command", about.command, "error", err)
-	c.reply(rplTryAgain, about.command)
+	if c.caps&capStandardReplies == 0 {
+		c.reply(rplTryAgain, about.command)
+		return
+	}
+	c.standard(replyFail, about.command, "INTERNAL_ERROR", "This did not work; the log of the node says why")
 }
 
 // display is the nick of the client for numerics: * before it has one.

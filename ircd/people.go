@@ -49,7 +49,7 @@ func (c *conn) whoChannel(name string) {
 	ch, err := c.channel(name)
 	if err != nil {
 		if errors.Is(err, chat.ErrUnreachable) {
-			c.reply(rplTryAgain, "WHO")
+			c.incomplete("WHO", name)
 		}
 		return
 	}
@@ -63,9 +63,18 @@ func (c *conn) whoNick(nick string) {
 		if found.err == nil {
 			c.whoReply("*", chat.Member{Profile: found.Profile})
 		} else if errors.Is(found.err, chat.ErrUnreachable) {
-			c.reply(rplTryAgain, "WHO")
+			c.incomplete("WHO", nick)
 		}
 	}
+}
+
+// incomplete tells that an answer lacks what the network was asked for.
+func (c *conn) incomplete(command, about string) {
+	if c.caps&capStandardReplies == 0 {
+		c.reply(rplTryAgain, command)
+		return
+	}
+	c.standard(replyWarn, command, "INCOMPLETE", "The network did not answer: there may be more", about)
 }
 
 // whoMask shows those whom this user meets in channels, each once.

@@ -48,18 +48,26 @@ func (c *conn) say(m *message, notice bool) {
 		switch {
 		case err == nil:
 			c.waiting[number] = struct{}{}
-		case !notice:
+			if c.resp != nil {
+				c.labelled[number] = c.resp
+				c.resp.pending++
+			}
+		default:
 			c.sendFailed(err, out)
 		}
 	}
 }
 
+// sendFailed answers a message that did not arrive. A notice never causes an
+// error numeric; one with a label, which must have an answer, does not get the
+// ACK that means success where the client knows a better one.
 func (c *conn) sendFailed(err error, out chat.Outgoing) {
-	command := "PRIVMSG"
-	if out.Notice {
-		command = "NOTICE"
+	switch {
+	case !out.Notice:
+		c.fail(err, subject{command: "PRIVMSG", channel: out.Target})
+	case c.resp != nil && c.caps&capStandardReplies != 0:
+		c.standard(replyFail, "NOTICE", "CANNOT_SEND", "The notice was not delivered", out.Target)
 	}
-	c.fail(err, subject{command: command, channel: out.Target})
 }
 
 // outcome writes what came of a message: a numeric, or the echo.
@@ -68,11 +76,17 @@ func (c *conn) outcome(e chat.Sent) {
 	if len(c.waiting) == 0 {
 		signal(c.settled)
 	}
-	switch {
-	case e.Err != nil && !e.Message.Notice:
+	if r := c.labelled[e.Number]; r != nil {
+		delete(c.labelled, e.Number)
+		r.pending--
+		c.resp = r
+		defer func() {
+			c.resp = nil
+			c.completeOrPark(r)
+		}()
+	}
+	if e.Err != nil {
 		c.sendFailed(e.Err, e.Message)
-		return
-	case e.Err != nil:
 		return
 	}
 	if e.Away != "" && !e.Message.Notice {
@@ -83,7 +97,8 @@ func (c *conn) outcome(e chat.Sent) {
 		Notice: e.Message.Notice, Text: e.Message.Text, Tags: e.Message.Tags,
 	}
 	if chat.SameName(e.Message.Target, c.self.Nick) {
-		c.writeMessage(echo) // to himself: that is its delivery
+		// To himself: that is its delivery, which has no label.
+		c.aside(func() { c.writeMessage(echo) })
 	}
 	if c.caps&capEchoMessage != 0 {
 		c.writeMessage(echo)

@@ -11,10 +11,24 @@ func (c *conn) emit(tags, source, command, target string, middle []string, text 
 	}
 	params = append(params, middle...)
 	if tags == "" { // server-time is for each line
-		tags = encodeTags(c.caps&capServerTime, c.srv.now(), "", nil)
+		tags = c.timeTag()
 	}
+	if c.resp != nil {
+		c.respond(c.resp, tags, source, command, append([]string(nil), params...), text, hasText)
+		return
+	}
+	c.raw(tags, source, command, params, text, hasText)
+}
+
+// raw writes a line whose tags are all there.
+func (c *conn) raw(tags, source, command string, params []string, text string, hasText bool) {
 	c.line = appendLine(c.line[:0], tags, source, command, params, text, hasText)
 	c.out.put(c.line)
+}
+
+// timeTag is the tag of a line that is written now, if the client wants it.
+func (c *conn) timeTag() string {
+	return encodeTags(c.caps&capServerTime, c.srv.now(), "", nil)
 }
 
 // write writes a line that ends with a text.
@@ -25,4 +39,17 @@ func (c *conn) write(tags, source, command string, middle []string, text string)
 // writeBare writes a line of middle parameters only.
 func (c *conn) writeBare(tags, source, command string, middle ...string) {
 	c.emit(tags, source, command, "", middle, "", false)
+}
+
+// The kinds of standard replies (IRCv3, "Standard Replies").
+const (
+	replyFail = "FAIL"
+	replyWarn = "WARN"
+	replyNote = "NOTE"
+)
+
+// standard writes a standard reply: about a command (or * for none), with a
+// code for programs, what it is about, and a text for people.
+func (c *conn) standard(kind, command, code, text string, about ...string) {
+	c.write("", c.srv.name, kind, append([]string{command, code}, about...), text)
 }

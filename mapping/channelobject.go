@@ -65,7 +65,9 @@ func (c *channelObject) apply(t turn, req []byte) []byte {
 	}
 	res := c.request(t, w)
 	res.AtMs, res.Name = c.now, []byte(c.s.name)
-	c.s.prune(c.now)
+	if w.GetMessage() == nil {
+		c.s.prune(c.now)
+	}
 	return encode(res)
 }
 

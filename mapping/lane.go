@@ -127,6 +127,9 @@ func (l *lane) run() {
 			if l.s.running--; l.s.running == 0 {
 				l.s.idle.Signal()
 			}
+			if se := l.s.ending[l.stream.Session]; se != nil {
+				se.endedLocked()
+			}
 			l.s.mu.Unlock()
 			return
 		}

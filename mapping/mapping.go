@@ -69,15 +69,16 @@ type Service struct {
 	stopped     bool
 	lastSession uint64
 	sessions    map[uint64]*session // those that last
+	ending      map[uint64]*session // those that are over, and still have something to send
 	nicks       map[string]*session // by folded nick: held, or about to be
 	views       map[string]*view    // by folded channel
 	nodeLanes   map[string]*lane    // the node's own requests, by channel
 	located     *cache[string, overlay.Stream]
 	letters     *cache[letterKey, uint64]
-	quits       *cache[overlay.Stream, bool] // sessions that are over
-	lastNode    uint64                       // number of the node's own requests
-	running     int                          // lanes at work
-	idle        host.Event                   // signalled when running falls to 0
+	quits       *cache[overlay.Stream, person] // sessions that are over
+	lastNode    uint64                         // number of the node's own requests
+	running     int                            // lanes at work
+	idle        host.Event                     // signalled when running falls to 0
 	listings    map[string]*listing
 }
 
@@ -97,12 +98,13 @@ func New(cfg Config) *Service {
 		cfg: cfg, h: h, o: cfg.Overlay, log: cfg.Log, self: h.Self().ID, run: h.Run(),
 		node:      chat.Node{ID: hex.EncodeToString(id[:]), Host: VisibleHost(h.Self().ID), Started: h.Now()},
 		sessions:  map[uint64]*session{},
+		ending:    map[uint64]*session{},
 		nicks:     map[string]*session{},
 		views:     map[string]*view{},
 		nodeLanes: map[string]*lane{},
 		located:   newCache[string, overlay.Stream](4096),
 		letters:   newCache[letterKey, uint64](8192),
-		quits:     newCache[overlay.Stream, bool](4096),
+		quits:     newCache[overlay.Stream, person](4096),
 		idle:      h.NewEvent(),
 		listings:  map[string]*listing{},
 	}

@@ -208,6 +208,15 @@ func TestVectors(t *testing.T) {
 	if b.String() != string(want) {
 		t.Errorf("vectors differ from %s:\n%s", file, b.String())
 	}
+	doc, err := os.ReadFile("../docs/objects.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(b.String()) {
+		if !strings.Contains(string(doc), line) {
+			t.Errorf("docs/objects.md lacks: %s", line)
+		}
+	}
 	if !host.PeerID(node).Verify(msg, signAs(1, msg)) {
 		t.Error("the signature does not verify")
 	}

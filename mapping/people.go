@@ -85,11 +85,15 @@ func (s *Service) personLocked(who overlay.Stream, p person, at time.Time) {
 	}
 }
 
-// quitLocked takes a session that is over out of all views, and shows it once.
-func (s *Service) quitLocked(who overlay.Stream, reason string, at time.Time) {
+// quitLocked takes a session that is over, or whose node is gone, out of all
+// views, and shows it once.
+func (s *Service) quitLocked(who overlay.Stream, reason string, over bool, at time.Time) {
 	p, ok := s.knownLocked(who)
 	if !ok {
 		return
+	}
+	if over {
+		s.quits.put(who, p)
 	}
 	around := s.aroundLocked(who)
 	for _, name := range sortedKeys(s.views) {

@@ -188,7 +188,7 @@ func (v *view) differLocked(old *state, at time.Time) {
 		switch se := v.local(who); {
 		case r.kind == byQuit:
 			v.state.members[who] = old.members[who] // for a moment: he quits from all views
-			v.s.quitLocked(who, "", at)
+			v.s.quitLocked(who, "", true, at)
 		case se != nil && v.locals[se.number] != nil && r.join < v.locals[se.number].number:
 			// Still here: the keeper is being told.
 		case r.kind == byKick || se != nil && v.locals[se.number] != nil:

@@ -22,6 +22,7 @@ type session struct {
 	signOn time.Time
 	active time.Time // last Send
 	ended  error     // why Next ends; nil while the session lasts
+	quits  []func()  // to tell its channels when all before is sent
 
 	opening bool              // Open still waits for the first claim
 	claims  map[string]*claim // by folded nick: held or asked for
@@ -209,8 +210,12 @@ func (se *session) onLocked(channel string) *membership {
 // leaveLocked ends a membership here at once, and tells the keeper.
 func (se *session) leaveLocked(ms *membership, req *wire.ChannelRequest) {
 	se.dropLocked(ms)
-	v := ms.v
-	v.leaving[se.stream]++
+	ms.v.leaving[se.stream]++
+	se.tellLeftLocked(ms.v, req)
+}
+
+// tellLeftLocked tells the keeper of a membership that is over here.
+func (se *session) tellLeftLocked(v *view, req *wire.ChannelRequest) {
 	se.laneLocked(kindChannel, v.name).addLocked(func(uint64) []byte { return encode(req) }, func(*job) {
 		if v.leaving[se.stream]--; v.leaving[se.stream] == 0 {
 			delete(v.leaving, se.stream)
@@ -232,6 +237,7 @@ func (se *session) dropLocked(ms *membership) {
 	}
 	ms.over = true
 	ms.event.Signal()
+	se.laneLocked(kindChannel, name).progress.Signal()
 	se.forgetLocked(name)
 }
 
@@ -250,12 +256,17 @@ func (se *session) closeLocked(reason string, why error) {
 		return
 	}
 	se.ended = why
+	// Quits would overtake what is on its way to other channels: they wait
+	// until all lanes are empty.
+	quit := &wire.ChannelRequest{What: &wire.ChannelRequest_Quit{Quit: &wire.Quit{Reason: []byte(reason)}}}
 	for _, name := range sortedKeys(se.memberships) {
-		se.leaveLocked(se.memberships[name], &wire.ChannelRequest{
-			What: &wire.ChannelRequest_Quit{Quit: &wire.Quit{Reason: []byte(reason)}},
-		})
+		ms := se.memberships[name]
+		se.dropLocked(ms)
+		ms.v.leaving[se.stream]++
+		se.quits = append(se.quits, func() { se.tellLeftLocked(ms.v, quit) })
 	}
 	delete(se.s.sessions, se.number)
+	se.s.ending[se.number] = se
 	for _, name := range sortedKeys(se.claims) {
 		se.releaseNickLocked(name)
 	}
@@ -267,208 +278,28 @@ func (se *session) closeLocked(reason string, why error) {
 	se.queue, se.bytes = nil, 0
 	se.next.Signal()
 	se.flushedLocked()
+	se.endedLocked()
 }
 
-// SetTopic implements chat.Session.
-func (se *session) SetTopic(ctx context.Context, channel, topic string) error {
-	_, err := se.command(ctx, channel, &wire.ChannelRequest{What: &wire.ChannelRequest_Topic{
-		Topic: &wire.SetTopic{Text: []byte(cleanLine(topic, chat.MaxTopic))},
-	}})
-	if err != nil {
-		return fmt.Errorf("topic of %q: %w", cut(channel, 2*chat.MaxChannel), err)
+// endedLocked goes on with a session that is over when its lanes are empty:
+// first the quits, then it is forgotten.
+func (se *session) endedLocked() {
+	if se.ended == nil {
+		return
 	}
-	return nil
-}
-
-// command asks something of a channel that the session is on.
-func (se *session) command(ctx context.Context, channel string, req *wire.ChannelRequest) (*wire.Result, error) {
-	se.s.mu.Lock()
-	err := se.beginLocked(ctx)
-	if err == nil && se.onLocked(channel) == nil {
-		err = chat.ErrNotOnChannel
-	}
-	se.s.mu.Unlock()
-	if err != nil {
-		return nil, err
-	}
-	res, err := se.do(ctx, chat.Fold(channel), req)
-	if err == nil {
-		err = errorOf(res)
-	}
-	return res, err
-}
-
-// Kick implements chat.Session.
-func (se *session) Kick(ctx context.Context, channel, nick, reason string) error {
-	fail := func(err error) error {
-		return fmt.Errorf("kick %s from %q: %w", cut(nick, 2*chat.MaxNick), cut(channel, 2*chat.MaxChannel), err)
-	}
-	target, err := se.target(ctx, channel, nick)
-	if err != nil {
-		return fail(err)
-	}
-	_, err = se.command(ctx, channel, &wire.ChannelRequest{What: &wire.ChannelRequest_Kick{
-		Kick: &wire.Kick{Target: sessionToWire(target), Reason: []byte(cleanLine(reason, chat.MaxReason))},
-	}})
-	if err != nil {
-		return fail(err)
-	}
-	return nil
-}
-
-// target finds the member with a nick, for an operator.
-func (se *session) target(ctx context.Context, channel, nick string) (overlay.Stream, error) {
-	se.s.mu.Lock()
-	if err := se.beginLocked(ctx); err != nil {
-		se.s.mu.Unlock()
-		return overlay.Stream{}, err
-	}
-	ms := se.onLocked(channel)
-	if ms == nil {
-		se.s.mu.Unlock()
-		return overlay.Stream{}, chat.ErrNotOnChannel
-	}
-	if m, ok := ms.v.state.members[se.stream]; ok && m.status&chat.Operator == 0 {
-		se.s.mu.Unlock()
-		return overlay.Stream{}, chat.ErrNoPrivileges
-	}
-	who, ok := ms.v.memberLocked(nick)
-	se.s.mu.Unlock()
-	if ok {
-		return who, nil
-	}
-	if _, _, err := se.s.locate(nick, false, se.s.cfg.GiveUp); err != nil {
-		return overlay.Stream{}, err
-	}
-	return overlay.Stream{}, chat.ErrNotInChannel
-}
-
-// Invite implements chat.Session.
-func (se *session) Invite(ctx context.Context, nick, channel string) (chat.Profile, error) {
-	fail := func(err error) (chat.Profile, error) {
-		return chat.Profile{}, fmt.Errorf("invite %s to %q: %w", cut(nick, 2*chat.MaxNick), cut(channel, 2*chat.MaxChannel), err)
-	}
-	s := se.s
-	s.mu.Lock()
-	ms := se.onLocked(channel)
-	err := se.beginLocked(ctx)
-	switch {
-	case err != nil:
-	case ms == nil:
-		err = chat.ErrNotOnChannel
-	case ms.v.state.is('i') && ms.v.state.members[se.stream].status&chat.Operator == 0:
-		err = chat.ErrNoPrivileges
-	}
-	s.mu.Unlock()
-	if err != nil {
-		return fail(err)
-	}
-	who, p, err := s.locate(nick, true, s.cfg.GiveUp)
-	if err != nil {
-		return fail(err)
-	}
-	res, err := se.command(ctx, channel, &wire.ChannelRequest{What: &wire.ChannelRequest_Invite{
-		Invite: &wire.Invite{Target: sessionToWire(who)},
-	}})
-	if err != nil {
-		return fail(err)
-	}
-	s.mu.Lock()
-	me := se.me
-	s.mu.Unlock()
-	msg := encode(&wire.Direct{What: &wire.Direct_Invited{Invited: &wire.Invited{
-		From: sessionToWire(se.stream), Person: personToWire(me), Target: sessionToWire(who), Channel: res.Name,
-	}}})
-	s.h.Go("mapping invite", func() {
-		if _, err := s.o.Direct(who.Node, msg, s.cfg.GiveUp); err != nil {
-			s.log.Debug("an invited user's node was not told", "err", err)
-		}
-	})
-	return p.profile(who), nil
-}
-
-// SetMode implements chat.Session.
-func (se *session) SetMode(ctx context.Context, channel string, changes []chat.ModeChange) ([]chat.ModeChange, error) {
-	fail := func(err error) error {
-		return fmt.Errorf("mode of %q: %w", cut(channel, 2*chat.MaxChannel), err)
-	}
-	s := se.s
-	if !chat.ValidChannel(channel) {
-		return nil, fail(chat.ErrNoSuchChannel)
-	}
-	s.mu.Lock()
-	err := se.beginLocked(ctx)
-	ms := se.onLocked(channel)
-	if err == nil && ms != nil {
-		if m, ok := ms.v.state.members[se.stream]; ok && m.status&chat.Operator == 0 {
-			err = fail(chat.ErrNoPrivileges)
+	for _, l := range se.lanes { // any order: all must be idle
+		if l.busy && (l.kind == kindChannel || len(se.quits) == 0) {
+			return
 		}
 	}
-	s.mu.Unlock()
-	if err != nil {
-		return nil, err
-	}
-	asked, first := se.modesToWire(ctx, channel, changes)
-	if len(asked) == 0 && first != nil {
-		return nil, fail(first)
-	}
-	var done []chat.ModeChange
-	for part := range slices.Chunk(asked, maxChanges) {
-		res, err := se.do(ctx, chat.Fold(channel), &wire.ChannelRequest{What: &wire.ChannelRequest_Modes{
-			Modes: &wire.SetModes{Changes: part},
-		}})
-		if err == nil {
-			err = errorOf(res)
+	if quits := se.quits; len(quits) > 0 {
+		se.quits = nil
+		for _, tell := range quits {
+			tell()
 		}
-		if err != nil && first == nil {
-			first = err
-		}
-		s.mu.Lock()
-		done = append(done, s.modesFromWireLocked(s.views[chat.Fold(channel)], res.GetApplied())...)
-		s.mu.Unlock()
+		return
 	}
-	if first != nil {
-		return done, fail(first)
-	}
-	return done, nil
-}
-
-// modesToWire finds the sessions of nicks. It returns what can be asked, and
-// the first error.
-func (se *session) modesToWire(ctx context.Context, channel string, changes []chat.ModeChange) (asked []*wire.ModeChange, first error) {
-	for _, c := range changes {
-		w := &wire.ModeChange{Add: c.Add, Letter: uint32(c.Mode)}
-		switch c.Mode {
-		case 'o', 'v':
-			if c.Arg == "" {
-				first = firstOf(first, fmt.Errorf("mode %c: %w", c.Mode, chat.ErrBadModeParam))
-				continue
-			}
-			who, err := se.target(ctx, channel, c.Arg)
-			if err != nil && se.isOn(channel) {
-				first = firstOf(first, fmt.Errorf("mode %c %s: %w", c.Mode, cut(c.Arg, 60), err))
-				continue
-			}
-			w.Target = sessionToWire(who)
-		default:
-			w.Arg = []byte(cut(c.Arg, 2*maxMask))
-		}
-		asked = append(asked, w)
-	}
-	return asked, first
-}
-
-func (se *session) isOn(channel string) bool {
-	se.s.mu.Lock()
-	defer se.s.mu.Unlock()
-	return se.onLocked(channel) != nil
-}
-
-func firstOf(a, b error) error {
-	if a != nil {
-		return a
-	}
-	return b
+	delete(se.s.ending, se.number)
 }
 
 // SetAway implements chat.Session.

@@ -198,6 +198,37 @@ func TestSlowSession(t *testing.T) {
 	})
 }
 
+// TestCloseAfterSend: who says something and leaves at once is heard, then
+// quits, without delay; nothing of him is kept.
+func TestCloseAfterSend(t *testing.T) {
+	for _, seed := range seeds(10) {
+		w := newSimNet(t, seed)
+		w.grow(3)
+		w.run(func(e *simEnv) {
+			ann, bob := e.open(w.nodes[0], "ann"), e.open(w.nodes[1], "bob")
+			for _, c := range []string{"#a", "#b"} {
+				ann.join(c)
+				bob.join(c)
+			}
+			for i := range 100 {
+				bob.send("#a", fmt.Sprint("bob ", i+1))
+			}
+			at := e.Now()
+			bob.Close("bye")
+			e.Eventually("ann sees him quit", func() bool { return len(eventsOf[chat.Quit](ann)) == 1 })
+			if d := e.Now().Sub(at); d > 400*time.Millisecond {
+				e.T().Errorf("seed %d: quit after %v", seed, d)
+			}
+			e.Eventually("ann has heard him", func() bool { return len(ann.texts()) == 100 })
+			e.Sleep(time.Second)
+			s := w.nodes[1].s
+			if len(s.sessions)+len(s.ending)+len(s.nicks)+len(s.views) != 0 {
+				e.T().Errorf("seed %d: left over: %v %v %v %v", seed, s.sessions, s.ending, s.nicks, s.views)
+			}
+		})
+	}
+}
+
 // TestHostilePushes: what a broken keeper pushes is ignored.
 func TestHostilePushes(t *testing.T) {
 	w := newSimNet(t, 1)

@@ -210,7 +210,7 @@ func (v *view) beginLocked(st *state, recent []overlay.Entry) {
 				v.messageToLocked(e, ev.GetMessage(), v.s.sessions[n])
 			}
 		}
-		v.sentLocked(e, ev.GetMessage())
+		v.sentLocked(e)
 	}
 }
 
@@ -249,6 +249,7 @@ func (v *view) admitLocked() {
 		if j := v.joining[ms]; j != nil {
 			j.notice.Signal()
 		}
+		v.laneLocked(se.stream).progress.Signal()
 		if ms.orphan {
 			se.leaveLocked(ms, reqPartOf(""))
 		}
@@ -271,6 +272,9 @@ func (v *view) noteLocked(e overlay.Entry) bool {
 		}
 	}
 	v.seen[e.From] = e.Number
+	if l := v.laneLocked(e.From); l != nil {
+		l.progress.Signal()
+	}
 	v.waiters = slices.DeleteFunc(v.waiters, func(w waiter) bool {
 		if w.stream != e.From || w.number > e.Number {
 			return false
@@ -306,8 +310,7 @@ func (v *view) takeLocked(e overlay.Entry, ev *wire.ChannelEvent) {
 	case *wire.ChannelEvent_Kicked:
 		v.kickedLocked(st, e, ev)
 	case *wire.ChannelEvent_Quit:
-		v.s.quitLocked(e.From, string(w.Quit.GetReason()), e.At)
-		v.s.quits.put(e.From, true)
+		v.s.quitLocked(e.From, string(w.Quit.GetReason()), true, e.At)
 		v.state.apply(st, ev)
 	case *wire.ChannelEvent_Gone:
 		v.goneLocked(st, e, ev)
@@ -404,7 +407,7 @@ func (v *view) goneLocked(st step, e overlay.Entry, ev *wire.ChannelEvent) {
 			renew = true
 			continue
 		}
-		v.s.quitLocked(who, string(ev.GetGone().GetReason()), e.At)
+		v.s.quitLocked(who, string(ev.GetGone().GetReason()), false, e.At)
 	}
 	v.state.apply(st, ev)
 	if renew {
@@ -412,12 +415,26 @@ func (v *view) goneLocked(st step, e overlay.Entry, ev *wire.ChannelEvent) {
 	}
 }
 
+// laneLocked is the lane in which one of this node's sessions, which may be
+// over, speaks to the channel; or nil.
+func (v *view) laneLocked(who overlay.Stream) *lane {
+	if who.Node != v.self || who.Run != v.run {
+		return nil
+	}
+	se := v.s.sessions[who.Session]
+	if se == nil {
+		se = v.s.ending[who.Session]
+	}
+	if se == nil {
+		return nil
+	}
+	return se.lanes[kindChannel+"\x00"+v.name]
+}
+
 // sentLocked gives a message of this node its outcome.
-func (v *view) sentLocked(e overlay.Entry, _ *wire.Message) {
-	if se := v.local(e.From); se != nil {
-		if l := se.lanes[kindChannel+"\x00"+v.name]; l != nil {
-			l.seenLocked(e.Number, messageID(e.From, e.Number, v.key), e.At, v.display())
-		}
+func (v *view) sentLocked(e overlay.Entry) {
+	if l := v.laneLocked(e.From); l != nil {
+		l.seenLocked(e.Number, messageID(e.From, e.Number, v.key), e.At, v.display())
 	}
 }
 
@@ -433,6 +450,8 @@ func (v *view) messageToLocked(e overlay.Entry, w *wire.Message, se *session) {
 		p = from
 	} else if known, ok := v.s.knownLocked(e.From); ok {
 		p = known
+	} else if gone, ok := v.s.quits.get(e.From); ok {
+		p = gone // his quit came through another channel first
 	} else {
 		return
 	}

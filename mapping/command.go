@@ -1,0 +1,213 @@
+package mapping
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"ircbridge/chat"
+	"ircbridge/mapping/wire"
+	"ircbridge/overlay"
+)
+
+// SetTopic implements chat.Session.
+func (se *session) SetTopic(ctx context.Context, channel, topic string) error {
+	_, err := se.command(ctx, channel, &wire.ChannelRequest{What: &wire.ChannelRequest_Topic{
+		Topic: &wire.SetTopic{Text: []byte(cleanLine(topic, chat.MaxTopic))},
+	}})
+	if err != nil {
+		return fmt.Errorf("topic of %q: %w", cut(channel, 2*chat.MaxChannel), err)
+	}
+	return nil
+}
+
+// command asks something of a channel that the session is on.
+func (se *session) command(ctx context.Context, channel string, req *wire.ChannelRequest) (*wire.Result, error) {
+	se.s.mu.Lock()
+	err := se.beginLocked(ctx)
+	if err == nil && se.onLocked(channel) == nil {
+		err = chat.ErrNotOnChannel
+	}
+	se.s.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	res, err := se.do(ctx, chat.Fold(channel), req)
+	if err == nil {
+		err = errorOf(res)
+	}
+	return res, err
+}
+
+// Kick implements chat.Session.
+func (se *session) Kick(ctx context.Context, channel, nick, reason string) error {
+	fail := func(err error) error {
+		return fmt.Errorf("kick %s from %q: %w", cut(nick, 2*chat.MaxNick), cut(channel, 2*chat.MaxChannel), err)
+	}
+	target, err := se.target(ctx, channel, nick)
+	if err != nil {
+		return fail(err)
+	}
+	_, err = se.command(ctx, channel, &wire.ChannelRequest{What: &wire.ChannelRequest_Kick{
+		Kick: &wire.Kick{Target: sessionToWire(target), Reason: []byte(cleanLine(reason, chat.MaxReason))},
+	}})
+	if err != nil {
+		return fail(err)
+	}
+	return nil
+}
+
+// target finds the member with a nick, for an operator.
+func (se *session) target(ctx context.Context, channel, nick string) (overlay.Stream, error) {
+	se.s.mu.Lock()
+	if err := se.beginLocked(ctx); err != nil {
+		se.s.mu.Unlock()
+		return overlay.Stream{}, err
+	}
+	ms := se.onLocked(channel)
+	if ms == nil {
+		se.s.mu.Unlock()
+		return overlay.Stream{}, chat.ErrNotOnChannel
+	}
+	if m, ok := ms.v.state.members[se.stream]; ok && m.status&chat.Operator == 0 {
+		se.s.mu.Unlock()
+		return overlay.Stream{}, chat.ErrNoPrivileges
+	}
+	who, ok := ms.v.memberLocked(nick)
+	se.s.mu.Unlock()
+	if ok {
+		return who, nil
+	}
+	if _, _, err := se.s.locate(nick, false, se.s.cfg.GiveUp); err != nil {
+		return overlay.Stream{}, err
+	}
+	return overlay.Stream{}, chat.ErrNotInChannel
+}
+
+// Invite implements chat.Session.
+func (se *session) Invite(ctx context.Context, nick, channel string) (chat.Profile, error) {
+	fail := func(err error) (chat.Profile, error) {
+		return chat.Profile{}, fmt.Errorf("invite %s to %q: %w", cut(nick, 2*chat.MaxNick), cut(channel, 2*chat.MaxChannel), err)
+	}
+	s := se.s
+	s.mu.Lock()
+	ms := se.onLocked(channel)
+	err := se.beginLocked(ctx)
+	switch {
+	case err != nil:
+	case ms == nil:
+		err = chat.ErrNotOnChannel
+	case ms.v.state.is('i') && ms.v.state.members[se.stream].status&chat.Operator == 0:
+		err = chat.ErrNoPrivileges
+	}
+	s.mu.Unlock()
+	if err != nil {
+		return fail(err)
+	}
+	who, p, err := s.locate(nick, true, s.cfg.GiveUp)
+	if err != nil {
+		return fail(err)
+	}
+	res, err := se.command(ctx, channel, &wire.ChannelRequest{What: &wire.ChannelRequest_Invite{
+		Invite: &wire.Invite{Target: sessionToWire(who)},
+	}})
+	if err != nil {
+		return fail(err)
+	}
+	s.mu.Lock()
+	me := se.me
+	s.mu.Unlock()
+	msg := encode(&wire.Direct{What: &wire.Direct_Invited{Invited: &wire.Invited{
+		From: sessionToWire(se.stream), Person: personToWire(me), Target: sessionToWire(who), Channel: res.Name,
+	}}})
+	s.h.Go("mapping invite", func() {
+		if _, err := s.o.Direct(who.Node, msg, s.cfg.GiveUp); err != nil {
+			s.log.Debug("an invited user's node was not told", "err", err)
+		}
+	})
+	return p.profile(who), nil
+}
+
+// SetMode implements chat.Session.
+func (se *session) SetMode(ctx context.Context, channel string, changes []chat.ModeChange) ([]chat.ModeChange, error) {
+	fail := func(err error) error {
+		return fmt.Errorf("mode of %q: %w", cut(channel, 2*chat.MaxChannel), err)
+	}
+	s := se.s
+	if !chat.ValidChannel(channel) {
+		return nil, fail(chat.ErrNoSuchChannel)
+	}
+	s.mu.Lock()
+	err := se.beginLocked(ctx)
+	ms := se.onLocked(channel)
+	if err == nil && ms != nil {
+		if m, ok := ms.v.state.members[se.stream]; ok && m.status&chat.Operator == 0 {
+			err = fail(chat.ErrNoPrivileges)
+		}
+	}
+	s.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	asked, first := se.modesToWire(ctx, channel, changes)
+	if len(asked) == 0 && first != nil {
+		return nil, fail(first)
+	}
+	var done []chat.ModeChange
+	for part := range slices.Chunk(asked, maxChanges) {
+		res, err := se.do(ctx, chat.Fold(channel), &wire.ChannelRequest{What: &wire.ChannelRequest_Modes{
+			Modes: &wire.SetModes{Changes: part},
+		}})
+		if err == nil {
+			err = errorOf(res)
+		}
+		if err != nil && first == nil {
+			first = err
+		}
+		s.mu.Lock()
+		done = append(done, s.modesFromWireLocked(s.views[chat.Fold(channel)], res.GetApplied())...)
+		s.mu.Unlock()
+	}
+	if first != nil {
+		return done, fail(first)
+	}
+	return done, nil
+}
+
+// modesToWire finds the sessions of nicks. It returns what can be asked, and
+// the first error.
+func (se *session) modesToWire(ctx context.Context, channel string, changes []chat.ModeChange) (asked []*wire.ModeChange, first error) {
+	for _, c := range changes {
+		w := &wire.ModeChange{Add: c.Add, Letter: uint32(c.Mode)}
+		switch c.Mode {
+		case 'o', 'v':
+			if c.Arg == "" {
+				first = firstOf(first, fmt.Errorf("mode %c: %w", c.Mode, chat.ErrBadModeParam))
+				continue
+			}
+			who, err := se.target(ctx, channel, c.Arg)
+			if err != nil && se.isOn(channel) {
+				first = firstOf(first, fmt.Errorf("mode %c %s: %w", c.Mode, cut(c.Arg, 60), err))
+				continue
+			}
+			w.Target = sessionToWire(who)
+		default:
+			w.Arg = []byte(cut(c.Arg, 2*maxMask))
+		}
+		asked = append(asked, w)
+	}
+	return asked, first
+}
+
+func (se *session) isOn(channel string) bool {
+	se.s.mu.Lock()
+	defer se.s.mu.Unlock()
+	return se.onLocked(channel) != nil
+}
+
+func firstOf(a, b error) error {
+	if a != nil {
+		return a
+	}
+	return b
+}

@@ -39,5 +39,5 @@
 // description (005, 417, 696), the IRCv3 specifications: capability
 // negotiation 3.2, message-tags, message-ids, server-time, echo-message,
 // extended-join, away-notify, multi-prefix, userhost-in-names, batch,
-// labeled-response, standard-replies, UTF8ONLY.
+// labeled-response, standard-replies, UTF8ONLY; ircu for WHOX.
 package ircd

@@ -37,6 +37,7 @@ func isupportTokens(cfg *Config) []string {
 		"ELIST=MNU",
 		"SAFELIST",
 		"UTF8ONLY",
+		"WHOX",
 	}
 }
 

@@ -54,6 +54,7 @@ var (
 	rplVersion       = numeric{code: "351"}
 	rplWhoReply      = numeric{code: "352"}
 	rplNamReply      = numeric{code: "353"}
+	rplWhoSpecial    = numeric{code: "354"}
 	rplEndOfNames    = numeric{"366", "End of NAMES list"}
 	rplBanList       = numeric{code: "367"}
 	rplEndOfBanList  = numeric{"368", "End of channel ban list"}

@@ -2,7 +2,6 @@ package ircd
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,46 +27,6 @@ func cmdAway(c *conn, m *message) error {
 	return nil
 }
 
-func cmdWho(c *conn, m *message) error {
-	mask := m.param(0)
-	if mask == "" {
-		mask = "*"
-	}
-	switch {
-	case strings.HasPrefix(mask, "#"):
-		c.whoChannel(mask)
-	case strings.ContainsAny(mask, "*?"):
-		c.whoMask(mask)
-	case chat.ValidNick(mask):
-		c.whoNick(mask)
-	}
-	c.reply(rplEndOfWho, mask)
-	return nil
-}
-
-func (c *conn) whoChannel(name string) {
-	ch, err := c.channel(name)
-	if err != nil {
-		if errors.Is(err, chat.ErrUnreachable) {
-			c.incomplete("WHO", name)
-		}
-		return
-	}
-	for _, m := range ch.Members {
-		c.whoReply(ch.Name, m)
-	}
-}
-
-func (c *conn) whoNick(nick string) {
-	for _, found := range c.lookup([]string{nick}) {
-		if found.err == nil {
-			c.whoReply("*", chat.Member{Profile: found.Profile})
-		} else if errors.Is(found.err, chat.ErrUnreachable) {
-			c.incomplete("WHO", nick)
-		}
-	}
-}
-
 // incomplete tells that an answer lacks what the network was asked for.
 func (c *conn) incomplete(command, about string) {
 	if c.caps&capStandardReplies == 0 {
@@ -75,38 +34,6 @@ func (c *conn) incomplete(command, about string) {
 		return
 	}
 	c.standard(replyWarn, command, "INCOMPLETE", "The network did not answer: there may be more", about)
-}
-
-// whoMask shows those whom this user meets in channels, each once.
-func (c *conn) whoMask(mask string) {
-	seen := map[chat.SessionID]bool{}
-	for _, name := range c.session.Joined() {
-		ch, err := c.channel(name)
-		if err != nil {
-			continue
-		}
-		for _, m := range ch.Members {
-			match := chat.MatchMask(mask, m.Nick) || chat.MatchMask(mask, m.Username) || chat.MatchMask(mask, m.Host) ||
-				chat.MatchMask(mask, m.Server) || chat.MatchMask(mask, m.Realname) || chat.MatchMask(mask, m.Mask())
-			if match && !seen[m.Session] {
-				seen[m.Session] = true
-				c.whoReply(ch.Name, m)
-			}
-		}
-	}
-}
-
-func (c *conn) whoReply(channel string, m chat.Member) {
-	flags := "H"
-	if m.Away != "" {
-		flags = "G"
-	}
-	flags += c.statusPrefix(m.Status)
-	hops := "1"
-	if m.Server == c.srv.service.Node().Host {
-		hops = "0"
-	}
-	c.replyText(rplWhoReply, hops+" "+m.Realname, channel, m.Username, m.Host, c.serverOf(m.Profile), m.Nick, flags)
 }
 
 // serverOf is the name of a user's server: this one's own for its own users.

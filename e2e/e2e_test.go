@@ -93,6 +93,7 @@ func play(t *testing.T, name string, opts script.Options) {
 		ctx = c
 	}
 	opts.Dir, opts.Log = t.TempDir(), sessionLog(t)
+	opts.Timeout = patience // other packages' tests may keep the processors busy
 	if err := script.Run(ctx, s, opts); err != nil {
 		t.Error(err)
 	}

@@ -2,6 +2,7 @@ package ircd
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -11,11 +12,13 @@ type capSet uint16
 const (
 	capAwayNotify capSet = 1 << iota
 	capBatch
+	capCapNotify
 	capEchoMessage
 	capExtendedJoin
 	capLabeledResponse
 	capMessageTags
 	capMultiPrefix
+	capNoImplicitNames
 	capServerTime
 	capStandardReplies
 	capUserhostInNames
@@ -28,11 +31,13 @@ var capabilities = []struct {
 }{
 	{"away-notify", capAwayNotify},
 	{"batch", capBatch},
+	{"cap-notify", capCapNotify},
 	{"echo-message", capEchoMessage},
 	{"extended-join", capExtendedJoin},
 	{"labeled-response", capLabeledResponse},
 	{"message-tags", capMessageTags},
 	{"multi-prefix", capMultiPrefix},
+	{"no-implicit-names", capNoImplicitNames},
 	{"server-time", capServerTime},
 	{"standard-replies", capStandardReplies},
 	{"userhost-in-names", capUserhostInNames},
@@ -55,9 +60,13 @@ const allCaps = ^capSet(0)
 func cmdCap(c *conn, m *message) error {
 	switch sub := strings.ToUpper(m.params[0]); sub {
 	case "LS":
-		// Version 302 adds values and cap-notify; there is no capability with
-		// a value here, and none comes or goes, so the answer is the same.
+		// Version 302 adds values and means cap-notify; there is no capability
+		// with a value here, and none comes or goes, so the answer is the same.
 		c.capOpen = c.session == nil
+		if version, err := strconv.Atoi(m.param(1)); err == nil && version >= 302 {
+			c.cap302 = true
+			c.caps |= capCapNotify
+		}
 		c.capReply("LS", capNames(allCaps))
 	case "LIST":
 		c.capReply("LIST", capNames(c.caps))
@@ -93,6 +102,9 @@ func (c *conn) capRequest(list string) {
 		})
 		switch {
 		case i < 0:
+			c.capReply("NAK", list)
+			return
+		case off && name == "cap-notify" && c.cap302: // "CAP LS version"
 			c.capReply("NAK", list)
 			return
 		case off:

@@ -61,7 +61,9 @@ func (c *conn) showJoin(ch chat.Channel) {
 	if ch.Topic.Text != "" {
 		c.sendTopic(ch)
 	}
-	c.sendNames(ch)
+	if c.caps&capNoImplicitNames == 0 {
+		c.sendNames(ch)
+	}
 }
 
 // reconcile shows what came of requests that had been given up: the answer was

@@ -18,41 +18,91 @@ type command struct {
 	// asIs: the handler does not wait for the outcomes of messages sent
 	// before, since its answer cannot overtake one.
 	asIs bool
+	// usage and help are what HELP shows: the parameters, and one line on what
+	// the command does.
+	usage, help string
 }
 
 // commandTable is the one list of what clients may ask.
 func commandTable() map[string]command {
 	return map[string]command{
-		"PASS": {run: cmdPass, least: 1, when: before},
-		"NICK": {run: cmdNick, when: anyPhase}, // without a nick it is 431, not 461
-		"USER": {run: cmdUser, least: 4, when: before},
-		"CAP":  {run: cmdCap, least: 1, when: anyPhase},
-		"PING": {run: cmdPing, least: 1, when: anyPhase},
-		"PONG": {run: cmdPong, when: anyPhase, asIs: true},
-		"QUIT": {run: cmdQuit, when: anyPhase},
+		"PASS": {run: cmdPass, least: 1, when: before, usage: "<password>",
+			help: "Gives the password of this server, before NICK and USER, if it has one."},
+		"NICK": {run: cmdNick, when: anyPhase, usage: "<nickname>", // without a nick it is 431, not 461
+			help: "Takes a nickname, which nobody else in the whole network has."},
+		"USER": {run: cmdUser, least: 4, when: before, usage: "<user name> 0 * :<real name>",
+			help: "Says who you are; with NICK it lets you in."},
+		"CAP": {run: cmdCap, least: 1, when: anyPhase, usage: "LS [302] | LIST | REQ :<capabilities> | END",
+			help: "Agrees on what this connection can do beyond plain IRC."},
+		"PING": {run: cmdPing, least: 1, when: anyPhase, usage: "<token>",
+			help: "Asks for a PONG, which comes after the answers to all that was sent before."},
+		"PONG": {run: cmdPong, when: anyPhase, asIs: true, usage: "<token>",
+			help: "Answers a PING of the server."},
+		"QUIT": {run: cmdQuit, when: anyPhase, usage: "[:<reason>]",
+			help: "Leaves, and tells those who share a channel with you."},
 
-		"PRIVMSG": {run: cmdPrivmsg, when: after, asIs: true}, // 411 and 412, not 461
-		"NOTICE":  {run: cmdNotice, when: after, asIs: true},
+		"PRIVMSG": {run: cmdPrivmsg, when: after, asIs: true, usage: "<target>{,<target>} :<text>", // 411 and 412, not 461
+			help: "Says something to channels, to users, or by its ID to all users of a node."},
+		"NOTICE": {run: cmdNotice, when: after, asIs: true, usage: "<target>{,<target>} :<text>",
+			help: "As PRIVMSG, but nothing answers it by itself."},
 
-		"JOIN":   {run: cmdJoin, least: 1, when: after},
-		"PART":   {run: cmdPart, least: 1, when: after},
-		"TOPIC":  {run: cmdTopic, least: 1, when: after},
-		"NAMES":  {run: cmdNames, when: after},
-		"LIST":   {run: cmdList, when: after},
-		"INVITE": {run: cmdInvite, least: 2, when: after},
-		"KICK":   {run: cmdKick, least: 2, when: after},
-		"MODE":   {run: cmdMode, least: 1, when: after},
+		"JOIN": {run: cmdJoin, least: 1, when: after, usage: "<channel>{,<channel>} [<key>{,<key>}] | 0",
+			help: "Joins channels; one that does not exist is made, and you are its operator. JOIN 0 leaves all."},
+		"PART": {run: cmdPart, least: 1, when: after, usage: "<channel>{,<channel>} [:<reason>]",
+			help: "Leaves channels."},
+		"TOPIC": {run: cmdTopic, least: 1, when: after, usage: "<channel> [:<topic>]",
+			help: "Shows or sets the topic of a channel."},
+		"NAMES": {run: cmdNames, when: after, usage: "<channel>{,<channel>}",
+			help: "Lists the members of channels."},
+		"LIST": {run: cmdList, when: after, usage: "[<mask>|!<mask>|><users>|<<users>{,...}]",
+			help: "Lists the channels of the network that are not secret."},
+		"INVITE": {run: cmdInvite, least: 2, when: after, usage: "<nickname> <channel>",
+			help: "Invites a user to a channel, past its mode +i."},
+		"KICK": {run: cmdKick, least: 2, when: after, usage: "<channel> <nickname>{,<nickname>} [:<reason>]",
+			help: "Removes users from a channel; for its operators."},
+		"MODE": {run: cmdMode, least: 1, when: after, usage: "<channel>|<your nickname> [<modes> [<parameters>]]",
+			help: "Shows or changes modes. Channel: b k l i m n s t, members: o v, yourself: i."},
 
-		"WHO":      {run: cmdWho, when: after},
-		"WHOIS":    {run: cmdWhois, when: after}, // 431, not 461
-		"AWAY":     {run: cmdAway, when: after},
-		"ISON":     {run: cmdIson, least: 1, when: after},
-		"USERHOST": {run: cmdUserhost, least: 1, when: after},
+		"WHO": {run: cmdWho, when: after, usage: "[<channel>|<mask> [<fields>][%<fields>[,<token>]]]",
+			help: "Shows the members of a channel, or those you know of whom a mask fits. WHOX."},
+		"WHOIS": {run: cmdWhois, when: after, usage: "[<server>] <nickname>", // 431, not 461
+			help: "Shows what is known of a user."},
+		"AWAY": {run: cmdAway, when: after, usage: "[:<text>]",
+			help: "Says that you are away and why, or without a text that you are back."},
+		"ISON": {run: cmdIson, least: 1, when: after, usage: "<nickname>{ <nickname>}",
+			help: "Says which of these users are there."},
+		"USERHOST": {run: cmdUserhost, least: 1, when: after, usage: "<nickname>{ <nickname>}",
+			help: "Shows user name and host of up to five users."},
 
-		"MOTD":    {run: cmdMotd, when: after},
-		"LUSERS":  {run: cmdLusers, when: after},
-		"VERSION": {run: cmdVersion, when: after},
-		"TIME":    {run: cmdTime, when: after},
+		"MOTD": {run: cmdMotd, when: after, usage: "[<server>]",
+			help: "Shows the message of the day."},
+		"LUSERS": {run: cmdLusers, when: after,
+			help: "Counts users, channels and nodes, as far as this node knows them."},
+		"VERSION": {run: cmdVersion, when: after, usage: "[<server>]",
+			help: "Shows the version of this server, and what it supports."},
+		"TIME": {run: cmdTime, when: after, usage: "[<server>]",
+			help: "Shows the time of this server, in UTC."},
+		"INFO": {run: cmdInfo, when: after, usage: "[<server>]",
+			help: "Says what this server is."},
+		"ADMIN": {run: cmdAdmin, when: after, usage: "[<server>]",
+			help: "Would say who runs this server; nobody has said so."},
+		"STATS": {run: cmdStats, when: after, usage: "<letter> [<server>]",
+			help: "Figures of this server: l your connection, m commands, u how long it has been up."},
+		"HELP": {run: cmdHelp, when: after, usage: "[<command>]",
+			help: "Lists the commands, or explains one."},
+		"HELPOP": {run: cmdHelp, when: after, usage: "[<command>]",
+			help: "The same as HELP."},
+
+		"LINKS": {run: cmdLinks, when: after, usage: "[[<server>] <mask>]",
+			help: "Lists servers: this one. The nodes of the network are no servers of yours."},
+		"MAP": {run: cmdMap, when: after,
+			help: "Draws the servers: this one."},
+		"TRACE": {run: cmdTrace, when: after, usage: "[<server>]",
+			help: "Shows the way to a server: you are on the only one."},
+		"USERS": {run: cmdUsers, when: after, usage: "[<server>]",
+			help: "Would list who is logged in at the machine; no server tells that any more."},
+		"SUMMON": {run: cmdSummon, when: after, usage: "<user>",
+			help: "Would call somebody at the machine to IRC; no server does that any more."},
 	}
 }
 

@@ -52,6 +52,7 @@ type conn struct {
 	pass     string
 	caps     capSet
 	capOpen  bool // negotiation goes on until CAP END
+	cap302   bool // negotiated by version 302, which cannot be taken back
 
 	// After registration.
 	session  chat.Session        // nil before
@@ -69,6 +70,8 @@ type conn struct {
 	resp     *response            // being written; nil while events are
 	labelled map[uint64]*response // messages sent with a label, outcome to come
 	batches  int                  // so far: the last reference
+
+	traffic traffic // for STATS
 }
 
 func newConn(s *Server, nc net.Conn) *conn {
@@ -76,6 +79,7 @@ func newConn(s *Server, nc net.Conn) *conn {
 		srv: s, nc: nc, in: &lineReader{src: nc}, out: newOutbox(),
 		joined: map[string]string{}, waiting: map[uint64]struct{}{},
 		settled: make(chan struct{}, 1), labelled: map[uint64]*response{},
+		traffic: traffic{since: s.now()},
 	}
 	if s.cfg.Limits.LineRate > 0 && (s.cfg.Limits.LimitLoopback || !isLoopback(nc)) {
 		c.bucket = newBucket(s.cfg.Limits.LineRate, s.cfg.Limits.LineBurst)
@@ -243,6 +247,7 @@ func (c *conn) handle(line []byte, err error) error {
 		c.refuse(err)
 		err = nil
 	} else {
+		c.count(m.command, len(line)+2)
 		err = c.dispatch(m)
 	}
 	c.handlerEnded(r, err != nil)

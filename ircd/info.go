@@ -10,8 +10,7 @@ import (
 
 // elsewhere answers a question for another server: there is none behind this
 // one that could be asked.
-func (c *conn) elsewhere(m *message) bool {
-	name := m.param(0)
+func (c *conn) elsewhere(name string) bool {
 	if name == "" || chat.MatchMask(name, c.srv.name) {
 		return false
 	}
@@ -20,7 +19,7 @@ func (c *conn) elsewhere(m *message) bool {
 }
 
 func cmdMotd(c *conn, m *message) error {
-	if !c.elsewhere(m) {
+	if !c.elsewhere(m.param(0)) {
 		c.sendMOTD()
 	}
 	return nil
@@ -66,7 +65,7 @@ func (c *conn) sendLusers() {
 }
 
 func cmdVersion(c *conn, m *message) error {
-	if c.elsewhere(m) {
+	if c.elsewhere(m.param(0)) {
 		return nil
 	}
 	c.replyText(rplVersion, "chat over a ring of nodes", c.srv.version, c.srv.name)
@@ -75,9 +74,81 @@ func cmdVersion(c *conn, m *message) error {
 }
 
 func cmdTime(c *conn, m *message) error {
-	if c.elsewhere(m) {
+	if c.elsewhere(m.param(0)) {
 		return nil
 	}
 	c.replyText(rplTime, c.srv.now().UTC().Format(time.RFC1123), c.srv.name)
+	return nil
+}
+
+func cmdInfo(c *conn, m *message) error {
+	if c.elsewhere(m.param(0)) {
+		return nil
+	}
+	node := c.srv.service.Node()
+	for _, line := range []string{
+		c.srv.version + ": chat without a central server, from any IRC client",
+		"This is one node of a ring in which every node is equal. It serves its own users;",
+		"names and channels are kept by whichever node the ring gives them to.",
+		"Node " + node.ID + ", up since " + node.Started.UTC().Format("2006-01-02 15:04:05 UTC"),
+	} {
+		c.replyText(rplInfo, line)
+	}
+	c.reply(rplEndOfInfo)
+	return nil
+}
+
+// cmdAdmin: the configuration names nobody.
+func cmdAdmin(c *conn, m *message) error {
+	if !c.elsewhere(m.param(0)) {
+		c.reply(errNoAdminInfo, c.srv.name)
+	}
+	return nil
+}
+
+// cmdLinks, cmdMap and cmdTrace show one server: the other nodes are not linked
+// to it as IRC servers are, and no way between them is what TRACE means.
+func cmdLinks(c *conn, m *message) error {
+	mask := m.param(0)
+	if len(m.params) > 1 { // LINKS server mask
+		if c.elsewhere(mask) {
+			return nil
+		}
+		mask = m.params[1]
+	}
+	if mask == "" {
+		mask = "*"
+	}
+	if chat.MatchMask(mask, c.srv.name) {
+		c.replyText(rplLinks, "0 node "+c.srv.service.Node().ID, c.srv.name, c.srv.name)
+	}
+	c.reply(rplEndOfLinks, mask)
+	return nil
+}
+
+func cmdMap(c *conn, _ *message) error {
+	c.replyText(rplMap, fmt.Sprintf("%s (%d users)", c.srv.name, c.srv.service.Counts().LocalUsers))
+	c.reply(rplMapEnd)
+	return nil
+}
+
+func cmdTrace(c *conn, m *message) error {
+	if target := m.param(0); !chat.SameName(target, c.self.Nick) && c.elsewhere(target) {
+		return nil
+	}
+	c.reply(rplTraceUser, "User", "users", c.self.Nick+"["+c.self.Username+"@"+c.self.Host+"]")
+	c.reply(rplTraceEnd, c.srv.name, c.srv.version)
+	return nil
+}
+
+// cmdUsers and cmdSummon: RFC 2812, sections 4.5 and 4.6, ask for these
+// replies of servers that do not do it.
+func cmdUsers(c *conn, _ *message) error {
+	c.reply(errUsersDisabled)
+	return nil
+}
+
+func cmdSummon(c *conn, _ *message) error {
+	c.reply(errSummonDisabled)
 	return nil
 }

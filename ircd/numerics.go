@@ -22,12 +22,20 @@ var (
 	rplCreated       = numeric{code: "003"}
 	rplMyInfo        = numeric{code: "004"}
 	rplISupport      = numeric{"005", "are supported by this server"}
+	rplMap           = numeric{code: "015"}
+	rplMapEnd        = numeric{"017", "End of MAP"}
+	rplTraceUser     = numeric{code: "205"}
+	rplStatsLink     = numeric{code: "211"}
+	rplStatsCommands = numeric{code: "212"}
+	rplEndOfStats    = numeric{"219", "End of STATS report"}
 	rplUModeIs       = numeric{code: "221"}
+	rplStatsUptime   = numeric{code: "242"}
 	rplLUserClient   = numeric{code: "251"}
 	rplLUserOp       = numeric{"252", "operator(s) online"}
 	rplLUserUnknown  = numeric{"253", "unknown connection(s)"}
 	rplLUserChannels = numeric{"254", "channels formed"}
 	rplLUserMe       = numeric{code: "255"}
+	rplTraceEnd      = numeric{"262", "End of TRACE"}
 	rplTryAgain      = numeric{"263", "Please wait a while and try again"}
 	rplLocalUsers    = numeric{code: "265"}
 	rplGlobalUsers   = numeric{code: "266"}
@@ -55,13 +63,20 @@ var (
 	rplWhoReply      = numeric{code: "352"}
 	rplNamReply      = numeric{code: "353"}
 	rplWhoSpecial    = numeric{code: "354"}
+	rplLinks         = numeric{code: "364"}
+	rplEndOfLinks    = numeric{"365", "End of LINKS list"}
 	rplEndOfNames    = numeric{"366", "End of NAMES list"}
 	rplBanList       = numeric{code: "367"}
 	rplEndOfBanList  = numeric{"368", "End of channel ban list"}
+	rplInfo          = numeric{code: "371"}
 	rplMOTD          = numeric{code: "372"}
+	rplEndOfInfo     = numeric{"374", "End of INFO list"}
 	rplMOTDStart     = numeric{code: "375"}
 	rplEndOfMOTD     = numeric{"376", "End of MOTD command"}
 	rplTime          = numeric{code: "391"}
+	rplHelpStart     = numeric{code: "704"}
+	rplHelpText      = numeric{code: "705"}
+	rplEndOfHelp     = numeric{"706", "End of HELP"}
 
 	errNoSuchNick       = numeric{"401", "No such nick/channel"}
 	errNoSuchServer     = numeric{"402", "No such server"}
@@ -75,6 +90,7 @@ var (
 	errInputTooLong     = numeric{"417", "Input line was too long"}
 	errUnknownCommand   = numeric{"421", "Unknown command"}
 	errNoMOTD           = numeric{"422", "MOTD File is missing"}
+	errNoAdminInfo      = numeric{"423", "No administrative info available"}
 	errNoNicknameGiven  = numeric{"431", "No nickname given"}
 	errErroneusNickname = numeric{"432", "Erroneous nickname"}
 	errNicknameInUse    = numeric{"433", "Nickname is already in use"}
@@ -82,6 +98,8 @@ var (
 	errUserNotInChannel = numeric{"441", "They aren't on that channel"}
 	errNotOnChannel     = numeric{"442", "You're not on that channel"}
 	errUserOnChannel    = numeric{"443", "is already on channel"}
+	errSummonDisabled   = numeric{"445", "SUMMON has been disabled"}
+	errUsersDisabled    = numeric{"446", "USERS has been disabled"}
 	errNotRegistered    = numeric{"451", "You have not registered"}
 	errNeedMoreParams   = numeric{"461", "Not enough parameters"}
 	errAlreadyReg       = numeric{"462", "You may not reregister"}
@@ -96,6 +114,7 @@ var (
 	errChanOPrivsNeeded = numeric{"482", "You're not channel operator"}
 	errUModeUnknownFlag = numeric{"501", "Unknown MODE flag"}
 	errUsersDontMatch   = numeric{"502", "Can't change mode for other users"}
+	errHelpNotFound     = numeric{"524", "No help available on this topic"}
 	errInvalidModeParam = numeric{"696", "Invalid mode parameter"}
 )
 

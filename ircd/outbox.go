@@ -50,6 +50,13 @@ func (o *outbox) put(line []byte) error {
 	return nil
 }
 
+// size is how many bytes wait.
+func (o *outbox) size() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.buf)
+}
+
 // close takes a last line, whatever the bound, and lets drain end after it.
 func (o *outbox) close(last []byte) {
 	o.mu.Lock()

@@ -28,6 +28,7 @@ type Server struct {
 	now     func() time.Time // for what people see; deadlines use the real clock
 
 	commands  map[string]command
+	uses      map[string]*use // of each command; the map never changes
 	isupport  []string
 	listeners []net.Listener
 	hints     []string
@@ -70,6 +71,10 @@ func newServer(setup chat.Setup, cfg Config) (*Server, error) {
 		cfg: cfg, name: cfg.ServerName, version: "ircbridge-" + setup.Version,
 		service: setup.Service, log: setup.Log, now: time.Now,
 		commands: commandTable(), isupport: isupportTokens(&cfg),
+	}
+	s.uses = make(map[string]*use, len(s.commands))
+	for name := range s.commands {
+		s.uses[name] = new(use)
 	}
 	if setup.Version == "" {
 		s.version = "ircbridge"

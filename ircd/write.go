@@ -23,6 +23,13 @@ func (c *conn) emit(tags, source, command, target string, middle []string, text 
 // raw writes a line whose tags are all there.
 func (c *conn) raw(tags, source, command string, params []string, text string, hasText bool) {
 	c.line = appendLine(c.line[:0], tags, source, command, params, text, hasText)
+	c.put()
+}
+
+// put hands the line over to the writer.
+func (c *conn) put() {
+	c.traffic.linesOut++
+	c.traffic.bytesOut += len(c.line)
 	c.out.put(c.line)
 }
 

@@ -109,6 +109,15 @@ func (n *node) do(w *world, room, req string) string {
 	return string(res[0])
 }
 
+// seeds is how many seeds a simulation runs through; few with -short, which
+// goes with the race detector: a simulation is one goroutine at a time.
+func seeds(n uint64) uint64 {
+	if testing.Short() {
+		return min(n, 2)
+	}
+	return n
+}
+
 // keeperOf is the node that keeps a room.
 func (w *world) keeperOf(room string) *node {
 	for _, n := range w.nodes {
@@ -228,7 +237,7 @@ func TestDirectFindsTheNode(t *testing.T) {
 // A new node takes its place between others: it gets what is its own, with
 // all members, and what was said meanwhile is lost nowhere.
 func TestAJoinerTakesOverItsRange(t *testing.T) {
-	for seed := range uint64(20) {
+	for seed := range seeds(20) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			w := newWorld(t, seed)
 			w.run(func() {
@@ -289,7 +298,7 @@ func (w *world) allHome() bool {
 }
 
 func TestALeaverHandsEverythingOver(t *testing.T) {
-	for seed := range uint64(20) {
+	for seed := range seeds(20) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			w := newWorld(t, seed)
 			w.run(func() {
@@ -321,7 +330,7 @@ func TestALeaverHandsEverythingOver(t *testing.T) {
 // The keeper is killed: the first message brings the room back from a member's
 // view, all members included.
 func TestAKilledKeeperIsReplacedFromTheMembers(t *testing.T) {
-	for seed := range uint64(20) {
+	for seed := range seeds(20) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			w := newWorld(t, seed)
 			w.run(func() {
@@ -416,7 +425,7 @@ func TestEqualSeedsGiveEqualRuns(t *testing.T) {
 // A ring that has just formed answers at once: nobody died, so nobody waits
 // for copies.
 func TestAFreshRingAnswersAtOnce(t *testing.T) {
-	for seed := range uint64(20) {
+	for seed := range seeds(20) {
 		w := newWorld(t, seed)
 		w.run(func() {
 			w.grow(3)

@@ -16,12 +16,21 @@ type Config struct {
 	// Listen holds the addresses (HOST:PORT) at which IRC clients may
 	// connect, without TLS. Default: 127.0.0.1:6667, or the next free of the
 	// nine ports above it when that is busy; a busy port that is named here is
-	// an error. Port 0 picks a free one. An empty list turns IRC off.
+	// an error. Port 0 picks a free one. An empty list turns plain text off,
+	// and without TLSListen IRC altogether.
 	Listen []string `toml:"listen"`
 	// Insecure allows addresses in Listen that other machines can reach:
 	// passwords and messages then cross the network in plain text. Default:
 	// false; not needed when Password is set.
 	Insecure bool `toml:"insecure"`
+	// TLSListen holds the addresses (HOST:PORT) at which IRC clients may
+	// connect with TLS; any machine may reach them. Default: none.
+	TLSListen []string `toml:"tls_listen"`
+	// TLSCert and TLSKey are the PEM files of the certificate for TLSListen and
+	// of its key. They are read again when they change. Default: "" for both:
+	// the node makes a certificate for each run, and prints its fingerprint.
+	TLSCert string `toml:"tls_cert"`
+	TLSKey  string `toml:"tls_key"`
 	// ServerName is the name of this server in prefixes and numerics. It needs
 	// a dot. Default: the visible host of the node's users.
 	ServerName string `toml:"server_name"`
@@ -76,7 +85,8 @@ const (
 
 func defaultConfig() Config {
 	return Config{
-		Network: "ircbridge",
+		TLSListen: []string{},
+		Network:   "ircbridge",
 		Limits: Limits{
 			MaxConnections: 2000,
 			Registration:   30 * time.Second,
@@ -110,6 +120,21 @@ func (c *Config) check() error {
 	for _, addr := range c.Listen {
 		if err := c.checkAddress(addr); err != nil {
 			return err
+		}
+	}
+	return c.checkTLS()
+}
+
+func (c *Config) checkTLS() error {
+	switch {
+	case (c.TLSCert == "") != (c.TLSKey == ""):
+		return errors.New("[irc] tls_cert and tls_key belong together: name both files, or none for a certificate that the node makes")
+	case c.TLSCert != "" && len(c.TLSListen) == 0:
+		return errors.New("[irc] tls_cert: there is no address for TLS: name one with tls_listen, such as [\"0.0.0.0:6697\"]")
+	}
+	for _, addr := range c.TLSListen {
+		if _, port, err := net.SplitHostPort(addr); err != nil || port == "" {
+			return fmt.Errorf("[irc] tls_listen = %q: not an address: write HOST:PORT, such as \"0.0.0.0:6697\"", addr)
 		}
 	}
 	return nil

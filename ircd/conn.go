@@ -120,6 +120,7 @@ func (c *conn) serve(ctx context.Context) {
 		}
 	})
 	err := c.read()
+	tellPlaintext(err)
 	why := c.reason(ctx, err)
 	c.goodbye(why)
 	writer.Wait()

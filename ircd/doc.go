@@ -31,7 +31,8 @@
 //
 // # Time
 //
-// Read deadlines drive PING and the registration timeout; nothing polls.
+// Read deadlines drive PING and the registration timeout; certificate files are
+// looked at when a TLS client comes. Nothing polls.
 //
 // # Sources
 //

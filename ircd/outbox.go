@@ -1,6 +1,7 @@
 package ircd
 
 import (
+	"crypto/tls"
 	"errors"
 	"net"
 	"sync"
@@ -133,7 +134,21 @@ func (o *outbox) writeAll(nc net.Conn, b []byte, stall time.Duration) error {
 		}
 		b = b[n:]
 	}
+	o.disarm(nc)
 	return nil
+}
+
+// disarm takes a deadline back that is met. Over TLS reading writes too, now
+// and then, and a write that comes after its deadline breaks the connection.
+func (o *outbox) disarm(nc net.Conn) {
+	if _, ok := nc.(*tls.Conn); !ok {
+		return
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.by.IsZero() {
+		nc.SetWriteDeadline(time.Time{})
+	}
 }
 
 func signal(c chan struct{}) {

@@ -2,6 +2,7 @@ package ircd
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -41,8 +42,8 @@ type Server struct {
 }
 
 // New makes the front-end from its table [irc]. It is a chat.Factory: it
-// starts nothing, and returns nil, nil when the table turns IRC off with an
-// empty list of addresses.
+// starts nothing, and returns nil, nil when the table turns IRC off: no
+// address, neither for plain text nor for TLS.
 func New(setup chat.Setup) (chat.Frontend, error) {
 	cfg := defaultConfig()
 	if setup.Decode != nil {
@@ -50,7 +51,7 @@ func New(setup chat.Setup) (chat.Frontend, error) {
 			return nil, err
 		}
 	}
-	if cfg.Listen != nil && len(cfg.Listen) == 0 {
+	if cfg.Listen != nil && len(cfg.Listen) == 0 && len(cfg.TLSListen) == 0 {
 		return nil, nil
 	}
 	s, err := newServer(setup, cfg)
@@ -94,7 +95,9 @@ func (s *Server) Listen() (err error) {
 		}
 	}()
 	if s.cfg.Listen == nil {
-		return s.listenDefault()
+		if err := s.listenDefault(); err != nil {
+			return err
+		}
 	}
 	for _, addr := range s.cfg.Listen {
 		l, err := net.Listen("tcp", addr)
@@ -107,7 +110,50 @@ func (s *Server) Listen() (err error) {
 			return err
 		}
 	}
+	return s.listenTLS()
+}
+
+func (s *Server) listenTLS() error {
+	if len(s.cfg.TLSListen) == 0 {
+		return nil
+	}
+	certs, err := loadCertificates(&s.cfg, s.now(), s.log)
+	if err != nil {
+		return err
+	}
+	for _, addr := range s.cfg.TLSListen {
+		l, err := net.Listen("tcp", addr)
+		if err != nil {
+			return fmt.Errorf("[irc] tls_listen = %q: cannot listen there: %w: another program may have that port (perhaps an ircbridge that runs already): choose another", addr, err)
+		}
+		s.listeners = append(s.listeners, tls.NewListener(s.limited(l), certs.config()))
+		host, port := shownAddress(l)
+		sum, flags := fingerprint(certs.current()), "-tls"
+		from := "of " + s.cfg.TLSCert
+		if s.cfg.TLSCert == "" {
+			from = "made for this run"
+			flags = "-tls -notls_verify -tls_pinned_cert " + sum
+		}
+		s.hints = append(s.hints,
+			fmt.Sprintf("IRC with TLS: %s port %s; SHA-256 of the certificate (%s): %s", host, port, from, sum),
+			fmt.Sprintf("irssi:   /connect %s %s %s", flags, host, port))
+	}
 	return nil
+}
+
+// limited is the hard bound on connections, a little above the limit that is
+// told.
+func (s *Server) limited(l net.Listener) net.Listener {
+	return netutil.LimitListener(l, s.cfg.Limits.MaxConnections+slack)
+}
+
+// shownAddress is where a client of this machine reaches a listener.
+func shownAddress(l net.Listener) (host, port string) {
+	host, port, _ = net.SplitHostPort(l.Addr().String())
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return host, port
 }
 
 func (s *Server) listenDefault() error {
@@ -128,11 +174,8 @@ func (s *Server) listenDefault() error {
 }
 
 func (s *Server) addListener(l net.Listener) {
-	s.listeners = append(s.listeners, netutil.LimitListener(l, s.cfg.Limits.MaxConnections+slack))
-	host, port, _ := net.SplitHostPort(l.Addr().String())
-	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
-		host = "127.0.0.1"
-	}
+	s.listeners = append(s.listeners, s.limited(l))
+	host, port := shownAddress(l)
 	pass := ""
 	if s.cfg.Password != "" {
 		pass = " (and the password)"
@@ -220,10 +263,10 @@ func (s *Server) accept(ctx context.Context, l net.Listener, wg *sync.WaitGroup)
 // ServeConn serves one client on any connection, and returns after it is
 // closed. Serve calls it; tests and other listeners may.
 func (s *Server) ServeConn(ctx context.Context, nc net.Conn) {
-	defer nc.Close()
+	defer closeConn(nc)
 	if !s.admit() {
 		s.log.Info("irc: too many connections", "from", addrText(nc), "limit", s.cfg.Limits.MaxConnections)
-		nc.SetWriteDeadline(time.Now().Add(time.Second))
+		nc.SetDeadline(time.Now().Add(time.Second)) // TLS shakes hands first
 		nc.Write([]byte("ERROR :Too many connections\r\n"))
 		linger(nc)
 		return

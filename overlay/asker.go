@@ -161,7 +161,7 @@ func (o *Overlay) Request(kind, name string, stream Stream, first uint64, items 
 		reply := new(wire.RequestReply)
 		return reply, o.call(to.Peer, methodRequest, msg, reply, left)
 	}, func(to chord.Contact, left time.Duration) {
-		holds = o.assert(r, to, left)
+		_, holds = o.assert(r, to, left)
 	})
 	if err != nil {
 		return nil, err

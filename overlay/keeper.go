@@ -42,7 +42,11 @@ func (o *Overlay) standLocked(r ref, key chord.ID, from host.PeerID, why wire.Ro
 	case o.leaving:
 		return forward, nil
 	case o.ring.Owns(key):
-		if _, coming := o.expected[r]; coming || !o.open {
+		e, coming := o.expected[r]
+		coming = coming && o.h.Now().Before(e.until)
+		if coming && e.lost {
+			return wait, nil
+		} else if coming || !o.open {
 			return forward, nil
 		}
 		if o.unsettledLocked(key) {
@@ -107,7 +111,7 @@ func (o *Overlay) relay(what ref, m host.Method, r *wire.Route, set func(*wire.R
 	if o.leaving {
 		why = wire.Route_LEAVING
 	} else if e, ok := o.expected[what]; ok {
-		to = e.from
+		to, why = e.from, wire.Route_COMING
 	}
 	o.mu.Unlock()
 	left := budget(r) - budget(r)/8

@@ -91,6 +91,10 @@ func (o *Overlay) onDown(id host.PeerID) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.keepers.dropNode(id)
+	o.loseExpectedLocked(id)
+	if o.lastPred != nil && o.lastPred.Peer.ID == id {
+		o.bereft = o.h.Now()
+	}
 	o.renewSoonLocked(func(_ ref, hd *hold) bool { return hd.keeper == id })
 	o.watchLocked(id)
 }

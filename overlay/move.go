@@ -61,15 +61,32 @@ func (o *Overlay) askRange(s chord.Contact) bool {
 		}
 	}
 	clear(o.arrived)
+	if left := time.Duration(reply.UnsettledMs) * time.Millisecond; left > 0 {
+		o.unsettled = append(o.unsettled, gained{from: o.self, to: o.self, until: o.h.Now().Add(min(left, o.cfg.Unsettled))})
+	}
 	o.open, o.joining = true, false
 	o.log.Info("the successor listed what lies in our range; we answer for it now", "successor", s.ID, "objects to come", len(o.expected))
 	return true
 }
 
 // expected is an object that the successor listed and has not yet handed over.
+// When the successor is lost first, those who hold something in the object
+// have until then to bring it back.
 type expected struct {
 	from  chord.Contact
 	until time.Time
+	lost  bool
+}
+
+// loseExpectedLocked hears that a node which was to hand objects over is gone.
+func (o *Overlay) loseExpectedLocked(id host.PeerID) {
+	until := o.h.Now().Add(o.cfg.Unsettled)
+	// any order: each is marked for itself
+	for r, e := range o.expected {
+		if e.from.Peer.ID == id && !e.lost {
+			o.expected[r] = expected{from: e.from, until: until, lost: true}
+		}
+	}
 }
 
 // onOpenRange lists for a joiner, now our predecessor, what we still have that
@@ -91,6 +108,9 @@ func (o *Overlay) onOpenRange(from host.Peer) *wire.OpenRangeReply {
 	// the sweep.
 	o.granted[from.ID] = true
 	o.sweepNow.Signal()
+	if left := o.bereft.Add(o.cfg.Unsettled).Sub(o.h.Now()); left > 0 {
+		reply.UnsettledMs = uint32(left.Milliseconds()) + 1
+	}
 	return reply
 }
 

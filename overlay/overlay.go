@@ -118,6 +118,7 @@ type Overlay struct {
 	unsettled []gained                // ranges that a dead predecessor left us
 
 	lastPred *chord.Contact // whose death would bring us its range
+	bereft   time.Time      // when a predecessor was lost last
 	alone    bool           // the ring had no successor when last heard
 	open     bool           // we answer for our range
 	joining  bool           // and it is being opened
@@ -244,6 +245,7 @@ func (o *Overlay) gainLocked(c chord.Change) {
 		if last == nil || last.ID == c.Pred.ID || chord.Between(last.ID, c.Pred.ID, o.self) {
 			return
 		}
+		o.bereft = o.h.Now()
 		o.unsettled = append(o.unsettled, gained{from: c.Pred.ID, to: last.ID, until: o.h.Now().Add(o.cfg.Unsettled)})
 	case last != nil && len(c.Succs) == 0:
 		o.lastPred = nil

@@ -18,6 +18,8 @@ type node struct {
 	o     *Overlay
 	views *roomViews
 	next  map[string]uint64
+
+	routed []string // messages to keys of this node
 }
 
 // world is a simulated overlay.
@@ -40,6 +42,12 @@ func (w *world) assemble(h *sim.Host, via *node) *node {
 	n.o = New(h, n.ring, Config{})
 	n.o.Register(Kind{Name: "room", New: newRoom, Views: n.views})
 	n.o.HandleDirect(func(from host.Peer, msg []byte) []byte { return append([]byte("got "), msg...) })
+	n.o.RegisterRecords()
+	n.o.RegisterGroups()
+	n.o.HandleRoute(func(from host.PeerID, key chord.ID, msg []byte) []byte {
+		n.routed = append(n.routed, string(msg))
+		return append([]byte("at "+h.Name()+": "), msg...)
+	})
 	w.Start(h, func() {
 		n.ring.Run()
 		n.o.Run()
@@ -438,4 +446,58 @@ func TestAFreshRingAnswersAtOnce(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A keeper is killed while a joiner waits for its objects, and comes back at
+// once without them: nobody founds the rooms anew, the members bring them back
+// whole.
+func TestAKeeperKilledWhileItHandsOver(t *testing.T) {
+	for seed := range seeds(60) {
+		w := newWorld(t, seed)
+		w.run(func() {
+			w.grow(5)
+			var rooms []string
+			for i := range 16 {
+				rooms = append(rooms, fmt.Sprint("room", i))
+				for _, n := range w.nodes[:3] {
+					n.do(w, rooms[i], "join")
+				}
+			}
+			w.Sleep(time.Second)
+			joiner := w.add()
+			w.must("a successor", func() bool { return len(joiner.ring.Successors()) > 0 })
+			victim := w.holder(joiner.ring.Successors()[0].ID)
+			w.Sleep(time.Duration(seed%30) * 200 * time.Microsecond)
+			if victim == nil {
+				return // a node with members
+			}
+			w.Crash(victim.host)
+			w.Sleep(time.Duration(seed%7) * time.Millisecond)
+			*victim = *w.assemble(w.Restart(victim.host), w.nodes[0])
+			for _, r := range rooms {
+				w.nodes[1].do(w, r, "say still here")
+			}
+			for _, r := range rooms {
+				for _, n := range w.nodes[:3] {
+					w.must("heard in "+r, func() bool { return n.views.heard(r, "still here") })
+				}
+			}
+			w.must("each room at its keeper", w.allHome)
+			for _, r := range rooms {
+				if got := w.keeperOf(r).o.objects[ref{"room", r}].obj.Summary(); got != "room "+r+", 3 in" {
+					t.Errorf("seed %d: %s", seed, got)
+				}
+			}
+		})
+	}
+}
+
+// holder is the node of an ID, if it is not one of the first three.
+func (w *world) holder(id chord.ID) *node {
+	for _, n := range w.nodes[3:] {
+		if n.ring.Self().ID == id {
+			return n
+		}
+	}
+	return nil
 }

@@ -161,7 +161,8 @@ func (o *Overlay) settleRenewal(r ref, to chord.Contact, res *wire.RenewResult) 
 		o.mu.Unlock()
 		o.renewed(r, true)
 	case wire.Status_NEED_STATE:
-		o.renewed(r, o.assert(r, to, o.cfg.TryTimeout))
+		done, _ := o.assert(r, to, o.cfg.TryTimeout)
+		o.renewed(r, done)
 	default:
 		o.renewed(r, false)
 		if hint, ok := contactFromWire(res.Hint); ok {
@@ -241,16 +242,16 @@ func (o *Overlay) showLocked(ob *object, node host.PeerID) {
 	o.h.Go("overlay show", func() { _, _ = o.deliver(node, msg) })
 }
 
-// assert gives a keeper this node's copy. It returns whether the keeper has
-// the object now.
-func (o *Overlay) assert(r ref, to chord.Contact, d time.Duration) bool {
+// assert gives a keeper this node's copy. done: the keeper has the object now;
+// held: this node has a copy at all.
+func (o *Overlay) assert(r ref, to chord.Contact, d time.Duration) (done, held bool) {
 	views := o.kinds[r.kind].Views
 	if views == nil {
-		return false
+		return false, false
 	}
-	snapshot, ok := views.Assert(r.name)
-	if !ok {
-		return false
+	snapshot, held := views.Assert(r.name)
+	if !held {
+		return false, false
 	}
 	o.mu.Lock()
 	var at Stamp
@@ -269,7 +270,7 @@ func (o *Overlay) assert(r ref, to chord.Contact, d time.Duration) bool {
 	} else {
 		err = o.call(to.Peer, methodAssert, msg, reply, d)
 	}
-	return err == nil && reply.Status == wire.Status_OK
+	return err == nil && reply.Status == wire.Status_OK, true
 }
 
 // onAssert takes a member node's copy, when the key is ours.

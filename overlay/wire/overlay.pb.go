@@ -97,6 +97,7 @@ const (
 	Route_DIRECT  Route_Why = 0
 	Route_JOINING Route_Why = 1 // it does not yet have its range from us
 	Route_LEAVING Route_Why = 2 // it is handing its range to us
+	Route_COMING  Route_Why = 3 // we listed the object for it and have not yet handed it over
 )
 
 // Enum value maps for Route_Why.
@@ -105,11 +106,13 @@ var (
 		0: "DIRECT",
 		1: "JOINING",
 		2: "LEAVING",
+		3: "COMING",
 	}
 	Route_Why_value = map[string]int32{
 		"DIRECT":  0,
 		"JOINING": 1,
 		"LEAVING": 2,
+		"COMING":  3,
 	}
 )
 
@@ -1553,9 +1556,12 @@ func (*OpenRange) Descriptor() ([]byte, []int) {
 }
 
 type OpenRangeReply struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Status        Status                 `protobuf:"varint,1,opt,name=status,proto3,enum=ircbridge.overlay.Status" json:"status,omitempty"` // OK or RETRY
-	Refs          []*Ref                 `protobuf:"bytes,2,rep,name=refs,proto3" json:"refs,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Status Status                 `protobuf:"varint,1,opt,name=status,proto3,enum=ircbridge.overlay.Status" json:"status,omitempty"` // OK or RETRY
+	Refs   []*Ref                 `protobuf:"bytes,2,rep,name=refs,proto3" json:"refs,omitempty"`
+	// The range lost its keeper a moment ago: for so long, what is absent may
+	// still be asserted.
+	UnsettledMs   uint32 `protobuf:"varint,3,opt,name=unsettled_ms,json=unsettledMs,proto3" json:"unsettled_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1602,6 +1608,13 @@ func (x *OpenRangeReply) GetRefs() []*Ref {
 		return x.Refs
 	}
 	return nil
+}
+
+func (x *OpenRangeReply) GetUnsettledMs() uint32 {
+	if x != nil {
+		return x.UnsettledMs
+	}
+	return 0
 }
 
 // HandOver moves an object: the old keeper has stopped, the receiver serves in
@@ -2185,16 +2198,18 @@ const file_overlay_proto_rawDesc = "" +
 	"\tsignature\x18\x06 \x01(\fR\tsignature\"-\n" +
 	"\x03Ref\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x12\n" +
-	"\x04name\x18\x02 \x01(\tR\x04name\"\x95\x01\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\"\xa1\x01\n" +
 	"\x05Route\x12\x1b\n" +
 	"\tbudget_ms\x18\x01 \x01(\rR\bbudgetMs\x12\x12\n" +
 	"\x04hops\x18\x02 \x01(\rR\x04hops\x12.\n" +
-	"\x03why\x18\x03 \x01(\x0e2\x1c.ircbridge.overlay.Route.WhyR\x03why\"+\n" +
+	"\x03why\x18\x03 \x01(\x0e2\x1c.ircbridge.overlay.Route.WhyR\x03why\"7\n" +
 	"\x03Why\x12\n" +
 	"\n" +
 	"\x06DIRECT\x10\x00\x12\v\n" +
 	"\aJOINING\x10\x01\x12\v\n" +
-	"\aLEAVING\x10\x02\"\xf6\x01\n" +
+	"\aLEAVING\x10\x02\x12\n" +
+	"\n" +
+	"\x06COMING\x10\x03\"\xf6\x01\n" +
 	"\aRequest\x12(\n" +
 	"\x03ref\x18\x01 \x01(\v2\x16.ircbridge.overlay.RefR\x03ref\x12.\n" +
 	"\x05route\x18\x02 \x01(\v2\x18.ircbridge.overlay.RouteR\x05route\x121\n" +
@@ -2264,10 +2279,11 @@ const file_overlay_proto_rawDesc = "" +
 	"\vAssertReply\x121\n" +
 	"\x06status\x18\x01 \x01(\x0e2\x19.ircbridge.overlay.StatusR\x06status\x12+\n" +
 	"\x04hint\x18\x02 \x01(\v2\x17.ircbridge.overlay.NodeR\x04hint\"\v\n" +
-	"\tOpenRange\"o\n" +
+	"\tOpenRange\"\x92\x01\n" +
 	"\x0eOpenRangeReply\x121\n" +
 	"\x06status\x18\x01 \x01(\x0e2\x19.ircbridge.overlay.StatusR\x06status\x12*\n" +
-	"\x04refs\x18\x02 \x03(\v2\x16.ircbridge.overlay.RefR\x04refs\"\x90\x03\n" +
+	"\x04refs\x18\x02 \x03(\v2\x16.ircbridge.overlay.RefR\x04refs\x12!\n" +
+	"\funsettled_ms\x18\x03 \x01(\rR\vunsettledMs\"\x90\x03\n" +
 	"\bHandOver\x12(\n" +
 	"\x03ref\x18\x01 \x01(\v2\x16.ircbridge.overlay.RefR\x03ref\x12(\n" +
 	"\x02at\x18\x02 \x01(\v2\x18.ircbridge.overlay.StampR\x02at\x12\x14\n" +

@@ -1,4 +1,84 @@
 // Package chord is the ring: it gives every node a place among all nodes that
 // run now, and finds for any key the one node that the key belongs to. It
-// knows nothing of what is kept under keys.
+// knows nothing of what is kept under keys, moves nothing, and never decides
+// who is allowed in.
+//
+// # A node's states
+//
+//	outside  never joined (or all died before anybody let it in). Answers only
+//	         that it is outside, which counts as the answer of a dead node.
+//	member   stands in lists. First a joiner: it has a successor list but owns
+//	         nothing. Settled: its successor has granted it its part of the
+//	         ring; it owns (predecessor, self]. Open: settled, but its
+//	         predecessor died and no other one has shown itself; it owns
+//	         nothing until one does. Lost: its whole list died; it goes on
+//	         owning (predecessor, self] if its predecessor lives, and looks
+//	         for the ring. Alone: a ring of one that owns every key.
+//	left     for good. Answers only that, and who its successor was.
+//
+//	outside --Create--> alone
+//	outside, alone --Join: a successor answered--> joiner
+//	joiner --notify, granted--> settled
+//	joiner --whole list died--> outside (alone, if it was settled before)
+//	settled --predecessor died--> open --a settled node notifies--> settled
+//	settled --whole list died--> lost --any member found--> settled
+//	lost --nobody answers, no predecessor--> alone
+//	alone --a node notifies--> settled
+//	member --Leave--> left
+//
+// # The messages
+//
+// wire/chord.proto documents each with its section of the papers. docs/ring.md
+// tells the protocol as a whole.
+//
+//	ping        is it alive, and a member?
+//	neighbours  its predecessor and successor list; one in each period to the
+//	            first successor (stabilize), and nothing more in a quiet ring
+//	notify      "I believe that I am your predecessor" (rectify, grant)
+//	find        a lookup, passed on from node to node
+//	hint        one way: your first successor may be this one
+//	leave       to both neighbours
+//	changed     one way, in rings of r nodes or fewer: who came, who is gone
+//
+// # Rules
+//
+// They are Zave's ("Reasoning about identifier spaces: how to make Chord
+// correct", IEEE TSE 43(12), 2017): the rules of the first Chord paper can
+// break a ring for good. On top of them:
+//
+//   - The owner confirms (confirm): a lookup ends only at a node whose
+//     predecessor has just said that it takes this node for its successor.
+//   - No two owners (grant.go): a joiner owns exactly what its successor has
+//     stopped owning.
+//   - A takeover from a dead node is immediate only for the node behind it
+//     (claimLater).
+//   - In a ring of r nodes or fewer the list is the whole ring and never wraps
+//     (Ring.big is false): unknown entries are checked before they are
+//     believed, and what a node itself sees change it tells to all.
+//   - What a node knows it forgets only after a check (adopt, doubtful).
+//
+// Not here yet, each with its place: the gossiped table of all contacts
+// (candidates would read it next to the fingers), indirect probes (checkAgain),
+// and the merging of two rings of several nodes each (a round of
+// stabilizeLoop would ask a remembered peer who follows this node; findPlace
+// is that question). A node alone joins others by itself (seekOthers).
+//
+// # Time and concurrency
+//
+// One mutex, Ring.mu, guards all state; it is never held over a blocking call
+// of the host. Lists are values that are replaced and never changed in place,
+// so that a copied slice header stays good. Run starts two tasks: one
+// stabilizes, the other fixes fingers. A period is a pause after the previous
+// round ended, jittered by a quarter; events (a hint, a loss, a new node) end
+// the pause early, at most 32 times in a row. Rounds never overlap. Checks,
+// forwards of lookups and upcalls are tasks of their own, bounded in number or
+// by the host. Durations travel as what remains, never as clock times. The
+// deadline of a request is the peer's measured round trip, mean + 4
+// deviations, at least 100 ms, at most 2 s, 1 s if never measured (RFC 6298);
+// silence counts as death after a second try with twice the deadline.
+//
+// # Sources
+//
+// Zave as above. I. Stoica et al., "Chord", IEEE/ACM ToN 11(1), 2003. RFC 6298
+// for deadlines.
 package chord

@@ -97,7 +97,7 @@ func (r *Ring) confirm(q find) (f found, inRange bool) {
 		f = yes // the joiner was this node's predecessor in an earlier run
 	case !InRange(pred.ID, q.key, r.id):
 		f = found{outcome: wire.FindReply_NOT_MINE, better: []Contact{*pred}}
-	case now.Sub(heard) <= r.freshFor():
+	case now.Sub(heard) <= r.freshFor() && !r.drowsyLocked(now):
 		f, inRange = yes, true
 	default:
 		r.mu.Unlock()

@@ -115,6 +115,8 @@ type Ring struct {
 	before  ID       // the first successor that answered before view.from did
 	view    headView // what the first successor answered last
 
+	tick        time.Time // when the stabilizing task was last seen to run
+	awoke       time.Time // when it was noticed that this node had stood still
 	stabilizing bool
 	reply       cachedReply // to neighbours, while nothing changes
 	peers       peerTable

@@ -26,8 +26,9 @@ type Config struct {
 	Overlay string
 	// Listen is where other nodes may reach this one, each IP:PORT, served over
 	// TCP and QUIC (UDP) on the same port. Port 0 lets the system choose one that
-	// is free for both. 0.0.0.0 and [::] stand for all interfaces. Empty: the
-	// node is reached by nobody, and only dials.
+	// is free for both. 0.0.0.0 stands for all interfaces with IPv4, [::] for all
+	// with IPv6; both may be given, with one port. Empty: the node is reached by
+	// nobody, and only dials.
 	Listen []string
 	// Abilities are named to each peer in the handshake: at most 64 of 1 to 64
 	// bytes. They are for later versions to find out what the other side can do.

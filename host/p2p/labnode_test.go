@@ -41,7 +41,8 @@ type labAnswer struct {
 	Err   string
 	Peer  host.Peer
 	Over  []string // the addresses of the connections to that peer
-	Count int
+	Count int      // nodes of a crowd that all were connected in the end
+	Again []string // why nodes of a crowd had to dial again
 }
 
 const labVariable = "IRCBRIDGE_TEST_LAB_NODE"
@@ -111,14 +112,20 @@ func (n *labNode) answer() (a labAnswer) {
 // do tells the node a command and returns its answer; an error in it ends the test.
 func (n *labNode) do(words ...string) labAnswer {
 	n.t.Helper()
-	if _, err := fmt.Fprintln(n.in, strings.Join(words, " ")); err != nil {
-		n.t.Fatal(err)
-	}
-	a := n.answer()
+	a := n.try(words...)
 	if a.Err != "" {
 		n.t.Fatalf("%v: %s", words, a.Err)
 	}
 	return a
+}
+
+// try is do for what may fail.
+func (n *labNode) try(words ...string) labAnswer {
+	n.t.Helper()
+	if _, err := fmt.Fprintln(n.in, strings.Join(words, " ")); err != nil {
+		n.t.Fatal(err)
+	}
+	return n.answer()
 }
 
 // runLabNode is the process of a labNode.
@@ -172,6 +179,7 @@ func labHost(cfg labConfig, log *slog.Logger) (*Host, error) {
 
 func labCommand(h *Host, cfg labConfig, words []string) (a labAnswer, err error) {
 	switch words[0] {
+	case "self":
 	case "dial": // ADDRESS
 		if a.Peer, err = h.Dial(words[1], patience); err == nil {
 			_, err = h.Call(a.Peer, mEcho, nil, patience)
@@ -184,7 +192,7 @@ func labCommand(h *Host, cfg labConfig, words []string) (a labAnswer, err error)
 	case "crowd": // NUMBER ADDRESS: as many more nodes call it at once, and stay
 		var number int
 		if number, err = strconv.Atoi(words[1]); err == nil {
-			a.Count, err = labCrowd(cfg, number, words[2])
+			a, err = labCrowd(cfg, number, words[2])
 		}
 	default:
 		err = fmt.Errorf("unknown command %q", words)
@@ -192,9 +200,9 @@ func labCommand(h *Host, cfg labConfig, words []string) (a labAnswer, err error)
 	return a, err
 }
 
-// labCrowd starts nodes that dial one address at the same time; the number of
-// those that all together were connected in the end.
-func labCrowd(cfg labConfig, number int, addr string) (int, error) {
+// labCrowd starts nodes that dial one address at the same time, and again if
+// they are turned away.
+func labCrowd(cfg labConfig, number int, addr string) (a labAnswer, err error) {
 	hosts := make([]*Host, number)
 	for i := range hosts {
 		cfg := cfg
@@ -202,28 +210,33 @@ func labCrowd(cfg labConfig, number int, addr string) (int, error) {
 		cfg.Listen = []string{"0.0.0.0:0"}
 		h, err := labHost(cfg, nil)
 		if err != nil {
-			return 0, err
+			return a, err
 		}
 		defer func() { _ = h.Close() }()
 		hosts[i] = h
 	}
 	var wg sync.WaitGroup
-	errs := make([]error, number)
+	var mu sync.Mutex
+	end := time.Now().Add(patience)
 	for i, h := range hosts {
 		wg.Go(func() {
-			var p host.Peer
-			if p, errs[i] = h.Dial(addr, patience); errs[i] == nil {
-				_, errs[i] = h.Call(p, mEcho, nil, patience)
+			for time.Now().Before(end) {
+				p, e := h.Dial(addr, patience)
+				if e == nil {
+					_, e = h.Call(p, mEcho, nil, patience)
+				}
+				if e == nil {
+					return
+				}
+				mu.Lock()
+				a.Again = append(a.Again, fmt.Sprintf("node %d: %v", i, e))
+				mu.Unlock()
 			}
 		})
 	}
 	wg.Wait()
-	n := 0
-	for i, h := range hosts {
-		if errs[i] != nil {
-			return n, fmt.Errorf("node %d of %d: %w", i, number, errs[i])
-		}
-		n += len(h.libp2p().Network().Peers())
+	for _, h := range hosts {
+		a.Count += len(h.libp2p().Network().Peers())
 	}
-	return n, nil
+	return a, nil
 }

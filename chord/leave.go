@@ -53,6 +53,7 @@ func (r *Ring) handleLeave(from host.Peer, req []byte) ([]byte, error) {
 	leaver := NewContact(from)
 	r.mu.Lock()
 	wasPred := r.state == member && r.pred != nil && r.pred.ID == leaver.ID
+	r.goodbye = leaver.ID
 	r.mu.Unlock()
 	if wasPred && pred != nil && pred.ID != r.id && pred.ID != leaver.ID {
 		said, err := r.askNeighbours(*pred, false)

@@ -121,6 +121,7 @@ type Ring struct {
 	reply       cachedReply // to neighbours, while nothing changes
 	peers       peerTable
 	checks      map[ID]bool // checks that run
+	goodbye     ID          // who said last that it leaves: dropping it is no death
 	remembered  []Contact   // oldest first
 	aloneTries  int         // attempts to find others, since this node is alone
 

@@ -256,6 +256,32 @@ func TestLeaveIsTold(t *testing.T) {
 	}
 }
 
+// TestALeaverIsNotTakenForDead: a check of the leaver that finds it gone while
+// its leave is still being handled does not make a death of it.
+func TestALeaverIsNotTakenForDead(t *testing.T) {
+	for seed := uint64(1); seed <= 20; seed++ {
+		n := newNet(t, seed, sim.Config{}, Config{})
+		ms := n.ring(5)
+		n.w.RunFor(5 * time.Second)
+		succ, leaver := ms[3], ms[2]
+		succ.changes = nil
+		n.w.Go("leave", func() { leaver.r.Leave(time.Second) })
+		n.do(func() {
+			for range 10 {
+				n.w.Sleep(300 * time.Microsecond)
+				succ.r.Suspect(leaver.h.Self().ID)
+			}
+		})
+		n.w.RunFor(5 * time.Second)
+		for _, c := range succ.changes {
+			if c.OldPred != nil && c.OldPred.ID == leaver.r.id && (c.Pred == nil || c.Pred.ID != leaver.r.id) && !c.PredLeft {
+				t.Errorf("seed %d: %+v", seed, c)
+			}
+		}
+		n.w.Close()
+	}
+}
+
 // TestDeadPredecessorIsReplaced: within two periods, also when the process
 // hangs and no connection breaks; at once when it was killed.
 func TestDeadPredecessorIsReplaced(t *testing.T) {

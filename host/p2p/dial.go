@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -116,6 +117,9 @@ func parseAddr(text string) (ma.Multiaddr, host.PeerID, error) {
 			return bad(fmt.Sprintf("%q is no port", port))
 		}
 		kind := "dns"
+		if at, err := netip.ParseAddr(name); err == nil && at.Zone() != "" {
+			return bad("a link-local address cannot be used")
+		}
 		if ip := net.ParseIP(name); ip != nil && ip.To4() != nil {
 			kind, name = "ip4", ip.String()
 		} else if ip != nil {
@@ -127,6 +131,9 @@ func parseAddr(text string) (ma.Multiaddr, host.PeerID, error) {
 		if err != nil {
 			return bad(oneLine(err))
 		}
+		if manet.IsIP6LinkLocal(addr) {
+			return bad("a link-local address cannot be used")
+		}
 		return addr, "", nil
 	}
 	addr, err := ma.NewMultiaddr(text)
@@ -136,6 +143,9 @@ func parseAddr(text string) (ma.Multiaddr, host.PeerID, error) {
 	rest, id := peer.SplitAddr(addr)
 	if id != "" && !host.PeerID(id).Valid() {
 		return bad("its peer ID is not of an Ed25519 key")
+	}
+	if manet.IsIP6LinkLocal(rest) {
+		return bad("a link-local address cannot be used")
 	}
 	if !dialable(rest) {
 		return bad("only TCP and QUIC can be dialled")

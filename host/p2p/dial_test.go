@@ -99,6 +99,10 @@ func TestDialErrors(t *testing.T) {
 		{"too many peers", "127.0.0.1:" + portOf(full), host.ErrBusy, "try another node"},
 		{"a key of another kind", "/ip4/127.0.0.1/tcp/1/p2p/QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N", host.ErrBadAddress, "Ed25519"},
 		{"a long text", "/ip4/127.0.0.1/tcp/1/p2p/" + strings.Repeat("1", 1000), host.ErrBadAddress, "too long"},
+		{"a link-local address", "[fe80::1]:4747", host.ErrBadAddress, "link-local"},
+		{"a link-local address with its interface", "[fe80::1%eth0]:4747", host.ErrBadAddress, "link-local"},
+		{"a link-local multiaddress", "/ip6/fe80::1/udp/4747/quic-v1", host.ErrBadAddress, "link-local"},
+		{"a link-local multiaddress with its interface", "/ip6zone/eth0/ip6/fe80::1/tcp/4747", host.ErrBadAddress, "link-local"},
 		{"a transport of another kind", "/ip4/127.0.0.1/udp/4747", host.ErrBadAddress, "only TCP and QUIC"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -34,6 +34,9 @@ func parseListen(text string) (netip.AddrPort, error) {
 	if err != nil {
 		return at, fmt.Errorf("listen address %q: want IP:PORT, such as 0.0.0.0:4747", text)
 	}
+	if at.Addr().Is6() && (at.Addr().IsLinkLocalUnicast() || at.Addr().Zone() != "") {
+		return at, fmt.Errorf("listen address %q: a link-local address cannot be used: name another address of that interface, or [::]:%d", text, at.Port())
+	}
 	return netip.AddrPortFrom(at.Addr().Unmap(), at.Port()), nil
 }
 

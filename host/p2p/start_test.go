@@ -85,6 +85,8 @@ func TestConfigErrors(t *testing.T) {
 		{"store path", func(c *Config) { c.MemoryStore = false }},
 		{"MaxPeers", func(c *Config) { c.MaxPeers = -1 }},
 		{`"localhost:1": want IP:PORT`, func(c *Config) { c.Listen = []string{"localhost:1"} }},
+		{`name another address of that interface, or [::]:47`, func(c *Config) { c.Listen = []string{"[fe80::1]:47"} }},
+		{`a link-local address cannot be used`, func(c *Config) { c.Listen = []string{"[fe80::1%eth0]:47"} }},
 	} {
 		cfg := testConfig(t)
 		c.change(&cfg)

@@ -186,6 +186,7 @@ func TestChurn(t *testing.T) {
 		first, seeds = *churnSeed, 1
 	}
 	var total churn
+	var overlaps, checks int // of the invariants
 	start := time.Now()
 	for seed := first; seed < first+uint64(seeds); seed++ {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -199,9 +200,11 @@ func TestChurn(t *testing.T) {
 			total.lookups += x.lookups
 			total.none += x.none
 			total.wrong += x.wrong
+			overlaps += x.c.overlaps
+			checks += x.c.checks
 			x.w.Close()
 		})
 	}
-	t.Logf("%d seeds in %v: %d joins, %d leaves, %d crashes, %d restarts; during churn %d lookups, %d without answer within 5 s, %d wrong",
-		seeds, time.Since(start).Round(time.Millisecond), total.joins, total.leaves, total.crashes, total.again, total.lookups, total.none, total.wrong)
+	t.Logf("%d seeds in %v: %d joins, %d leaves, %d crashes, %d restarts; during churn %d lookups, %d without answer within 5 s, %d wrong; %d checks of changed nodes, %d found two owners (all within 2 s of a crash)",
+		seeds, time.Since(start).Round(time.Millisecond), total.joins, total.leaves, total.crashes, total.again, total.lookups, total.none, total.wrong, checks, overlaps)
 }

@@ -159,6 +159,10 @@ func (o *Overlay) onRequest(from host.Peer, msg *wire.Request) *wire.RequestRepl
 		}
 		ob = o.createLocked(r)
 	}
+	if ob.pressed(o.h.Now(), o.cfg) {
+		defer o.mu.Unlock()
+		return &wire.RequestReply{Status: wire.Status_RETRY}
+	}
 	results := o.applyLocked(ob, stream, msg.First, msg.Items)
 	o.mu.Unlock()
 	return &wire.RequestReply{Status: wire.Status_OK, Results: results, Keeper: o.selfNode()}
@@ -246,6 +250,12 @@ func (o *Overlay) turnLocked(ob *object, from Stream, number uint64, step func(*
 		ob.subscribe()
 	}
 	if ob.number != before || t.resub {
+		// any order: each for itself
+		for _, c := range ob.cursors {
+			if c.number == before {
+				c.moved = o.h.Now() // it owed nothing until now
+			}
+		}
 		o.pushLocked(ob)
 	}
 	return result

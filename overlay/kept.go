@@ -52,6 +52,7 @@ type streamState struct {
 type cursor struct {
 	number   uint64
 	needView bool
+	moved    time.Time // when the node acknowledged last
 	// ending: the node is no longer named; it gets what removed it (a KICK),
 	// up to until, and nothing after.
 	ending bool
@@ -127,6 +128,29 @@ func (ob *object) since(number uint64) (entries []Entry, whole bool) {
 	entries = ob.log[i:]
 	whole = uint64(len(entries)) == ob.number-min(number, ob.number)
 	return entries, whole
+}
+
+// pressed reports that the log is about to lose events which a node that keeps
+// up, if slowly, has not acknowledged. Whoever asks then is told to wait. A
+// node that acknowledged nothing for a second presses nobody: it will get a
+// view.
+func (ob *object) pressed(now time.Time, cfg Config) bool {
+	behind := ob.number
+	// any order: the least
+	for _, c := range ob.cursors {
+		if !c.needView && !c.ending && c.number < behind && now.Sub(c.moved) < time.Second {
+			behind = c.number
+		}
+	}
+	entries, _ := ob.since(behind)
+	if len(entries) > cfg.MaxLogEntries*3/4 {
+		return true
+	}
+	bytes := 0
+	for _, e := range entries {
+		bytes += e.size()
+	}
+	return bytes > cfg.MaxLogBytes*3/4
 }
 
 // subscribe makes the cursors those of the nodes that the kind names. A new

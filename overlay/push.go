@@ -191,7 +191,7 @@ func (o *Overlay) acknowledge(node host.PeerID, p *pusher, msg *wire.Deliver, re
 		}
 		switch ack.Kind {
 		case wire.Ack_HAVE:
-			progress = true
+			progress, c.moved = true, o.h.Now()
 			c.number = max(c.number, min(ack.Number, ob.number))
 			if item.View {
 				c.needView = false

@@ -83,7 +83,6 @@ func (r *room) Summary() string      { return fmt.Sprintf("room %s, %d in", r.na
 // roomViews is a member node's side: what it was told, in order, without
 // repeats by origin, and the last whole state.
 type roomViews struct {
-	self  string
 	state map[string]string   // as last reset, and changed by events since
 	said  map[string][]string // lines said, in order
 	all   map[string][]Entry  // every event given

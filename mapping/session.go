@@ -135,8 +135,8 @@ func (se *session) Join(ctx context.Context, channel, key string) (chat.Channel,
 			return fail(chat.ErrUnreachable)
 		}
 		s.mu.Unlock()
-		if err = ms.event.Wait(ctx, left); err != nil && ctx.Err() == nil {
-			err = nil
+		if err = ms.event.Wait(ctx, left); err != nil {
+			err = ctx.Err()
 		}
 	}
 	s.mu.Lock()

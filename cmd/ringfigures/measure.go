@@ -1,0 +1,129 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// figures are those of one ring.
+type figures struct {
+	meanHops         float64
+	p99Hops, maxHops int
+	wrong            int     // lookups that named another than the owner
+	bytes, messages  float64 // sent by a node in a second, while nothing happens
+	fullest          float64 // the greatest part of the ring, as a multiple of the mean
+
+	join, death, hang noticed
+}
+
+// noticed is how long it takes until neighbours know of something: the two
+// nearest, and all who have the place in their lists.
+type noticed struct{ nearest, all span }
+
+// span is the median and the longest of some times.
+type span struct{ median, longest time.Duration }
+
+func (s span) String() string {
+	return fmt.Sprintf("%.2f\t%.2f", s.median.Seconds(), s.longest.Seconds())
+}
+
+func spanOf(ds []time.Duration) span {
+	slices.Sort(ds)
+	return span{ds[len(ds)/2], ds[len(ds)-1]}
+}
+
+func measure(seed uint64, size, lookups, events int) (f figures, err error) {
+	n := newRing(seed)
+	defer n.w.Close()
+	if err := n.grow(size); err != nil {
+		return f, err
+	}
+	f.fullest = n.fullest()
+	n.w.RunFor(time.Minute) // fingers are looked up
+
+	bytes, messages := n.traffic()
+	n.w.RunFor(time.Minute)
+	bytes2, messages2 := n.traffic()
+	f.bytes, f.messages = (bytes2-bytes)/60/float64(size), (messages2-messages)/60/float64(size)
+
+	hops, wrong, err := n.lookups(lookups)
+	if err != nil {
+		return f, err
+	}
+	sum := 0
+	for _, h := range hops {
+		sum += h
+	}
+	f.meanHops, f.wrong = float64(sum)/float64(len(hops)), wrong
+	f.p99Hops, f.maxHops = hops[len(hops)*99/100], hops[len(hops)-1]
+
+	if f.join, err = n.repeat(events, n.oneJoin); err != nil {
+		return f, fmt.Errorf("join: %w", err)
+	}
+	if f.death, err = n.repeat(events, n.oneDeath); err != nil {
+		return f, fmt.Errorf("death: %w", err)
+	}
+	if f.hang, err = n.repeat(events, n.oneHang); err != nil {
+		return f, fmt.Errorf("hang: %w", err)
+	}
+	return f, nil
+}
+
+// repeat measures something several times, each time in a ring of the same
+// size that has come to rest.
+func (n *ring) repeat(times int, once func() (nearest, all time.Duration, err error)) (noticed, error) {
+	var near, far []time.Duration
+	for range times {
+		d, d2, err := once()
+		if err != nil {
+			return noticed{}, err
+		}
+		near, far = append(near, d), append(far, d2)
+		if err := n.awaitIdeal(); err != nil {
+			return noticed{}, err
+		}
+		n.w.RunFor(time.Duration(n.rng.IntN(2000)) * time.Millisecond) // any moment between two rounds
+	}
+	return noticed{spanOf(near), spanOf(far)}, nil
+}
+
+// oneJoin lets a node join. Afterwards one dies, so that the size stays.
+func (n *ring) oneJoin() (nearest, all time.Duration, err error) {
+	through := n.nodes[n.rng.IntN(len(n.nodes))]
+	x := n.add()
+	n.join(x, through)
+	nearest, all, err = n.timeUntil(n.around(x), x.r.Self().ID, true)
+	if err == nil {
+		_, _, err = n.end(func(x *node) { n.w.Crash(x.h) })
+	}
+	return nearest, all, err
+}
+
+// oneDeath kills a node, as SIGKILL does: its connections end.
+func (n *ring) oneDeath() (nearest, all time.Duration, err error) {
+	return n.replaced(func(x *node) { n.w.Crash(x.h) })
+}
+
+// oneHang stops a node, as SIGSTOP does: it is silent, and its connections stay.
+func (n *ring) oneHang() (nearest, all time.Duration, err error) {
+	return n.replaced(func(x *node) { n.w.Pause(x.h) })
+}
+
+// replaced ends a node. Afterwards another joins, so that the size stays.
+func (n *ring) replaced(stop func(x *node)) (nearest, all time.Duration, err error) {
+	if nearest, all, err = n.end(stop); err == nil {
+		through := n.nodes[n.rng.IntN(len(n.nodes))]
+		n.join(n.add(), through)
+	}
+	return nearest, all, err
+}
+
+// end ends a random node and waits until nobody lists it.
+func (n *ring) end(stop func(x *node)) (nearest, all time.Duration, err error) {
+	x := n.nodes[n.rng.IntN(len(n.nodes))]
+	near := n.around(x)
+	n.nodes = slices.DeleteFunc(n.nodes, func(y *node) bool { return y == x })
+	stop(x)
+	return n.timeUntil(near, x.r.Self().ID, false)
+}

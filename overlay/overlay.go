@@ -30,6 +30,56 @@
 // overlay, chord, host. Periodic tasks: renewLoop, sweepLoop, lapseLoop; and
 // one pusher for each node that is being told something.
 //
+// # Building on it
+//
+// An application of its own needs a host (host/p2p, or host/sim in tests), a
+// ring on it, and an overlay on that. It registers what it uses, starts the
+// node, and creates a ring or joins one:
+//
+//	ring := chord.New(h, chord.Config{})
+//	o := overlay.New(h, ring, overlay.Config{})
+//	o.RegisterRecords()            // for Put, Get, Remove
+//	o.RegisterGroups()             // for JoinGroup, Multicast, SendAny
+//	o.HandleRoute(f)               // for Route
+//	o.HandleDirect(g)              // for Direct
+//	o.Register(overlay.Kind{…})    // for objects of the application's own
+//	h.Start()                      // of host/p2p; in tests World.Start of host/sim
+//	ring.Run()
+//	o.Run()
+//	o.Create()                     // or o.Join(peers, d)
+//
+// From then on, from any task:
+//
+//   - Values under a key that all can find: Put, Get, Remove. Many owners may put
+//     values under one key; each renews its own while it runs, and they
+//     stay for their time to live when it is gone.
+//   - A message to all who want it, once each and in one order: JoinGroup and
+//     Multicast. To one of them, any: SendAny.
+//   - A message to whoever owns a key, or to a node that is known: Route, Direct.
+//   - State with rules of its own that one node at a time must decide (who has
+//     a name, who is first in a queue): a Kind. Its Object is the state at the
+//     keeper; Request changes it and Query reads it. If nodes shall be told of
+//     changes, or shall bring it back when its keeper was killed, Object.Nodes
+//     names them, Hold tells the overlay of their stake, and Views is their side.
+//     The kinds here, record and group, are written that way and no other:
+//     record.go and groupobject.go are the keeper's side, dictionary.go and
+//     group.go the other.
+//
+// All nodes of an overlay register the same kinds: a node refuses the objects
+// of a kind that it does not know. An object's copies may part and meet again (a
+// ring that was cut in two; the first moments of one that forms), so Merge must
+// unite what two keepers decided apart; Stamp tells the later of two decisions.
+// Requests are numbered by their caller, from 1 and without gaps for each
+// object and stream, and one batch of them is on its way at a time. The sessions
+// 2^64-1 (records) and 2^64-2 (groups) of a node's streams are the overlay's own.
+//
+// Before a node stops it leaves its groups, then calls Leave of the overlay,
+// then Leave of the ring; else its keepers' objects come back only from those
+// who hold a stake in them, and it stays a member for the grace time. Limits: MaxValue, MaxValues,
+// MaxOwnerValues, MinTTL, MaxTTL, MaxMembers, MaxGroupMessage, MaxRouted,
+// MaxBatch. The examples of Put, Multicast, SendAny, Route and Kind are whole
+// programs in virtual time.
+//
 // Sources: Dabek et al., "Towards a Common API for Structured Peer-to-Peer
 // Overlays" (2003); Gray and Cheriton, "Leases" (1989); Lamport et al. on
 // ballot numbers, of which epochs are a plain case.
@@ -103,6 +153,9 @@ type Overlay struct {
 	self   chord.ID
 	kinds  map[string]Kind                                 // set before Run
 	direct func(from host.Peer, msg []byte) (reply []byte) // set before Run
+	dict   *dictionary                                     // set before Run, or nil
+	groups *groups                                         // set before Run, or nil
+	routed RouteHandler                                    // set before Run, or nil
 
 	renewNow host.Event
 	sweepNow host.Event

@@ -18,16 +18,18 @@ type node struct {
 	o     *Overlay
 	views *roomViews
 	next  map[string]uint64
+
+	routed []string // messages to keys of this node
 }
 
 // world is a simulated overlay.
 type world struct {
 	*sim.World
-	t     *testing.T
+	t     testing.TB
 	nodes []*node
 }
 
-func newWorld(t *testing.T, seed uint64) *world {
+func newWorld(t testing.TB, seed uint64) *world {
 	w := &world{World: sim.New(seed, sim.Config{}), t: t}
 	t.Cleanup(w.Close)
 	return w
@@ -40,6 +42,12 @@ func (w *world) assemble(h *sim.Host, via *node) *node {
 	n.o = New(h, n.ring, Config{})
 	n.o.Register(Kind{Name: "room", New: newRoom, Views: n.views})
 	n.o.HandleDirect(func(from host.Peer, msg []byte) []byte { return append([]byte("got "), msg...) })
+	n.o.RegisterRecords()
+	n.o.RegisterGroups()
+	n.o.HandleRoute(func(from host.PeerID, key chord.ID, msg []byte) []byte {
+		n.routed = append(n.routed, string(msg))
+		return append([]byte("at "+h.Name()+": "), msg...)
+	})
 	w.Start(h, func() {
 		n.ring.Run()
 		n.o.Run()

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -123,6 +124,13 @@ func TestTagsAreBounded(t *testing.T) {
 	got := encodeTags(capMessageTags|capServerTime, time.Unix(0, 0), "id", tags)
 	if len(got) > maxTags-2 || !strings.HasPrefix(got, "time=1970-01-01T00:00:00.000Z;msgid=id;+a=") || strings.Contains(got, "bad") {
 		t.Errorf("%d bytes: %.60s", len(got), got)
+	}
+	for i := range 300 { // small ones fill the room that there is, but for a label's
+		tags[fmt.Sprint("+z", i)] = "0123456789012345678901234567890123456789"
+	}
+	const room = maxTags - 2 - maxResponseTag
+	if n := len(encodeTags(capMessageTags, time.Time{}, "id", tags)); n > room || n < room-60 {
+		t.Errorf("%d bytes, room for %d", n, room)
 	}
 	if got := encodeTags(capServerTime, time.Unix(0, 0), "id", tags); got != "time=1970-01-01T00:00:00.000Z" {
 		t.Error(got)

@@ -68,7 +68,7 @@ type conn struct {
 
 	// Labelled commands (response.go).
 	resp     *response            // being written; nil while events are
-	labelled map[uint64]*response // messages sent with a label, outcome to come
+	labelled map[uint64]*response // messages sent with a label, outcome to come; nil until the first
 	batches  int                  // so far: the last reference
 
 	traffic traffic // for STATS
@@ -78,7 +78,7 @@ func newConn(s *Server, nc net.Conn) *conn {
 	c := &conn{
 		srv: s, nc: nc, in: &lineReader{src: nc}, out: newOutbox(),
 		joined: map[string]string{}, waiting: map[uint64]struct{}{},
-		settled: make(chan struct{}, 1), labelled: map[uint64]*response{},
+		settled: make(chan struct{}, 1),
 		traffic: traffic{since: s.now()},
 	}
 	if s.cfg.Limits.LineRate > 0 && (s.cfg.Limits.LimitLoopback || !isLoopback(nc)) {

@@ -49,6 +49,9 @@ func (c *conn) say(m *message, notice bool) {
 		case err == nil:
 			c.waiting[number] = struct{}{}
 			if c.resp != nil {
+				if c.labelled == nil {
+					c.labelled = map[uint64]*response{}
+				}
 				c.labelled[number] = c.resp
 				c.resp.pending++
 			}

@@ -201,6 +201,10 @@ func TestPlainTextAndSilenceAtATLSPort(t *testing.T) {
 	third.register("third")
 	over, _ := dialTLS(t, s)
 	over.until("ERROR :Too many connections")
+	start := time.Now()
+	if _, err := dial(t, s).r.ReadByte(); err == nil || time.Since(start) > 20*time.Second {
+		t.Error("one over the limit that does not shake hands stays:", err)
+	}
 	if _, err := silent.r.ReadByte(); err == nil {
 		t.Error("one that does not shake hands gets something")
 	} // closed: Registration ended it

@@ -500,6 +500,9 @@ func TestOutboxNumbersNeverFallBack(t *testing.T) {
 		if got := len(n.o.dict.box.lines); got > maxLines {
 			t.Errorf("%d lines", got)
 		}
+		if got := len(n.o.dict.box.idle); got > maxLines {
+			t.Errorf("%d idle lines listed", got)
+		}
 		if n.o.dict.box.lines["key"] != nil {
 			t.Error("the oldest line is not forgotten")
 		}
@@ -547,4 +550,50 @@ func TestRouteReachesTheOwner(t *testing.T) {
 	if _, err := new(Overlay).Route(chord.ID{}, nil, time.Second); !errors.Is(err, ErrNotRegistered) {
 		t.Error(err)
 	}
+}
+
+// A keeper that lost a value while it has the key is told by the renewal.
+func TestAValueThatTheKeeperLostIsPutAgain(t *testing.T) {
+	w := newWorld(t, 7)
+	w.run(func() {
+		w.grow(3)
+		key := w.nameKeptBy("record", w.nodes[2])
+		w.nodes[0].put(w, key, "a")
+		w.nodes[0].put(w, key, "b")
+		w.Sleep(time.Second)
+		w.nodes[2].o.mu.Lock()
+		delete(w.nodes[2].o.objects[ref{"record", key}].obj.(*record).owners[w.nodes[0].host.Self().ID].values, "a")
+		w.nodes[2].o.mu.Unlock()
+		if got := w.nodes[1].got(w, key); got != "n0=b" {
+			t.Errorf("lost: %q", got)
+		}
+		w.Sleep(35 * time.Second)
+		if got := w.nodes[1].got(w, key); got != "n0=a n0=b" {
+			t.Errorf("after a renewal: %q", got)
+		}
+	})
+}
+
+// A removal that nobody acknowledged ends the renewals all the same.
+func TestARemovalThatFailedIsMadeByTheNextRenewal(t *testing.T) {
+	w := newWorld(t, 8)
+	w.run(func() {
+		w.grow(3)
+		key := w.nameKeptBy("record", w.nodes[2])
+		w.nodes[0].put(w, key, "stays")
+		w.nodes[0].put(w, key, "goes")
+		// Others wait in the line; the removal's time is over before its turn.
+		w.Pause(w.nodes[2].host)
+		w.Go("put", func() { _ = w.nodes[0].o.Put(key, []byte("first"), hour, 300*time.Millisecond) })
+		w.Sleep(time.Millisecond)
+		if err := w.nodes[0].o.Remove(key, []byte("goes"), 100*time.Millisecond); !errors.Is(err, ErrNoKeeper) {
+			t.Errorf("%v", err)
+		}
+		w.Sleep(200 * time.Millisecond)
+		w.Resume(w.nodes[2].host)
+		w.must("gone", func() bool { return !strings.Contains(w.nodes[1].got(w, key), "goes") })
+		if got := w.nodes[1].got(w, key); !strings.Contains(got, "n0=stays") {
+			t.Errorf("%q", got)
+		}
+	})
 }

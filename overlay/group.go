@@ -37,7 +37,8 @@ type GroupHandler struct {
 	// own too. It owns msg. Nil drops messages.
 	Message func(from host.PeerID, msg []byte)
 	// Any answers what a node sent to one of the members (SendAny), which is
-	// this one. It owns msg. Nil: another member is asked.
+	// this one. It owns msg. Nil: another member is asked. A reply has room in
+	// one frame (host.MaxFrame).
 	Any func(from host.PeerID, msg []byte) (reply []byte)
 	// Members hears who is in, sorted, whenever that changed. It owns the
 	// slice. May be nil.

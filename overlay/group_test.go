@@ -475,3 +475,34 @@ func FuzzKinds(f *testing.F) {
 		n.o.onRouted(n.host.Self(), &wire.Routed{Key: b, Body: b})
 	})
 }
+
+// Of the log that comes with a view a member shows what is after its own join,
+// and nothing twice, whatever stamp it comes under.
+func TestAViewShowsWhatIsAfterTheJoinOnce(t *testing.T) {
+	w := newWorld(t, 1)
+	w.run(func() {
+		w.grow(1)
+		n := w.nodes[0]
+		l := n.joinGroup(w, "tea")
+		w.must("a view", func() bool { return len(l.members) == 1 })
+		me := n.host.Self().ID
+		at := func(counter, number uint64) Stamp { return Stamp{Epoch{Counter: counter}, number} }
+		said := func(s Stamp, number uint64, text string) Entry {
+			event := deterministic(&wire.GroupEvent{What: &wire.GroupEvent_Message{Message: []byte(text)}})
+			return Entry{Stamp: s, From: Stream{Node: me, Run: 1, Session: sessionGroups}, Number: number, Event: event}
+		}
+		state := groupState(map[host.PeerID]membership{me: {run: n.host.Run(), since: at(8, 5)}})
+		n.o.groups.of["tea"].members = nil // as just joined
+		n.o.groups.Reset("tea", at(8, 7), state, []Entry{
+			said(at(8, 4), 1, "before"), said(at(8, 6), 2, "first"), said(at(8, 7), 3, "second"),
+		})
+		n.o.groups.Event("tea", said(at(8, 8), 4, "third"))
+		n.o.groups.Reset("tea", at(9, 3), state, []Entry{
+			said(at(9, 1), 3, "second"), said(at(9, 2), 4, "third"), said(at(9, 3), 5, "fourth"),
+		})
+		n.o.groups.Event("tea", said(at(9, 4), 5, "fourth"))
+		if want := []string{"n0: first", "n0: second", "n0: third", "n0: fourth"}; !slices.Equal(l.heard, want) {
+			t.Errorf("heard %q", l.heard)
+		}
+	})
+}

@@ -48,7 +48,7 @@ type outbox struct {
 
 	mu    sync.Mutex
 	lines map[string]*line
-	idle  []string // lines in the order of falling idle; some may be busy or gone again
+	idle  []string // lines that fell idle, each once, oldest first; some are busy again
 	floor uint64   // no forgotten line went beyond this number
 }
 
@@ -58,6 +58,7 @@ type line struct {
 	settled uint64 // up to here each is acknowledged, refused or abandoned
 	waiting []*post
 	sending bool
+	listed  bool // in outbox.idle
 }
 
 // post is one request. done hears its outcome, once, in the sending task and
@@ -195,7 +196,10 @@ func (b *outbox) next(name string, l *line) (batch, late []*post, first uint64) 
 	l.last += uint64(len(batch))
 	if len(batch) == 0 && len(late) == 0 {
 		l.sending = false
-		b.idle = append(b.idle, name)
+		if !l.listed {
+			l.listed = true
+			b.idle = append(b.idle, name)
+		}
 		b.forgetLocked()
 	}
 	return batch, late, first
@@ -203,13 +207,15 @@ func (b *outbox) next(name string, l *line) (batch, late []*post, first uint64) 
 
 // forgetLocked drops the lines that fell idle first, down to the bound.
 func (b *outbox) forgetLocked() {
-	for len(b.idle) > 0 && (len(b.lines) > maxLines || len(b.idle) > 2*maxLines) {
+	for len(b.idle) > 0 && len(b.lines) > maxLines {
 		name := b.idle[0]
 		b.idle = b.idle[1:]
-		if l := b.lines[name]; l != nil && !l.sending && len(b.lines) > maxLines {
-			b.floor = max(b.floor, l.last)
-			delete(b.lines, name)
+		l := b.lines[name]
+		if l.listed = false; l.sending {
+			continue
 		}
+		b.floor = max(b.floor, l.last)
+		delete(b.lines, name)
 	}
 }
 

@@ -282,6 +282,7 @@ func TestRecordsMoveToAJoiner(t *testing.T) {
 				for len(w.nodes) < 9 {
 					last := w.add()
 					for i := 0; !last.o.open || !last.ring.Member(); i++ {
+						w.Sleep(time.Millisecond)
 						if got := w.nodes[0].got(w, keys[i%16]); got != want {
 							t.Errorf("while one joins, %s has %q", keys[i%16], got)
 						}
@@ -316,6 +317,7 @@ func TestRecordsMoveFromALeaver(t *testing.T) {
 					})
 				}
 				for i := 0; left < 3; i++ {
+					w.Sleep(time.Millisecond)
 					if got := w.nodes[5].got(w, keys[i%16]); got != want {
 						t.Errorf("while some leave, %s has %q", keys[i%16], got)
 					}

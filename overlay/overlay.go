@@ -21,14 +21,18 @@
 // There is one copy of each object's order, at its keeper, and those in the
 // views of member nodes; replicas have their place in the wire format.
 //
-// It never knows what is in a request, an event or a state, and never lets a
-// front-end's context in: time is durations, on the host's clock.
+// But for the two kinds that it brings, records and groups, it never knows what
+// is in a request, an event or a state. It never lets a front-end's context in:
+// time is durations, on the host's clock.
 //
 // Concurrency: Overlay.mu owns all state here, including the Objects, which
 // are called under it (they neither block nor call back). It is never held
 // over a call to a peer, to the ring's Lookup, or to Views. The lock order is
-// overlay, chord, host. Periodic tasks: renewLoop, sweepLoop, lapseLoop; and
-// one pusher for each node that is being told something.
+// overlay, chord, host; before them come those of the two kinds' own side
+// (dictionary, groups) and of their outboxes. Periodic tasks: renewLoop,
+// sweepLoop, lapseLoop; and one pusher for each node that is being
+// told something, and one sender for each record or group that this node is
+// asking something.
 //
 // # Building on it
 //

@@ -187,6 +187,9 @@ func (o *Overlay) applyLocked(ob *object, stream Stream, first uint64, items [][
 	if ob.renewLease(stream.Node, stream.Run, now) {
 		o.nodeGoneLocked(ob, stream.Node, stream.Run)
 	}
+	if c := ob.cursors[stream.Node]; c != nil && c.declined {
+		c.declined, c.needView = false, true
+	}
 	st := ob.streams[stream]
 	if st == nil {
 		st = new(streamState)

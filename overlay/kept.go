@@ -57,12 +57,18 @@ type cursor struct {
 	// up to until, and nothing after.
 	ending bool
 	until  uint64
+	// declined: the node said that it has no stake, and is told nothing until
+	// it asks for something here.
+	declined bool
 }
 
 // behind reports whether there is something to push.
 func (c *cursor) behind(ob *object) bool {
 	if c.ending {
 		return c.number < c.until
+	}
+	if c.declined {
+		return false
 	}
 	return c.needView || c.number < ob.number
 }
@@ -138,7 +144,7 @@ func (ob *object) pressed(now time.Time, cfg Config) bool {
 	behind := ob.number
 	// any order: the least
 	for _, c := range ob.cursors {
-		if !c.needView && !c.ending && c.number < behind && now.Sub(c.moved) < time.Second {
+		if !c.needView && !c.ending && !c.declined && c.number < behind && now.Sub(c.moved) < time.Second {
 			behind = c.number
 		}
 	}

@@ -17,7 +17,8 @@ type node struct {
 	ring  *chord.Ring
 	o     *Overlay
 	views *roomViews
-	next  map[string]uint64
+	next  map[string]uint64 // number of the last request for a room
+	acked map[string]uint64 // and of the last that was answered
 
 	routed []string // messages to keys of this node
 }
@@ -37,7 +38,7 @@ func newWorld(t testing.TB, seed uint64) *world {
 
 // assemble puts the protocols on a host and starts it; via nil creates a ring.
 func (w *world) assemble(h *sim.Host, via *node) *node {
-	n := &node{host: h, views: newRoomViews(), next: map[string]uint64{}}
+	n := &node{host: h, views: newRoomViews(), next: map[string]uint64{}, acked: map[string]uint64{}}
 	n.ring = chord.New(h, chord.Config{})
 	n.o = New(h, n.ring, Config{})
 	n.o.Register(Kind{Name: "room", New: newRoom, Views: n.views})
@@ -105,15 +106,17 @@ func (w *world) must(what string, cond func() bool) {
 func (n *node) do(w *world, room, req string) string {
 	w.t.Helper()
 	n.next[room]++
+	number := n.next[room]
 	if req == "join" {
 		n.views.in[room] = true
 		n.o.Hold("room", room)
 	}
-	res, err := n.o.Request("room", room, Stream{n.host.Self().ID, n.host.Run(), 1}, n.next[room], [][]byte{[]byte(req)}, 5*time.Second)
+	res, err := n.o.Request("room", room, Stream{n.host.Self().ID, n.host.Run(), 1}, number, [][]byte{[]byte(req)}, 5*time.Second)
 	if err != nil {
 		w.t.Errorf("seed %d: %s in %s: %v", w.Seed(), req, room, err)
 		return ""
 	}
+	n.acked[room] = number
 	return string(res[0])
 }
 

@@ -12,7 +12,8 @@ import (
 // batched. Owned by Overlay.mu.
 type pusher struct {
 	dirty   map[ref]bool
-	order   []ref // of becoming dirty
+	order   []ref     // of becoming dirty
+	sent    []*cursor // of the items of the call in flight
 	running bool
 }
 
@@ -90,6 +91,7 @@ func (o *Overlay) push(node host.PeerID, p *pusher) {
 // of several, or one view alone.
 func (o *Overlay) nextPushLocked(node host.PeerID, p *pusher) *wire.Deliver {
 	msg, bytes := new(wire.Deliver), 0
+	p.sent = p.sent[:0]
 	for len(p.order) > 0 && len(msg.Items) < maxPushItems && bytes < maxPushBytes {
 		r := p.order[0]
 		ob := o.objects[r]
@@ -112,6 +114,7 @@ func (o *Overlay) nextPushLocked(node host.PeerID, p *pusher) *wire.Deliver {
 			}
 			p.order = p.order[1:]
 			delete(p.dirty, r)
+			p.sent = append(p.sent, c)
 			msg.Items = []*wire.Delivery{{
 				Ref: refToWire(r), Epoch: epochToWire(ob.epoch), View: true,
 				Number: ob.number, State: ob.obj.View(), Entries: entriesToWire(entries),
@@ -126,6 +129,7 @@ func (o *Overlay) nextPushLocked(node host.PeerID, p *pusher) *wire.Deliver {
 			item.Entries = append(item.Entries, entryToWire(e))
 		}
 		msg.Items = append(msg.Items, item)
+		p.sent = append(p.sent, c)
 		p.order = p.order[1:]
 		delete(p.dirty, r)
 	}
@@ -176,6 +180,7 @@ func (o *Overlay) acknowledge(node host.PeerID, p *pusher, msg *wire.Deliver, re
 		r := ref{item.Ref.Kind, item.Ref.Name}
 		ob := o.objects[r]
 		if ob == nil || ob.moving {
+			progress = true
 			continue
 		}
 		if ob.renewLease(node, reply.Run, o.h.Now()) {
@@ -183,7 +188,8 @@ func (o *Overlay) acknowledge(node host.PeerID, p *pusher, msg *wire.Deliver, re
 		}
 		c := ob.cursors[node]
 		epoch, _ := epochFromWire(item.Epoch)
-		if c == nil || epoch != ob.epoch {
+		if c == nil || c != p.sent[i] || epoch != ob.epoch {
+			progress = true // what it was told of is past, as when it left and came again
 			if c != nil {
 				o.pushToLocked(node, r)
 			}
@@ -191,7 +197,8 @@ func (o *Overlay) acknowledge(node host.PeerID, p *pusher, msg *wire.Deliver, re
 		}
 		switch ack.Kind {
 		case wire.Ack_HAVE:
-			progress, c.moved = true, o.h.Now()
+			progress = progress || item.View || ack.Number > c.number
+			c.moved = o.h.Now()
 			c.number = max(c.number, min(ack.Number, ob.number))
 			if item.View {
 				c.needView = false
@@ -207,7 +214,8 @@ func (o *Overlay) acknowledge(node host.PeerID, p *pusher, msg *wire.Deliver, re
 			}
 			continue
 		default: // NO_STAKE: its leave is on the way, or its lease lapses
-			c.until = 0
+			progress = true
+			c.declined, c.until = true, 0
 		}
 		if c.ending && c.number >= c.until {
 			delete(ob.cursors, node)

@@ -216,6 +216,7 @@ func (o *Overlay) renewOne(from host.Peer, msg *wire.Renew, item *wire.Renewal) 
 		return nil
 	})
 	if c := ob.cursors[from.ID]; c != nil && !c.ending {
+		c.declined = false
 		if at.Epoch != ob.epoch {
 			c.needView = true
 		} else {

@@ -83,12 +83,13 @@ func (r *room) Summary() string      { return fmt.Sprintf("room %s, %d in", r.na
 // roomViews is a member node's side: what it was told, in order, without
 // repeats by origin, and the last whole state.
 type roomViews struct {
-	state map[string]string   // as last reset, and changed by events since
-	said  map[string][]string // lines said, in order
-	all   map[string][]Entry  // every event given
-	seen  map[string]map[Stream]uint64
-	at    map[string]Stamp
-	in    map[string]bool // rooms this node means to be in
+	state  map[string]string   // as last reset, and changed by events since
+	said   map[string][]string // lines said, in order
+	all    map[string][]Entry  // every event given
+	seen   map[string]map[Stream]uint64
+	at     map[string]Stamp
+	resets int
+	in     map[string]bool // rooms this node means to be in
 }
 
 func newRoomViews() *roomViews {
@@ -147,6 +148,7 @@ func (v *roomViews) Reset(name string, at Stamp, state []byte, recent []Entry) {
 		v.Event(name, e)
 	}
 	v.forward(name, at, false)
+	v.resets++
 	v.state[name] = string(state)
 }
 

@@ -226,6 +226,31 @@ func TestStallIsNotOmitted(t *testing.T) {
 	}
 }
 
+// With a rate, times count from when a message was due, also after one that
+// could not be sent for a while.
+func TestPaceKeepsItsTimetable(t *testing.T) {
+	r := &run{Options: Options{Rate: 1000, Wait: time.Millisecond}, clock: clock{time.Now()}}
+	var due []time.Duration
+	sent, late, err := r.pace(t.Context(), newFlow("x", "m", 40, 0), 40, func(number int, at time.Duration) error {
+		if number == 10 {
+			time.Sleep(50 * time.Millisecond) // the stall; nothing waits for it
+		}
+		due = append(due, at)
+		return nil
+	})
+	if err != nil || sent != 40 || len(late) != 40 {
+		t.Fatalf("sent %d, %d times late, %v", sent, len(late), err)
+	}
+	for i := range due {
+		if got, want := due[i]-due[0], time.Duration(i)*time.Millisecond; got != want {
+			t.Errorf("message %d was due after %v, want %v", i, got, want)
+		}
+	}
+	if late[11] < 40*time.Millisecond {
+		t.Errorf("the sender was stalled, and is said to have been %v late", late[11])
+	}
+}
+
 func TestErrors(t *testing.T) {
 	refusing := newFakeServer(t)
 	refusing.greeting = ":fake 433 * x :Nickname is already in use\r\n"

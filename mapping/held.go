@@ -79,11 +79,10 @@ func (v *view) giveLocked(e overlay.Entry, w *wire.Message) {
 	if !v.noteLocked(e) {
 		return
 	}
-	for _, n := range sortedKeys(v.locals) {
-		if m, ok := v.state.members[v.s.stream(n)]; !ok || m.joined.Compare(e.Stamp) < 0 {
-			v.messageToLocked(e, w, v.s.sessions[n])
-		}
-	}
+	v.spreadLocked(e, w, func(who overlay.Stream) bool {
+		m, ok := v.state.members[who]
+		return !ok || m.joined.Compare(e.Stamp) < 0
+	})
 }
 
 // tailLocked shows those of another copy's last messages that this view has

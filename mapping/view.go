@@ -205,11 +205,10 @@ func (v *view) beginLocked(st *state, recent []overlay.Entry) {
 		if err != nil || ev.GetMessage() == nil {
 			continue
 		}
-		for _, n := range sortedKeys(v.locals) {
-			if m, ok := st.members[v.s.stream(n)]; ok && m.joined.Compare(e.Stamp) < 0 {
-				v.messageToLocked(e, ev.GetMessage(), v.s.sessions[n])
-			}
-		}
+		v.spreadLocked(e, ev.GetMessage(), func(who overlay.Stream) bool {
+			m, ok := st.members[who]
+			return ok && m.joined.Compare(e.Stamp) < 0
+		})
 		v.sentLocked(e)
 	}
 }
@@ -438,27 +437,36 @@ func (v *view) sentLocked(e overlay.Entry) {
 	}
 }
 
-// messageToLocked gives a message to one local session, but not to its sender.
-func (v *view) messageToLocked(e overlay.Entry, w *wire.Message, se *session) {
-	if se == nil || se.stream == e.From {
+// spreadLocked gives a message to those local sessions on the channel that were
+// there, but not to its sender. The message is made once for all.
+func (v *view) spreadLocked(e overlay.Entry, w *wire.Message, there func(overlay.Stream) bool) {
+	p, ok := v.speakerLocked(e, w)
+	if !ok {
 		return
 	}
-	var p person
-	if m, ok := v.state.members[e.From]; ok {
-		p = m.person
-	} else if from, err := personFromWire(w.Person); err == nil {
-		p = from
-	} else if known, ok := v.s.knownLocked(e.From); ok {
-		p = known
-	} else if gone, ok := v.s.quits.get(e.From); ok {
-		p = gone // his quit came through another channel first
-	} else {
-		return
-	}
-	se.pushLocked(chat.Message{
+	var msg chat.Event = chat.Message{
 		ID: messageID(e.From, e.Number, v.key), At: e.At, From: p.profile(e.From), Target: v.display(),
 		Notice: w.Notice, Text: string(w.Text), Tags: tagsFromWire(w.Tags),
-	})
+	}
+	for _, n := range sortedKeys(v.locals) {
+		if se := v.s.sessions[n]; se != nil && se.stream != e.From && there(se.stream) {
+			se.pushLocked(msg)
+		}
+	}
+}
+
+// speakerLocked is who said a message, as far as anything here knows him.
+func (v *view) speakerLocked(e overlay.Entry, w *wire.Message) (person, bool) {
+	if m, ok := v.state.members[e.From]; ok {
+		return m.person, true
+	}
+	if p, err := personFromWire(w.Person); err == nil {
+		return p, true
+	}
+	if p, ok := v.s.knownLocked(e.From); ok {
+		return p, true
+	}
+	return v.s.quits.get(e.From) // his quit came through another channel first
 }
 
 // showLocked gives an event to all local sessions on the channel but one.

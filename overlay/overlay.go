@@ -92,6 +92,7 @@ package overlay
 import (
 	"io"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -251,14 +252,16 @@ func (o *Overlay) Run() {
 
 // Kept names the objects of a kind that this node keeps, sorted.
 func (o *Overlay) Kept(kind string) []string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
 	var names []string
-	for _, r := range o.refsLocked() {
+	o.mu.Lock()
+	// any order: sorted below
+	for r := range o.objects {
 		if r.kind == kind {
 			names = append(names, r.name)
 		}
 	}
+	o.mu.Unlock()
+	slices.Sort(names)
 	return names
 }
 

@@ -54,12 +54,12 @@ type running struct {
 }
 
 // startNode starts a node on a free port of loopback.
-func startNode(t *testing.T, name string, join ...string) *running {
+func startNode(t testing.TB, name string, join ...string) *running {
 	t.Helper()
 	return startWith(t, name, Overrides{DataDir: filepath.Join(t.TempDir(), name), Listen: []string{"127.0.0.1:0"}, Join: join})
 }
 
-func startWith(t *testing.T, name string, o Overrides) *running {
+func startWith(t testing.TB, name string, o Overrides) *running {
 	t.Helper()
 	cfg, err := Load("", o)
 	if err != nil {
@@ -68,7 +68,7 @@ func startWith(t *testing.T, name string, o Overrides) *running {
 	return startConfig(t, name, cfg)
 }
 
-func startConfig(t *testing.T, name string, cfg Config) *running {
+func startConfig(t testing.TB, name string, cfg Config) *running {
 	t.Helper()
 	r := &running{dir: cfg.Node.DataDir, out: newLines(), log: newLines(), ended: make(chan error, 1)}
 	r.door = newDoor()
@@ -105,7 +105,7 @@ func startConfig(t *testing.T, name string, cfg Config) *running {
 }
 
 // leave stops the node and waits until it is gone.
-func (r *running) leave(t *testing.T) {
+func (r *running) leave(t testing.TB) {
 	t.Helper()
 	began := time.Now()
 	r.stop()
@@ -115,7 +115,7 @@ func (r *running) leave(t *testing.T) {
 	}
 }
 
-func (r *running) await(t *testing.T) {
+func (r *running) await(t testing.TB) {
 	t.Helper()
 	select {
 	case err := <-r.ended:
@@ -134,7 +134,7 @@ type user struct {
 	events *events
 }
 
-func (r *running) user(t *testing.T, nick string) *user {
+func (r *running) user(t testing.TB, nick string) *user {
 	t.Helper()
 	s, err := r.door.service.Open(t.Context(), chat.User{Nick: nick, Username: nick, Realname: nick})
 	if err != nil {
@@ -154,7 +154,7 @@ func (r *running) user(t *testing.T, nick string) *user {
 }
 
 // sees waits for an event that ok accepts.
-func (u *user) sees(t *testing.T, what string, ok func(chat.Event) bool) {
+func (u *user) sees(t testing.TB, what string, ok func(chat.Event) bool) {
 	t.Helper()
 	late := time.After(deadline)
 	for {
@@ -211,7 +211,7 @@ func (l *lines) String() string {
 	return l.text.String()
 }
 
-func (l *lines) await(t *testing.T, text string) {
+func (l *lines) await(t testing.TB, text string) {
 	t.Helper()
 	late := time.After(deadline)
 	for {
@@ -236,14 +236,14 @@ func message(from, text string) func(chat.Event) bool {
 	}
 }
 
-func joinChannel(t *testing.T, u *user, channel string) {
+func joinChannel(t testing.TB, u *user, channel string) {
 	t.Helper()
 	if _, err := u.Join(t.Context(), channel, ""); err != nil {
 		t.Fatalf("%s joins: %v", u.nick, err)
 	}
 }
 
-func send(t *testing.T, u *user, target, text string) {
+func send(t testing.TB, u *user, target, text string) {
 	t.Helper()
 	if _, err := u.Send(chat.Outgoing{Target: target, Text: text}); err != nil {
 		t.Fatalf("%s sends: %v", u.nick, err)
@@ -251,7 +251,7 @@ func send(t *testing.T, u *user, target, text string) {
 }
 
 // keptBy is a channel that the user's own node would keep.
-func keptBy(t *testing.T, u *user) string {
+func keptBy(t testing.TB, u *user) string {
 	t.Helper()
 	for i := range 100_000 {
 		name := fmt.Sprintf("#kept%d", i)

@@ -4,6 +4,10 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
+	"ircbridge/chat"
+	"ircbridge/host"
 	"ircbridge/mapping/wire"
 	"ircbridge/overlay"
 )
@@ -183,6 +187,62 @@ func FuzzDirect(f *testing.F) {
 			if err := decode(w.nodes[0].s.onDirect(w.nodes[0].h.Self(), b), reply); err != nil {
 				t.Error(err)
 			}
+			u.Close("over")
+		})
+	})
+}
+
+// liar is an object whose keeper answers queries with anything.
+type liar struct {
+	overlay.Object
+	answer []byte
+}
+
+func (l liar) Query(host.PeerID, []byte) []byte { return l.answer }
+
+// FuzzAnswers: what keepers and other nodes answer.
+func FuzzAnswers(f *testing.F) {
+	who := testStream(1, 1)
+	p := personToWire(testPerson(who))
+	for _, m := range []proto.Message{
+		&wire.ChannelAnswer{Exists: true, Count: 1 << 31, State: &wire.ChannelState{Name: []byte("#tea"), Members: []*wire.Member{{Node: 9}}}},
+		&wire.NickAnswer{Claim: &wire.Claim{Nick: []byte("bob"), Owner: sessionToWire(who), Person: p}},
+		&wire.Listings{Items: []*wire.Listing{{Name: []byte("no channel")}, nil}},
+		&wire.DirectReply{Nick: []byte("bob"), Away: []byte("a\nb"), AtMs: []int64{1 << 62, 2}},
+		&wire.DirectReply{Whois: &wire.WhoisReply{Session: sessionToWire(who), Person: p, IdleMs: -1, Channels: [][]byte{[]byte("@#tea"), nil}}},
+	} {
+		b, err := proto.Marshal(m)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		w := newSimNet(t, 1)
+		w.grow(1)
+		n := w.nodes[0]
+		n.o.HandleDirect(func(host.Peer, []byte) []byte { return b })
+		w.run(func(e *simEnv) {
+			u := e.open(n, "ann")
+			lie := func(kind string, views overlay.Views, empty func(string) overlay.Object) {
+				n.o.Register(overlay.Kind{Name: kind, Views: views, New: func(name string) overlay.Object { return liar{empty(name), b} }})
+			}
+			lie(kindChannel, channelViews{n.s}, func(name string) overlay.Object { return newChannelObject(name) })
+			lie(kindNick, nickViews{n.s}, func(name string) overlay.Object { return newNickObject(name) })
+			lie(kindDirectory, nil, func(name string) overlay.Object { return newDirectoryObject(name) })
+			self := overlay.Stream{Node: n.h.Self().ID, Run: n.h.Run(), Session: 7}
+			for kind, name := range map[string]string{kindChannel: "#tea", kindNick: "bob", kindDirectory: shardOf("#tea")} {
+				if _, err := n.o.Request(kind, name, self, 1, [][]byte{nil}, time.Second); err != nil { // founds it
+					t.Fatal(err)
+				}
+			}
+			_, _ = u.Channel(bg, "#tea")
+			_, _ = u.Keeper(bg, "#tea")
+			_, _ = u.Lookup(bg, "bob")
+			_, _ = u.Lookup(bg, "ann")
+			_, _ = u.List(bg)
+			_, _ = u.Send(chat.Outgoing{Target: "bob", Text: "x"})
+			_ = u.Flush(bg)
 			u.Close("over")
 		})
 	})

@@ -241,7 +241,9 @@ func FuzzAnswers(f *testing.F) {
 			_, _ = u.Lookup(bg, "bob")
 			_, _ = u.Lookup(bg, "ann")
 			_, _ = u.List(bg)
-			_, _ = u.Send(chat.Outgoing{Target: "bob", Text: "x"})
+			for _, target := range []string{"bob", "ann", n.s.Node().ID} {
+				_, _ = u.Send(chat.Outgoing{Target: target, Text: "x"})
+			}
 			_ = u.Flush(bg)
 			u.Close("over")
 		})

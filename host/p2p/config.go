@@ -147,7 +147,7 @@ type limits struct {
 	stall                      time.Duration // a peer that takes or finishes no frame so long is cut off
 	reply                      time.Duration // a reply may wait so long for the queue
 	tidyEvery, unused          time.Duration // connections are looked through; one may carry nothing so long
-	drain, closing             time.Duration // Close lets queues run empty; waits for tasks
+	drain, closing             time.Duration // Close lets the peers read what was sent; waits for tasks
 	addrsFor                   time.Duration // addresses of a peer are remembered
 }
 
@@ -165,7 +165,7 @@ func defaultLimits() limits {
 		crossed:  5 * time.Second,
 		stall:    30 * time.Second,
 		reply:    30 * time.Second,
-		drain:    200 * time.Millisecond, closing: 5 * time.Second,
+		drain:    time.Second, closing: 5 * time.Second,
 		learn:    10 * time.Second,
 		dialStep: 50 * time.Millisecond, addrsFor: time.Hour,
 	}

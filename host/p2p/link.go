@@ -58,7 +58,8 @@ type lane struct {
 
 	mu     sync.Mutex
 	stream network.Stream
-	ended  bool
+	ended  bool // the link is dead
+	over   bool // the peer sends nothing more
 }
 
 func newLink(h *Host, peer host.Peer, hello *wire.Hello, opener bool) *link {
@@ -169,6 +170,10 @@ func (l *link) read(la *lane, s network.Stream, br *bufio.Reader) {
 		if err == nil {
 			err = l.take(la, f)
 		}
+		if err == io.EOF { // not wrapped: between two frames
+			l.over(la)
+			return
+		}
 		if err != nil {
 			if isTimeout(err) {
 				err = fmt.Errorf("%w: a frame took more than %v: %w", errBroken, l.h.limits.stall, err)
@@ -177,6 +182,26 @@ func (l *link) read(la *lane, s network.Stream, br *bufio.Reader) {
 			return
 		}
 	}
+}
+
+// over is the end of what the peer sends on a lane. A peer that stops closes
+// both lanes; what is still on the other is read before the link ends.
+func (l *link) over(la *lane) {
+	other := l.requests
+	if la == l.requests {
+		other = l.bulk
+	}
+	la.mu.Lock()
+	la.over = true
+	la.mu.Unlock()
+	other.mu.Lock()
+	last := other.stream == nil || other.over
+	other.mu.Unlock()
+	if last {
+		l.fail(io.EOF)
+		return
+	}
+	time.AfterFunc(l.h.limits.stall, func() { l.fail(io.EOF) })
 }
 
 // take handles one frame; an error ends the link. It runs in the reader, so
@@ -266,15 +291,44 @@ func (h *Host) cutOff(id host.PeerID, reason error) {
 	}
 }
 
-// drain waits, at most d, until what is queued on the links has gone out.
+// drain waits, at most d, until what is queued on the links has gone out and
+// their peers have read it. Closing a connection discards what the other side
+// has not read yet, so the streams are closed first, and a peer that has come
+// to the end of them ends the link.
 func drain(links []*link, d time.Duration) {
-	for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(time.Millisecond) {
-		idle := true
+	end := time.NewTimer(d)
+	defer end.Stop()
+	for idle := false; !idle; {
+		idle = true
 		for _, l := range links {
-			idle = idle && l.requests.q.idle() && (l.bulk.q.idle())
+			idle = idle && l.requests.q.idle() && l.bulk.q.idle()
 		}
-		if idle {
+		if !idle {
+			select {
+			case <-end.C:
+				return
+			case <-time.After(time.Millisecond):
+			}
+		}
+	}
+	for _, l := range links {
+		l.requests.closeWrite()
+		l.bulk.closeWrite()
+	}
+	for _, l := range links {
+		select {
+		case <-l.done:
+		case <-end.C:
 			return
 		}
+	}
+}
+
+// closeWrite tells the peer that nothing more comes on the lane.
+func (la *lane) closeWrite() {
+	la.mu.Lock()
+	defer la.mu.Unlock()
+	if la.stream != nil && !la.ended {
+		_ = la.stream.CloseWrite()
 	}
 }

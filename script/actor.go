@@ -23,10 +23,16 @@ type actor struct {
 	armed  []*armedAbsence
 	conn   io.Closer
 	out    io.Writer
-	socket *net.TCPConn // nil at a console
+	socket socket // nil at a console
 	frozen bool
 
 	writing sync.Mutex
+}
+
+// socket is a connection to a server, plain or with TLS.
+type socket interface {
+	net.Conn
+	CloseWrite() error
 }
 
 // armedAbsence is a line that must not come before the next expected one.
@@ -62,21 +68,16 @@ func (p *play) actor(name string) (*actor, error) {
 }
 
 // connect opens a connection for an actor, in place of the one he had.
-func (p *play) connect(ctx context.Context, name, addr string, within time.Duration) (*actor, error) {
+func (p *play) connect(ctx context.Context, name string, to door, within time.Duration) (*actor, error) {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	var d net.Dialer
-	conn, err := d.DialContext(ctx, "tcp", addr)
+	conn, err := to.open(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("connecting %s: %w", name, err)
 	}
-	socket := conn.(*net.TCPConn)
-	a := &actor{name: name, nick: name, in: &stream{}, conn: conn, out: conn, socket: socket}
+	a := &actor{name: name, nick: name, in: &stream{}, conn: conn, out: conn, socket: conn}
 	p.mu.Lock()
-	if old := p.actors[name]; old != nil && old.conn != nil {
-		old.conn.Close()
-	}
-	p.actors[name] = a
+	p.replaceLocked(a)
 	p.tasks.Add(1)
 	p.mu.Unlock()
 	go func() {
@@ -92,6 +93,15 @@ func (p *play) connect(ctx context.Context, name, addr string, within time.Durat
 		p.wakeLocked()
 	}()
 	return a, nil
+}
+
+// replaceLocked puts an actor in the place of the one of that name before him,
+// whose connection ends.
+func (p *play) replaceLocked(a *actor) {
+	if old := p.actors[a.name]; old != nil && old.conn != nil {
+		old.conn.Close()
+	}
+	p.actors[a.name] = a
 }
 
 // thawed reads from an actor's connection, but not while he is frozen.

@@ -54,4 +54,9 @@ func TestExamplesOfTheManual(t *testing.T) {
 			t.Errorf("%s has no example", verb)
 		}
 	}
+	for verb := range entrances() {
+		if !shown[verb] {
+			t.Errorf("%s has no example", verb)
+		}
+	}
 }

@@ -2,12 +2,20 @@ package script
 
 import (
 	"bufio"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
+	"math/big"
 	"net"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // fakeServer is a small IRC server with channels, and with commands that
@@ -32,10 +40,33 @@ type fakeClient struct {
 
 func newFakeServer(t *testing.T) string {
 	t.Helper()
+	return serveFake(t, func(l net.Listener) net.Listener { return l })
+}
+
+// newFakeTLSServer is one with TLS; it returns its certificate's fingerprint too.
+func newFakeTLSServer(t *testing.T) (addr, fingerprint string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
+	addr = serveFake(t, func(l net.Listener) net.Listener { return tls.NewListener(l, config) })
+	return addr, fmt.Sprintf("%X", sha256.Sum256(der))
+}
+
+func serveFake(t *testing.T, wrap func(net.Listener) net.Listener) string {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
+	l = wrap(l)
 	s := &fakeServer{listener: l}
 	s.tasks.Go(func() {
 		for {

@@ -22,11 +22,13 @@ type node struct {
 	dir     string // holds config.toml and data
 	irc     string // HOST:PORT of its IRC listener
 	listen  string // HOST:PORT of its overlay listener
+	tls     string // HOST:PORT for a TLS listener, if the configuration wants one
 	id      string // 40 hexadecimal digits, "" before the first run
+	peer    string // its peer ID, "" before the first run
 	config  string
-	console string // the actor at its console, "" without one
-	join    []string
-	alone   bool // joins nobody, though it is told to
+	console string   // the actor at its console, "" without one
+	join    []string // HOST:PORT or multiaddresses
+	alone   bool     // joins nobody, though it is told to
 
 	// Of the present or last run:
 	process *os.Process
@@ -38,8 +40,38 @@ type node struct {
 	status  error         // how it ended
 }
 
-// nodeID is how the program prints its ID.
-var nodeID = regexp.MustCompile(`\b[0-9a-f]{40}\b`)
+// nodeID and peerID are how the program prints its IDs.
+var (
+	nodeID = regexp.MustCompile(`\b[0-9a-f]{40}\b`)
+	peerID = regexp.MustCompile(`^Peer ID: *(\w+)$`)
+)
+
+// known is what a script may know of a node.
+func (n *node) known(what string) (text string, ok bool) {
+	ip, port, _ := net.SplitHostPort(n.listen) // made by JoinHostPort
+	switch what {
+	case "id":
+		text = n.id
+	case "peer":
+		text = n.peer
+	case "irc":
+		text = n.irc
+	case "tls":
+		text = n.tls
+	case "listen":
+		text = n.listen
+	case "ip":
+		text = ip
+	case "port":
+		text = port
+	case "data":
+		text = n.data()
+	}
+	return text, text != ""
+}
+
+// data is the node's data directory.
+func (n *node) data() string { return filepath.Join(n.dir, "data") }
 
 func (n *node) runningLocked() bool { return n != nil && n.running }
 
@@ -83,7 +115,7 @@ func (p *play) node(name string) (*node, error) {
 	if err := os.MkdirAll(n.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("making a directory for %s: %w", name, err)
 	}
-	for _, addr := range []*string{&n.irc, &n.listen} {
+	for _, addr := range []*string{&n.irc, &n.listen, &n.tls} {
 		port, err := freePort()
 		if err != nil {
 			return nil, err
@@ -103,14 +135,12 @@ func (p *play) launch(n *node) error {
 	if err := os.WriteFile(config, []byte(p.configOf(n)), 0o600); err != nil {
 		return fmt.Errorf("writing the configuration of %s: %w", n.name, err)
 	}
-	data := filepath.Join(n.dir, "data")
+	data := n.data()
 	args := append(append([]string{}, n.place.Prefix...), p.opts.Program,
 		"run", "-config", config, "-irc", n.irc, "-listen", n.listen, "-data", data)
-	p.mu.Lock()
-	for _, other := range n.join {
-		args = append(args, "-join", p.nodes[other].listen)
+	for _, addr := range n.join {
+		args = append(args, "-join", addr)
 	}
-	p.mu.Unlock()
 	if n.console != "" {
 		args = append(args, "-console", "-nick", n.console)
 	}
@@ -196,13 +226,17 @@ func (p *play) follow(who string, r io.Reader, s *stream) {
 // startStep starts nodes, all at once, and waits until each is ready.
 type startStep struct {
 	nodes   []string
-	join    []string
+	join    []template // names of nodes, or addresses
 	console string
 	alone   bool
 }
 
 func (a *startStep) play(ctx context.Context, p *play, s *step) error {
 	if err := p.ownNodes("start"); err != nil {
+		return err
+	}
+	join, err := p.doors(a.join)
+	if err != nil {
 		return err
 	}
 	var nodes []*node
@@ -213,7 +247,7 @@ func (a *startStep) play(ctx context.Context, p *play, s *step) error {
 		}
 		p.mu.Lock()
 		running := n.running
-		n.join, n.alone, n.console = a.join, a.alone, a.console
+		n.join, n.alone, n.console = join, a.alone, a.console
 		p.mu.Unlock()
 		if running {
 			return fmt.Errorf("%s runs already", name)
@@ -232,6 +266,24 @@ func (a *startStep) play(ctx context.Context, p *play, s *step) error {
 	return nil
 }
 
+// doors are the addresses to join through: those of nodes, or as they are written.
+func (p *play) doors(join []template) ([]string, error) {
+	var out []string
+	for _, t := range join {
+		addr, err := p.text(t)
+		if err != nil {
+			return nil, err
+		}
+		p.mu.Lock()
+		if n := p.nodes[addr]; n != nil {
+			addr = n.listen
+		}
+		p.mu.Unlock()
+		out = append(out, addr)
+	}
+	return out, nil
+}
+
 // ready waits until a node has said its ID, takes IRC connections and, if it is to
 // join, has joined.
 func (p *play) ready(ctx context.Context, n *node, within time.Duration) error {
@@ -239,6 +291,9 @@ func (p *play) ready(ctx context.Context, n *node, within time.Duration) error {
 		for _, line := range n.out.lines {
 			if id := nodeID.FindString(line); id != "" && n.id == "" {
 				n.id = id
+			}
+			if m := peerID.FindStringSubmatch(line); m != nil {
+				n.peer = m[1]
 			}
 		}
 		if !n.running {
@@ -294,8 +349,8 @@ func (p *play) ownNodes(statement string) error {
 	return nil
 }
 
-// address is where a place of the script is.
-func (p *play) address(ctx context.Context, place string, within time.Duration) (string, error) {
+// address is where a place of the script is, for clients with TLS or without.
+func (p *play) address(ctx context.Context, place string, tls bool, within time.Duration) (string, error) {
 	if place == "server" && p.opts.Server != "" {
 		return p.opts.Server, nil
 	}
@@ -316,6 +371,9 @@ func (p *play) address(ctx context.Context, place string, within time.Duration) 
 		if err := p.ready(ctx, n, within); err != nil {
 			return "", fmt.Errorf("the server did not become ready: %w", err)
 		}
+	}
+	if tls {
+		return n.tls, nil
 	}
 	return n.irc, nil
 }

@@ -216,7 +216,7 @@ type idleStep struct {
 
 func (a *idleStep) play(ctx context.Context, p *play, s *step) error {
 	within := p.limit(s)
-	addr, err := p.address(ctx, a.place, within)
+	addr, err := p.address(ctx, a.place, false, within)
 	if err != nil {
 		return err
 	}

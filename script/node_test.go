@@ -28,6 +28,12 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
+	if len(os.Args) > 1 && os.Args[1] == "say" {
+		fmt.Println(strings.Join(os.Args[2:], "|"))
+		line, _ := bufio.NewReader(os.Stdin).ReadString('\n') // at the end of the input it says what came
+		fmt.Fprint(os.Stderr, "heard "+line)
+		os.Exit(3)
+	}
 	os.Exit(m.Run())
 }
 
@@ -67,7 +73,7 @@ func fakeNode(args []string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("Node %s\n", fakeID(*data))
+	fmt.Printf("Node %s\nPeer ID:  Q%s\n", fakeID(*data), fakeID(*data)[:2])
 	if *join != "" {
 		log.Info("joined the ring", "through", *join)
 	}
@@ -165,6 +171,25 @@ func TestNodesThatHold(t *testing.T) {
 			end
 			let x = ${n1.id}
 			stop n1`,
+		"what is known of a node": `
+			start n1
+			start n2 join /ip4/${n1.ip}/tcp/${n1.port}/p2p/${n1.peer}
+			wait n2 logs *through=/ip4/127.0.0.1/tcp/*/p2p/Q40*
+			start n3 join ${n1.listen}
+			wait n3 logs *through=${n1.listen}*
+			sue runs say ${n1.data} ${n1.tls}
+			sue < *n1*data|127.0.0.1:*`,
+		"at a shell": `
+			sue runs say a\sb c
+			sue < a b|c
+			sue > something
+			sue < heard something
+			sue < exit status 3
+			sue gone
+			sue runs say again
+			sue < again
+			sue closes
+			sue < signal: killed`,
 		"choose": `
 			start n1
 			start n2 join n1

@@ -9,15 +9,14 @@ import (
 // actor reads a statement that begins with the name of an actor.
 func (p *parser) actor(name string, w *words) (action, error) {
 	verb := w.word()
-	switch verb {
-	case "enters", "connects":
+	if enter := entrances()[verb]; enter != nil {
 		if err := newName(name, "an actor"); err != nil {
 			return nil, err
 		}
 		if p.nodes[name] {
 			return nil, fmt.Errorf("%s is a node already", name)
 		}
-		a, err := p.enters(name, verb == "enters", w)
+		a, err := enter(p, name, w)
 		p.actors[name] = err == nil
 		return a, err
 	}
@@ -32,6 +31,15 @@ func (p *parser) actor(name string, w *words) (action, error) {
 		return nil, fmt.Errorf("%q is nothing that an actor does", verb)
 	}
 	return read(p, name, w)
+}
+
+// entrances are the verbs with which an actor comes on the stage.
+func entrances() map[string]func(*parser, string, *words) (action, error) {
+	return map[string]func(*parser, string, *words) (action, error){
+		"enters":   func(p *parser, name string, w *words) (action, error) { return p.enters(name, true, w) },
+		"connects": func(p *parser, name string, w *words) (action, error) { return p.enters(name, false, w) },
+		"runs":     (*parser).runs,
+	}
 }
 
 func actorVerbs() map[string]func(*parser, string, *words) (action, error) {
@@ -68,6 +76,17 @@ func (p *parser) enters(name string, register bool, w *words) (action, error) {
 	if a.place, err = parseTemplate(place, false); err != nil {
 		return nil, err
 	}
+	if w.take("over") {
+		if !w.take("TLS") {
+			return nil, errors.New("write `over TLS`")
+		}
+		a.tls = true
+		if w.take("pinned") {
+			if a.pinned, err = parseTemplate(w.word(), false); err != nil {
+				return nil, err
+			}
+		}
+	}
 	for register && w.rest != "" {
 		switch option := w.word(); option {
 		case "as":
@@ -89,6 +108,21 @@ func (p *parser) enters(name string, register bool, w *words) (action, error) {
 		}
 	}
 	return a, w.end()
+}
+
+func (p *parser) runs(name string, w *words) (action, error) {
+	a := &runStep{actor: name}
+	for w.rest != "" {
+		arg, err := parseTemplate(w.word(), false)
+		if err != nil {
+			return nil, err
+		}
+		a.args = append(a.args, arg)
+	}
+	if len(a.args) == 0 {
+		return nil, errors.New("runs what? write `runs SUBCOMMAND ARGUMENT…`")
+	}
+	return a, nil
 }
 
 func (p *parser) send(name string, w *words) (action, error) {

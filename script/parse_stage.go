@@ -37,6 +37,15 @@ func (p *parser) nodeTemplate(w *words) (template, error) {
 	return template{{literal, name}}, err
 }
 
+// joinTemplate reads whom to join: a node that was started before, or an address.
+func (p *parser) joinTemplate(w *words) (template, error) {
+	if c := *w; strings.ContainsAny(c.word(), ":/$") {
+		return parseTemplate(w.word(), false)
+	}
+	name, err := p.node(w)
+	return template{{literal, name}}, err
+}
+
 // node reads the name of a node that was started before.
 func (p *parser) node(w *words) (string, error) {
 	name := w.word()
@@ -96,11 +105,11 @@ func (p *parser) start(w *words) (action, error) {
 		switch option.word() {
 		case "join":
 			*w = option
-			name, err := p.node(w)
+			to, err := p.joinTemplate(w)
 			if err != nil {
 				return nil, err
 			}
-			a.join = append(a.join, name)
+			a.join = append(a.join, to)
 		case "with":
 			*w = option
 			if !w.take("console") {

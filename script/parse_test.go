@@ -22,6 +22,10 @@ func TestParseErrors(t *testing.T) {
 		{"a enters n7", `no node "n7"`},
 		{"a enters server twice", `"twice" is too much`},
 		{"a enters server with", "which capabilities"},
+		{"a enters server over tls", "write `over TLS`"},
+		{"a runs", "runs what"},
+		{"start a\na runs x", "a is a node already"},
+		{"start n2 join ${", "{ without }"},
 		{"a connects server", "connects to"},
 		{"a enters server\na dances", `"dances" is nothing`},
 		{"a enters server\na <", "what line"},
@@ -115,6 +119,7 @@ func FuzzParse(f *testing.F) {
 	f.Add(two)
 	f.Add("start n1 n2 with console c\nstart n3 join n1\nwithin 3s c > names #c\nwait n1 logs *{x}")
 	f.Add("a enters server as b with c d password e\na raw \"\\xff\" times 3\na absent *\na fence")
+	f.Add("a enters server over TLS pinned ${x} as b\na runs status -data ${n1.data}\nstart n2 join /ip4/${n1.ip}")
 	f.Add("config n1\n[irc]\nend\nstart n1\nchoose channel c kept by n1\neveryone on ${c} has each once in order")
 	f.Fuzz(func(t *testing.T, text string) {
 		s, err := Parse("fuzz", strings.NewReader(text))

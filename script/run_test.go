@@ -177,6 +177,7 @@ func TestSessionsThatFail(t *testing.T) {
 		"no variable":    {two + "alice > ${nothing}", []string{"test.txt:12", "${nothing} has no value"}},
 		"nick in use":    {two + "carol enters server as bob", []string{"not let in", "433"}},
 		"no server":      {"a enters 127.0.0.1:1", []string{"test.txt:1", "connecting a"}},
+		"foreign runs":   {"a runs version", []string{"test.txt:1", "runs against the server"}},
 		"foreign start":  {"start n1", []string{"test.txt:1", "runs against the server", "leave out -server"}},
 		"idle":           {two + "idle 3 to server\nwithin 50ms idle gone", []string{"3 of 3 idle connections"}},
 		"foreign config": {"config n1\nend", []string{"test.txt:1", "runs against the server"}},
@@ -208,6 +209,24 @@ func TestSessionsThatFail(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestTLS(t *testing.T) {
+	server, fingerprint := newFakeTLSServer(t)
+	for text, want := range map[string]string{
+		"a enters server over TLS\na > PINGME\na < * :pong *\na half-closes\na gone": "",
+		"a enters server over TLS pinned " + fingerprint + " as b":                   "",
+		"a connects to server over TLS pinned 00:11":                                 "pinned is 00:11",
+		"within 2s a enters server":                                                  "a was not let in",
+	} {
+		err := runText(t, server, text)
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", text, err, want)
+		}
+	}
+	if err := runText(t, newFakeServer(t), "a enters server over TLS"); err == nil || !strings.Contains(err.Error(), "TLS with 127.0.0.1:") {
+		t.Errorf("TLS with a plain server: %v", err)
 	}
 }
 

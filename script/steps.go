@@ -34,8 +34,8 @@ func (a *letStep) play(_ context.Context, p *play, _ *step) error {
 	return nil
 }
 
-// lookupLocked finds the value of ${name}: a variable, or ACTOR.nick, NODE.id,
-// NODE.irc, NODE.listen.
+// lookupLocked finds the value of ${name}: a variable, or what is known of an
+// actor (his nick) or a node.
 func (p *play) lookupLocked(name string) (string, bool) {
 	if v, ok := p.vars[name]; ok {
 		return v, true
@@ -51,14 +51,7 @@ func (p *play) lookupLocked(name string) (string, bool) {
 		return a.nick, true
 	}
 	if n := p.nodes[of]; n != nil {
-		switch what {
-		case "id":
-			return n.id, n.id != ""
-		case "irc":
-			return n.irc, true
-		case "listen":
-			return n.listen, true
-		}
+		return n.known(what)
 	}
 	return "", false
 }
@@ -67,6 +60,8 @@ func (p *play) lookupLocked(name string) (string, bool) {
 type enterStep struct {
 	actor    string
 	place    template
+	tls      bool
+	pinned   template
 	register bool
 	nick     template
 	password template
@@ -79,11 +74,14 @@ func (a *enterStep) play(ctx context.Context, p *play, s *step) error {
 	if err != nil {
 		return err
 	}
-	addr, err := p.address(ctx, place, within)
-	if err != nil {
+	to := door{tls: a.tls}
+	if to.pinned, err = p.text(a.pinned); err != nil {
 		return err
 	}
-	c, err := p.connect(ctx, a.actor, addr, within)
+	if to.addr, err = p.address(ctx, place, a.tls, within); err != nil {
+		return err
+	}
+	c, err := p.connect(ctx, a.actor, to, within)
 	if err != nil || !a.register {
 		return err
 	}

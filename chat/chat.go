@@ -47,7 +47,8 @@ type Service interface {
 	Open(ctx context.Context, u User) (Session, error)
 	// Node describes the node that serves this session.
 	Node() Node
-	// Counts gives the figures of LUSERS as this node knows them.
+	// Counts gives the figures of LUSERS as this node knows them. It does not
+	// wait for the network: who counts the overlay does so beforehand.
 	Counts() Counts
 }
 
@@ -65,12 +66,13 @@ type Node struct {
 	Started time.Time // of this run
 }
 
-// Counts are the figures of LUSERS.
+// Counts are the figures of LUSERS: those of the whole overlay as they were
+// counted last, and never less than what this node sees itself.
 type Counts struct {
 	LocalUsers    int // sessions on this node
-	KnownUsers    int // these and all others seen in joined channels
-	KnownChannels int // channels with a member here, or kept here
-	KnownNodes    int // nodes with a known user, or known as ring neighbours, this one included
+	KnownUsers    int // sessions on all nodes
+	KnownChannels int // channels with members, the secret ones too
+	KnownNodes    int // nodes, this one included
 }
 
 // Profile is what everybody may know of a user. Profiles travel with events.
@@ -81,8 +83,10 @@ type Profile struct {
 	Host     string
 	Realname string
 	Server   string // visible host of his node
-	Account  string // "" while there are no accounts
-	Away     string // "" when present
+	// Account is the text form of the peer ID of his node, whose key proves
+	// it: all users of one node share it. Never "" for a user on a node.
+	Account string
+	Away    string // "" when present
 }
 
 // Mask is nick!user@host.
@@ -105,6 +109,9 @@ type Session interface {
 	// SetAway sets the away text, or takes it back with "". It does not wait
 	// for the network.
 	SetAway(ctx context.Context, text string) error
+	// SetRealname sets the real name, cut and cleaned as Open does. It does not
+	// wait for the network.
+	SetRealname(ctx context.Context, realname string) error
 
 	// Join joins a channel, with its key if it has one, founding it if there
 	// is none. Joining a channel one is in is ErrAlreadyJoined. Errors also:
@@ -152,6 +159,11 @@ type Session interface {
 	// Lookup finds a user by nick, wherever he is. Errors: ErrNoSuchNick,
 	// ErrUnreachable.
 	Lookup(ctx context.Context, nick string) (Whois, error)
+	// Whowas lists the last users who gave a nick up, the latest first, at
+	// most max of them, or all that are remembered when max is 0 or less: the
+	// last ten, for a day. Who has the nick now is not among them. It is empty
+	// when there is none. Errors: ErrBadNick, ErrUnreachable.
+	Whowas(ctx context.Context, nick string, max int) ([]Past, error)
 	// Keeper says which node keeps a channel now. Errors: ErrBadChannel,
 	// ErrUnreachable.
 	Keeper(ctx context.Context, channel string) (Keeper, error)
@@ -229,9 +241,11 @@ type ModeChange struct {
 
 // Listed is one line of LIST.
 type Listed struct {
-	Name  string
-	Topic string
-	Count int
+	Name    string
+	Topic   string
+	TopicAt time.Time // when the topic was set; zero without one
+	Created time.Time
+	Count   int // members
 }
 
 // Whois is what Lookup finds.
@@ -241,6 +255,13 @@ type Whois struct {
 	Channels []string // those that the asker may see, with @ or + in front
 	SignOn   time.Time
 	Idle     time.Duration
+}
+
+// Past is a user who had a nick before, as he was when he gave it up (but not
+// away). Server is his node's visible host.
+type Past struct {
+	Profile
+	Until time.Time // when he gave it up, or was gone
 }
 
 // Keeper says who keeps a channel.
@@ -275,6 +296,15 @@ type Frontend interface {
 	Serve(ctx context.Context) error
 }
 
+// Reloader is a Frontend whose configuration can change while it serves.
+type Reloader interface {
+	// Reload takes those keys of the front-end's table, read by decode as by
+	// Setup.Decode, that can change without a restart; who is connected stays
+	// so. later names the keys that have changed but need one. With an error
+	// nothing has changed.
+	Reload(decode func(v any) error) (later []string, err error)
+}
+
 // Setup is what a Factory makes a front-end of.
 type Setup struct {
 	Service Service
@@ -284,7 +314,15 @@ type Setup struct {
 	Decode func(v any) error
 	// Version of the program.
 	Version string
-	Log     *slog.Logger
+	// DataDir is a folder of the front-end's own, for what it must keep over a
+	// restart; "" when there is none. It need not exist: who uses it makes it,
+	// for its owner only (mode 0700).
+	DataDir string
+	// Ask lets the node answer for itself, in lines for a person. Questions are
+	// "status", "keeper #channel" and "help", which lists them. It returns nil
+	// when nobody answers. Nil means that there is nobody to ask.
+	Ask func(ctx context.Context, question string) []string
+	Log *slog.Logger
 }
 
 // Factory makes a front-end. It starts nothing; (nil, nil) means that the

@@ -54,6 +54,14 @@ type AwayChanged struct {
 	At  time.Time
 }
 
+// ProfileChanged: the user name, host, account or real name of somebody whom
+// one meets in a channel is new (nick and away text have events of their own).
+// Once, whatever the number of channels.
+type ProfileChanged struct {
+	Old, New Profile
+	At       time.Time
+}
+
 // TopicChanged: a new topic.
 type TopicChanged struct {
 	Channel string
@@ -98,11 +106,13 @@ type Sent struct {
 	Away string
 }
 
-// Invited: By invited Nick to a channel. The receiver is the invited user.
+// Invited: By invited Target to a channel. The receiver is the invited user,
+// or another operator of the channel than By. Each gets it once.
 type Invited struct {
 	Channel string
 	By      Profile
-	Nick    string
+	Nick    string // of Target
+	Target  Profile
 	At      time.Time
 }
 
@@ -118,22 +128,24 @@ type ViewChanged struct {
 	At      time.Time
 }
 
-// Notice: the node tells its user something.
+// Notice: the node tells its user something, such as that it has lost its
+// ring.
 type Notice struct {
 	Text string
 	At   time.Time
 }
 
-func (Joined) event()       {}
-func (Parted) event()       {}
-func (Quit) event()         {}
-func (Kicked) event()       {}
-func (Renamed) event()      {}
-func (AwayChanged) event()  {}
-func (TopicChanged) event() {}
-func (ModeChanged) event()  {}
-func (Message) event()      {}
-func (Sent) event()         {}
-func (Invited) event()      {}
-func (ViewChanged) event()  {}
-func (Notice) event()       {}
+func (Joined) event()         {}
+func (Parted) event()         {}
+func (Quit) event()           {}
+func (Kicked) event()         {}
+func (Renamed) event()        {}
+func (AwayChanged) event()    {}
+func (ProfileChanged) event() {}
+func (TopicChanged) event()   {}
+func (ModeChanged) event()    {}
+func (Message) event()        {}
+func (Sent) event()           {}
+func (Invited) event()        {}
+func (ViewChanged) event()    {}
+func (Notice) event()         {}

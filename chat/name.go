@@ -79,6 +79,18 @@ func ValidChannel(name string) bool {
 	return true
 }
 
+// Cut shortens a text to at most max bytes, not within a rune of UTF-8.
+func Cut(s string, max int) string {
+	if len(s) <= max {
+		return s
+	}
+	end := max
+	for end > 0 && end > max-utf8.UTFMax && !utf8.RuneStart(s[end]) {
+		end--
+	}
+	return s[:end]
+}
+
 // MatchMask reports whether text matches a mask with * and ?, both under Fold.
 // It takes time proportional to the product of the lengths at worst.
 func MatchMask(mask, text string) bool {

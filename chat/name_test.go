@@ -58,3 +58,18 @@ func TestMasks(t *testing.T) {
 		}
 	}
 }
+
+func TestCut(t *testing.T) {
+	for _, c := range []struct {
+		text string
+		max  int
+		want string
+	}{
+		{"", 0, ""}, {"abc", 3, "abc"}, {"abc", 2, "ab"}, {"abc", 0, ""}, {"aä", 2, "a"}, {"aä", 3, "aä"}, {"日本", 5, "日"},
+		{"a😀", 4, "a"}, {"ab\x80\x80\x80\x80\x80", 6, "ab"}, {"a\x80\x80\x80\x80\x80\x80\x80", 6, "a\x80"}, // no UTF-8: somewhere near
+	} {
+		if got := Cut(c.text, c.max); got != c.want {
+			t.Errorf("Cut(%q, %d) = %q, want %q", c.text, c.max, got, c.want)
+		}
+	}
+}

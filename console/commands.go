@@ -103,7 +103,7 @@ func (c *Console) runOne(ctx context.Context, cmd command, arg string) {
 		c.out.fail("%s", text)
 	default:
 		first, _ := word(arg)
-		c.out.fail("%s: %s", strings.TrimSpace(cmd.name+" "+cut(first, 2*chat.MaxChannel)), reason(err))
+		c.out.fail("%s: %s", strings.TrimSpace(cmd.name+" "+chat.Cut(first, 2*chat.MaxChannel)), reason(err))
 	}
 }
 
@@ -231,7 +231,7 @@ func (c *Console) send(ctx context.Context, target, text string) error {
 
 // notSent tells of a message that did not go out.
 func notSent(target, text, why string) told {
-	return told(fmt.Sprintf("not sent to %s: %s: %s", cut(target, 2*chat.MaxChannel), start(text), why))
+	return told(fmt.Sprintf("not sent to %s: %s: %s", chat.Cut(target, 2*chat.MaxChannel), start(text), why))
 }
 
 func (c *Console) cmdNames(ctx context.Context, arg string) error {

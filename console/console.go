@@ -153,17 +153,17 @@ func (c *Console) connect(ctx context.Context, nick string, tries int) {
 	defer cancel()
 	name := nick
 	for i := 1; ; i++ {
-		s, err := c.service.Open(ctx, chat.User{Nick: name, Username: strings.ToLower(cut(nick, chat.MaxUsername)), Realname: nick})
+		s, err := c.service.Open(ctx, chat.User{Nick: name, Username: strings.ToLower(chat.Cut(nick, chat.MaxUsername)), Realname: nick})
 		if err == nil {
 			c.begin(s)
 			return
 		}
 		if !errors.Is(err, chat.ErrNickInUse) || i >= tries {
-			c.out.fail("you are not connected as %s: %s; nick <name> tries another", cut(name, 2*chat.MaxNick), reason(err))
+			c.out.fail("you are not connected as %s: %s; nick <name> tries another", chat.Cut(name, 2*chat.MaxNick), reason(err))
 			return
 		}
 		c.out.info("nick %s is in use", name)
-		name = fmt.Sprintf("%s%d", cut(nick, chat.MaxNick-2), i)
+		name = fmt.Sprintf("%s%d", chat.Cut(nick, chat.MaxNick-2), i)
 	}
 }
 
@@ -223,18 +223,7 @@ func (c *Console) close(reason string) {
 		return
 	}
 	c.tally.close()
-	c.session.Close(cut(reason, chat.MaxReason))
+	c.session.Close(chat.Cut(reason, chat.MaxReason))
 	c.events.Wait()
 	c.session = nil
-}
-
-// cut shortens s to at most max bytes, not within a rune.
-func cut(s string, max int) string {
-	if len(s) <= max {
-		return s
-	}
-	for max > 0 && s[max]&0xC0 == 0x80 {
-		max--
-	}
-	return s[:max]
 }

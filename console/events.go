@@ -39,16 +39,32 @@ func (c *Console) show(self chat.Profile, e chat.Event) {
 			return
 		}
 		say(e.At, "%s is away: %s", e.Who.Nick, e.Who.Away)
+	case chat.ProfileChanged:
+		c.showProfile(e)
 	case chat.TopicChanged:
 		c.showTopic(e.Channel, e.Topic)
 	case chat.ModeChanged:
 		say(e.At, "modes of %s by %s: %s", e.Channel, e.By, modeText(e.Changes))
 	case chat.Invited:
-		say(e.At, "%s (%s) invites you to %s", e.By.Nick, e.By.Mask(), e.Channel)
+		whom := "you"
+		if e.Target.Session != self.Session {
+			whom = e.Nick
+		}
+		say(e.At, "%s (%s) invites %s to %s", e.By.Nick, e.By.Mask(), whom, e.Channel)
 	case chat.ViewChanged:
 		c.showView(e)
 	case chat.Notice:
 		say(e.At, "%s", e.Text)
+	}
+}
+
+// showProfile tells what is new of somebody.
+func (c *Console) showProfile(e chat.ProfileChanged) {
+	if e.Old.Realname != e.New.Realname {
+		c.out.say(e.At, "-- the real name of %s is now: %s", e.New.Nick, e.New.Realname)
+	}
+	if e.Old.Mask() != e.New.Mask() {
+		c.out.say(e.At, "-- %s is now %s, no longer %s", e.New.Nick, e.New.Mask(), e.Old.Mask())
 	}
 }
 

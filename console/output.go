@@ -8,6 +8,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"ircbridge/chat"
 )
 
 // screen writes lines. Each is one Write under a mutex, so lines never
@@ -74,5 +76,5 @@ func start(text string) string {
 	if len(text) <= most {
 		return `"` + text + `"`
 	}
-	return `"` + cut(text, most) + `…"`
+	return `"` + chat.Cut(text, most) + `…"`
 }

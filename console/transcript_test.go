@@ -294,7 +294,7 @@ func (p *play) hear() {
 				break
 			}
 			if m, ok := e.(chat.Message); ok {
-				p.note("%s hears %s to %s: %q", name, m.From.Nick, m.Target, cut(m.Text, 60))
+				p.note("%s hears %s to %s: %q", name, m.From.Nick, m.Target, chat.Cut(m.Text, 60))
 			}
 		}
 	}

@@ -53,7 +53,9 @@ func (c *conn) event(e chat.Event) {
 			c.writeModes(c.tags(e.At), e.By, e.Channel, e.Changes)
 		}
 	case chat.Invited:
-		c.writeBare(c.tags(e.At), e.By.Mask(), "INVITE", c.self.Nick, e.Channel)
+		if e.Target.Session == c.self.Session {
+			c.writeBare(c.tags(e.At), e.By.Mask(), "INVITE", c.self.Nick, e.Channel)
+		}
 	case chat.ViewChanged:
 		if c.on(e.Channel) {
 			c.viewChanged(e)

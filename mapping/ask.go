@@ -28,7 +28,7 @@ func (se *session) Channel(ctx context.Context, channel string) (chat.Channel, e
 	}
 	s.mu.Unlock()
 	fail := func(err error) (chat.Channel, error) {
-		return chat.Channel{}, fmt.Errorf("channel %q: %w", cut(channel, 2*chat.MaxChannel), err)
+		return chat.Channel{}, fmt.Errorf("channel %q: %w", chat.Cut(channel, 2*chat.MaxChannel), err)
 	}
 	if !chat.ValidChannel(channel) {
 		return fail(chat.ErrNoSuchChannel)
@@ -81,7 +81,7 @@ func (se *session) Keeper(ctx context.Context, channel string) (chat.Keeper, err
 		return chat.Keeper{}, err
 	}
 	fail := func(err error) (chat.Keeper, error) {
-		return chat.Keeper{}, fmt.Errorf("keeper of %q: %w", cut(channel, 2*chat.MaxChannel), err)
+		return chat.Keeper{}, fmt.Errorf("keeper of %q: %w", chat.Cut(channel, 2*chat.MaxChannel), err)
 	}
 	if !chat.ValidChannel(channel) {
 		return fail(chat.ErrBadChannel)
@@ -100,7 +100,7 @@ func (se *session) Keeper(ctx context.Context, channel string) (chat.Keeper, err
 // Lookup implements chat.Session.
 func (se *session) Lookup(ctx context.Context, nick string) (chat.Whois, error) {
 	fail := func(err error) (chat.Whois, error) {
-		return chat.Whois{}, fmt.Errorf("lookup %q: %w", cut(nick, 2*chat.MaxNick), err)
+		return chat.Whois{}, fmt.Errorf("lookup %q: %w", chat.Cut(nick, 2*chat.MaxNick), err)
 	}
 	s := se.s
 	s.mu.Lock()

@@ -35,7 +35,7 @@ func claimBytes(nick string, owner overlay.Stream, number uint64) []byte {
 func (c *claim) check(name string) error {
 	switch {
 	case !chat.ValidNick(c.nick) || chat.Fold(c.nick) != name:
-		return fmt.Errorf("%w: claim of %q under the name %q", errWire, cut(c.nick, 60), cut(name, 60))
+		return fmt.Errorf("%w: claim of %q under the name %q", errWire, chat.Cut(c.nick, 60), chat.Cut(name, 60))
 	case !c.owner.Node.Verify(claimBytes(c.nick, c.owner, c.number), c.signature):
 		return fmt.Errorf("%w: claim of %s with a wrong signature", errWire, c.nick)
 	}

@@ -216,7 +216,7 @@ func stateFromWire(w *wire.ChannelState) (*state, error) {
 	}
 	s.birth, s.name = birthFromWire(w.GetBirth()), string(w.GetName())
 	if s.birth.none() != (s.name == "") || s.name != "" && !chat.ValidChannel(s.name) {
-		return nil, fmt.Errorf("%w: name %q", errWire, cut(s.name, 60))
+		return nil, fmt.Errorf("%w: name %q", errWire, chat.Cut(s.name, 60))
 	}
 	for _, n := range w.GetNodes() {
 		id := host.PeerID(n.GetId())
@@ -370,7 +370,7 @@ func checkTags(tags []*wire.Tag) error {
 	for _, t := range tags {
 		size += len(t.GetName()) + len(t.GetValue())
 		if len(t.GetName()) < 2 || t.GetName()[0] != '+' || !oneWord(string(t.GetName())) {
-			return fmt.Errorf("%w: tag %q", errWire, cut(string(t.GetName()), 40))
+			return fmt.Errorf("%w: tag %q", errWire, chat.Cut(string(t.GetName()), 40))
 		}
 	}
 	if len(tags) > maxTags || size > maxTagBytes {

@@ -16,7 +16,7 @@ func (se *session) SetTopic(ctx context.Context, channel, topic string) error {
 		Topic: &wire.SetTopic{Text: []byte(cleanLine(topic, chat.MaxTopic))},
 	}})
 	if err != nil {
-		return fmt.Errorf("topic of %q: %w", cut(channel, 2*chat.MaxChannel), err)
+		return fmt.Errorf("topic of %q: %w", chat.Cut(channel, 2*chat.MaxChannel), err)
 	}
 	return nil
 }
@@ -42,7 +42,7 @@ func (se *session) command(ctx context.Context, channel string, req *wire.Channe
 // Kick implements chat.Session.
 func (se *session) Kick(ctx context.Context, channel, nick, reason string) error {
 	fail := func(err error) error {
-		return fmt.Errorf("kick %s from %q: %w", cut(nick, 2*chat.MaxNick), cut(channel, 2*chat.MaxChannel), err)
+		return fmt.Errorf("kick %s from %q: %w", chat.Cut(nick, 2*chat.MaxNick), chat.Cut(channel, 2*chat.MaxChannel), err)
 	}
 	target, err := se.target(ctx, channel, nick)
 	if err != nil {
@@ -87,7 +87,7 @@ func (se *session) target(ctx context.Context, channel, nick string) (overlay.St
 // Invite implements chat.Session.
 func (se *session) Invite(ctx context.Context, nick, channel string) (chat.Profile, error) {
 	fail := func(err error) (chat.Profile, error) {
-		return chat.Profile{}, fmt.Errorf("invite %s to %q: %w", cut(nick, 2*chat.MaxNick), cut(channel, 2*chat.MaxChannel), err)
+		return chat.Profile{}, fmt.Errorf("invite %s to %q: %w", chat.Cut(nick, 2*chat.MaxNick), chat.Cut(channel, 2*chat.MaxChannel), err)
 	}
 	s := se.s
 	s.mu.Lock()
@@ -131,7 +131,7 @@ func (se *session) Invite(ctx context.Context, nick, channel string) (chat.Profi
 // SetMode implements chat.Session.
 func (se *session) SetMode(ctx context.Context, channel string, changes []chat.ModeChange) ([]chat.ModeChange, error) {
 	fail := func(err error) error {
-		return fmt.Errorf("mode of %q: %w", cut(channel, 2*chat.MaxChannel), err)
+		return fmt.Errorf("mode of %q: %w", chat.Cut(channel, 2*chat.MaxChannel), err)
 	}
 	s := se.s
 	if !chat.ValidChannel(channel) {
@@ -187,12 +187,12 @@ func (se *session) modesToWire(ctx context.Context, channel string, changes []ch
 			}
 			who, err := se.target(ctx, channel, c.Arg)
 			if err != nil && se.isOn(channel) {
-				first = firstOf(first, fmt.Errorf("mode %c %s: %w", c.Mode, cut(c.Arg, 60), err))
+				first = firstOf(first, fmt.Errorf("mode %c %s: %w", c.Mode, chat.Cut(c.Arg, 60), err))
 				continue
 			}
 			w.Target = sessionToWire(who)
 		default:
-			w.Arg = []byte(cut(c.Arg, 2*maxMask))
+			w.Arg = []byte(chat.Cut(c.Arg, 2*maxMask))
 		}
 		asked = append(asked, w)
 	}

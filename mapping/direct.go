@@ -198,7 +198,7 @@ func (s *Service) onInvited(from host.PeerID, w *wire.Invited) *wire.DirectReply
 	if se == nil || se.stream != target {
 		return &wire.DirectReply{Code: wire.Code_NOT_HERE}
 	}
-	se.pushLocked(chat.Invited{Channel: channel, By: p.profile(who), Nick: se.me.nick, At: s.h.Now()})
+	se.pushLocked(chat.Invited{Channel: channel, By: p.profile(who), Nick: se.me.nick, Target: se.me.profile(se.stream), At: s.h.Now()})
 	return &wire.DirectReply{}
 }
 

@@ -84,7 +84,7 @@ func decodeListings(b []byte) ([]*wire.Listing, error) {
 	}
 	for _, l := range w.Items {
 		if !chat.ValidChannel(string(l.GetName())) || len(l.GetTopic()) > chat.MaxTopic || !oneLine(string(l.GetTopic())) {
-			return nil, fmt.Errorf("%w: listing of %q", errWire, cut(string(l.GetName()), 60))
+			return nil, fmt.Errorf("%w: listing of %q", errWire, chat.Cut(string(l.GetName()), 60))
 		}
 	}
 	return w.Items, nil

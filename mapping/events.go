@@ -128,6 +128,8 @@ func eventBytes(e chat.Event) int {
 		return base + len(e.Reason)
 	case chat.AwayChanged:
 		return base + len(e.Who.Away)
+	case chat.ProfileChanged:
+		return base + len(e.Old.Realname) + len(e.New.Realname)
 	case chat.TopicChanged:
 		return base + len(e.Topic.Text)
 	case chat.ModeChanged:

@@ -55,15 +55,3 @@ func messageID(from overlay.Stream, number uint64, key [20]byte) string {
 	sum := sha256.Sum256(append(b, key[:]...))
 	return strings.ToLower(idEncoding.EncodeToString(sum[:10]))
 }
-
-// cut shortens s to at most max bytes, not within a rune of UTF-8.
-func cut(s string, max int) string {
-	if len(s) <= max {
-		return s
-	}
-	end := max
-	for end > 0 && end > max-4 && s[end]&0xC0 == 0x80 {
-		end--
-	}
-	return s[:end]
-}

@@ -203,7 +203,7 @@ func (s *Service) Open(ctx context.Context, u chat.User) (chat.Session, error) {
 		return nil, err
 	}
 	if !chat.ValidNick(u.Nick) {
-		return nil, fmt.Errorf("open %q: %w", cut(u.Nick, 2*chat.MaxNick), chat.ErrBadNick)
+		return nil, fmt.Errorf("open %q: %w", chat.Cut(u.Nick, 2*chat.MaxNick), chat.ErrBadNick)
 	}
 	s.mu.Lock()
 	if s.stopped {
@@ -274,7 +274,7 @@ func cleanWord(text string, max int) string {
 		}
 		return r
 	}, text)
-	return cut(clean, max)
+	return chat.Cut(clean, max)
 }
 
 // cleanLine makes a text one line.
@@ -282,5 +282,5 @@ func cleanLine(text string, max int) string {
 	if !oneLine(text) {
 		text = strings.NewReplacer("\x00", "", "\r", " ", "\n", " ").Replace(text)
 	}
-	return cut(text, max)
+	return chat.Cut(text, max)
 }

@@ -117,7 +117,7 @@ func (se *session) freeNickLocked(nick string) string {
 
 // SetNick implements chat.Session.
 func (se *session) SetNick(ctx context.Context, nick string) error {
-	fail := func(err error) error { return fmt.Errorf("nick %q: %w", cut(nick, 2*chat.MaxNick), err) }
+	fail := func(err error) error { return fmt.Errorf("nick %q: %w", chat.Cut(nick, 2*chat.MaxNick), err) }
 	s := se.s
 	s.mu.Lock()
 	name := chat.Fold(nick)
@@ -252,7 +252,7 @@ func (s *Service) locate(nick string, whole bool, d time.Duration) (overlay.Stre
 // lookUp asks the name's keeper.
 func (s *Service) lookUp(nick string, d time.Duration) (overlay.Stream, person, error) {
 	fail := func(err error) (overlay.Stream, person, error) {
-		return overlay.Stream{}, person{}, fmt.Errorf("nick %q: %w", cut(nick, 2*chat.MaxNick), err)
+		return overlay.Stream{}, person{}, fmt.Errorf("nick %q: %w", chat.Cut(nick, 2*chat.MaxNick), err)
 	}
 	if !chat.ValidNick(nick) {
 		return fail(chat.ErrNoSuchNick)

@@ -79,6 +79,10 @@ func (s *Service) personLocked(who overlay.Stream, p person, at time.Time) {
 		if old.nick != p.nick {
 			se.pushLocked(chat.Renamed{Who: old.profile(who), Nick: p.nick, At: at})
 		}
+		if a, b := old.profile(who), p.profile(who); a.Username != b.Username || a.Realname != b.Realname {
+			a.Nick, a.Away = b.Nick, b.Away
+			se.pushLocked(chat.ProfileChanged{Old: a, New: b, At: at})
+		}
 		if old.away != p.away {
 			se.pushLocked(chat.AwayChanged{Who: p.profile(who), At: at})
 		}

@@ -13,8 +13,8 @@ import (
 // person is what everybody may know of a user, but for his node, which is
 // part of his stream. The version counts his changes.
 type person struct {
-	nick, username, realname, away, account string
-	version                                 uint64
+	nick, username, realname, away string
+	version                        uint64
 }
 
 // profile is a person as front-ends see him.
@@ -22,7 +22,7 @@ func (p person) profile(of overlay.Stream) chat.Profile {
 	h := VisibleHost(of.Node)
 	return chat.Profile{
 		Session: sessionID(of), Nick: p.nick, Username: p.username, Host: h, Realname: p.realname,
-		Server: h, Account: p.account, Away: p.away,
+		Server: h, Account: of.Node.String(), Away: p.away,
 	}
 }
 
@@ -47,13 +47,13 @@ func newer(a, b person) person {
 }
 
 func (p person) order() string {
-	return strings.Join([]string{p.nick, p.username, p.realname, p.away, p.account}, "\x00")
+	return strings.Join([]string{p.nick, p.username, p.realname, p.away}, "\x00")
 }
 
 func personToWire(p person) *wire.Person {
 	return &wire.Person{
 		Nick: []byte(p.nick), Username: []byte(p.username), Realname: []byte(p.realname),
-		Away: []byte(p.away), Account: []byte(p.account), Version: p.version,
+		Away: []byte(p.away), Version: p.version,
 	}
 }
 
@@ -61,19 +61,17 @@ func personToWire(p person) *wire.Person {
 func personFromWire(w *wire.Person) (person, error) {
 	p := person{
 		nick: string(w.GetNick()), username: string(w.GetUsername()), realname: string(w.GetRealname()),
-		away: string(w.GetAway()), account: string(w.GetAccount()), version: w.GetVersion(),
+		away: string(w.GetAway()), version: w.GetVersion(),
 	}
 	switch {
 	case !chat.ValidNick(p.nick):
-		return person{}, fmt.Errorf("%w: nick %q", errWire, cut(p.nick, 60))
+		return person{}, fmt.Errorf("%w: nick %q", errWire, chat.Cut(p.nick, 60))
 	case len(p.username) > chat.MaxUsername || !oneWord(p.username) || strings.ContainsAny(p.username, "!@"):
-		return person{}, fmt.Errorf("%w: user name %q", errWire, cut(p.username, 60))
+		return person{}, fmt.Errorf("%w: user name %q", errWire, chat.Cut(p.username, 60))
 	case len(p.realname) > chat.MaxRealname || !oneLine(p.realname):
 		return person{}, fmt.Errorf("%w: real name", errWire)
 	case len(p.away) > chat.MaxAway || !oneLine(p.away):
 		return person{}, fmt.Errorf("%w: away text", errWire)
-	case len(p.account) > chat.MaxNick || !oneWord(p.account):
-		return person{}, fmt.Errorf("%w: account", errWire)
 	}
 	return p, nil
 }

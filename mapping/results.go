@@ -46,7 +46,7 @@ func errorOf(res *wire.Result) error {
 	default: // CANNOT_SEND, BAD_REQUEST, and codes of a later version
 		err = chat.ErrCannotSend
 	}
-	if d := cut(res.GetDetail(), 200); d != "" {
+	if d := chat.Cut(res.GetDetail(), 200); d != "" {
 		return fmt.Errorf("%s: %w", d, err)
 	}
 	return err

@@ -31,7 +31,7 @@ func (se *session) Send(m chat.Outgoing) (uint64, error) {
 	}
 	channel := chat.ValidChannel(m.Target)
 	if !channel && !chat.ValidNick(m.Target) && !isNodeID(m.Target) {
-		return 0, fmt.Errorf("send to %q: %w", cut(m.Target, 2*chat.MaxChannel), chat.ErrBadTarget)
+		return 0, fmt.Errorf("send to %q: %w", chat.Cut(m.Target, 2*chat.MaxChannel), chat.ErrBadTarget)
 	}
 	size := len(m.Text) + tagBytes(m.Tags) + 200
 	if len(se.outstanding) >= maxUnsent || se.unsentBytes+size > maxUnsentBytes {

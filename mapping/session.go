@@ -86,7 +86,7 @@ func (se *session) Joined() []string {
 // Join implements chat.Session.
 func (se *session) Join(ctx context.Context, channel, key string) (chat.Channel, error) {
 	fail := func(err error) (chat.Channel, error) {
-		return chat.Channel{}, fmt.Errorf("join %q: %w", cut(channel, 2*chat.MaxChannel), err)
+		return chat.Channel{}, fmt.Errorf("join %q: %w", chat.Cut(channel, 2*chat.MaxChannel), err)
 	}
 	s := se.s
 	s.mu.Lock()
@@ -156,7 +156,7 @@ func (se *session) askJoinLocked(name, channel, key string) *membership {
 	se.memberships[name] = ms
 	j := se.laneLocked(kindChannel, name).addLocked(func(uint64) []byte {
 		return encode(&wire.ChannelRequest{What: &wire.ChannelRequest_Join{Join: &wire.Join{
-			Name: []byte(channel), Key: []byte(cut(key, chat.MaxKey+1)), Person: personToWire(se.me),
+			Name: []byte(channel), Key: []byte(chat.Cut(key, chat.MaxKey+1)), Person: personToWire(se.me),
 		}}})
 	}, func(j *job) { se.joinDoneLocked(ms, j) })
 	ms.number = j.number
@@ -193,7 +193,7 @@ func (se *session) Part(ctx context.Context, channel, reason string) error {
 	}
 	ms := se.onLocked(channel)
 	if ms == nil {
-		return fmt.Errorf("part %q: %w", cut(channel, 2*chat.MaxChannel), chat.ErrNotOnChannel)
+		return fmt.Errorf("part %q: %w", chat.Cut(channel, 2*chat.MaxChannel), chat.ErrNotOnChannel)
 	}
 	se.leaveLocked(ms, reqPartOf(cleanLine(reason, chat.MaxReason)))
 	return nil
@@ -316,6 +316,20 @@ func (se *session) SetAway(ctx context.Context, text string) error {
 	me := se.me
 	me.away = text
 	se.publishLocked(me)
+	return nil
+}
+
+// SetRealname implements chat.Session.
+func (se *session) SetRealname(ctx context.Context, realname string) error {
+	se.s.mu.Lock()
+	defer se.s.mu.Unlock()
+	if err := se.beginLocked(ctx); err != nil {
+		return err
+	}
+	me := se.me
+	if me.realname = cleanLine(realname, chat.MaxRealname); me != se.me {
+		se.publishLocked(me)
+	}
 	return nil
 }
 

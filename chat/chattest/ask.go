@@ -16,7 +16,7 @@ func (se *session) Channel(ctx context.Context, name string) (chat.Channel, erro
 	defer n.mu.Unlock()
 	c := n.channelLocked(name)
 	if c == nil {
-		return chat.Channel{}, fmt.Errorf("channel %q: %w", cut(name, 2*chat.MaxChannel), chat.ErrNoSuchChannel)
+		return chat.Channel{}, fmt.Errorf("channel %q: %w", chat.Cut(name, 2*chat.MaxChannel), chat.ErrNoSuchChannel)
 	}
 	if _, on := c.members[se]; !on {
 		if err := n.failLocked("Channel", name); err != nil {
@@ -49,7 +49,11 @@ func (se *session) List(ctx context.Context) ([]chat.Listed, error) {
 	}
 	var list []chat.Listed
 	for _, c := range n.visibleLocked(se) {
-		list = append(list, chat.Listed{Name: c.name, Topic: c.topic.Text, Count: len(c.members)})
+		l := chat.Listed{Name: c.name, Topic: c.topic.Text, Created: c.created, Count: len(c.members)}
+		if l.Topic != "" {
+			l.TopicAt = c.topic.At
+		}
+		list = append(list, l)
 	}
 	return list, nil
 }
@@ -96,7 +100,7 @@ func (se *session) Keeper(ctx context.Context, name string) (chat.Keeper, error)
 	n := se.net
 	defer n.mu.Unlock()
 	if !chat.ValidChannel(name) {
-		return chat.Keeper{}, fmt.Errorf("keeper of %q: %w", cut(name, 2*chat.MaxChannel), chat.ErrBadChannel)
+		return chat.Keeper{}, fmt.Errorf("keeper of %q: %w", chat.Cut(name, 2*chat.MaxChannel), chat.ErrBadChannel)
 	}
 	if err := n.failLocked("Keeper", name); err != nil {
 		return chat.Keeper{}, err

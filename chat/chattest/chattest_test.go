@@ -12,7 +12,7 @@ import (
 func inMemory(oneNode bool) Harness {
 	return func(t *testing.T, nodes int, body func(Env)) {
 		synctest.Test(t, func(t *testing.T) {
-			first := NewService(Options{})
+			first := NewService(Options{Accounts: true})
 			services := []chat.Service{first}
 			for len(services) < nodes {
 				if oneNode {

@@ -142,7 +142,7 @@ func (c *channel) changeLimitLocked(m chat.ModeChange) (chat.ModeChange, bool, e
 }
 
 func badParam(m chat.ModeChange) error {
-	return fmt.Errorf("mode %c: %q: %w", m.Mode, cut(m.Arg, 40), chat.ErrBadModeParam)
+	return fmt.Errorf("mode %c: %q: %w", m.Mode, chat.Cut(m.Arg, 40), chat.ErrBadModeParam)
 }
 
 // hasSpace reports whether a parameter could not travel as one word of a line.

@@ -94,7 +94,7 @@ func (se *session) take() (chat.Event, error) {
 func (se *session) forgetLocked(name string) {
 	kept := se.queue[:0:0]
 	for _, e := range se.queue {
-		if !chat.SameName(channelOf(e), name) {
+		if !chat.SameName(channelOf(e, se.self.Session), name) {
 			kept = append(kept, e)
 			continue
 		}
@@ -103,8 +103,8 @@ func (se *session) forgetLocked(name string) {
 	se.queue = kept
 }
 
-// channelOf is the channel that an event belongs to, "" for none.
-func channelOf(e chat.Event) string {
+// channelOf is the channel whose membership an event belongs to, "" for none.
+func channelOf(e chat.Event, of chat.SessionID) string {
 	switch e := e.(type) {
 	case chat.Joined:
 		return e.Channel
@@ -118,6 +118,10 @@ func channelOf(e chat.Event) string {
 		return e.Channel
 	case chat.ViewChanged:
 		return e.Channel
+	case chat.Invited:
+		if e.Target.Session != of { // told as an operator
+			return e.Channel
+		}
 	case chat.Message:
 		return e.Target // a nick is never the name of a channel
 	}
@@ -137,6 +141,8 @@ func eventBytes(e chat.Event) int {
 		size += len(e.Reason)
 	case chat.AwayChanged:
 		size += len(e.Who.Away)
+	case chat.ProfileChanged:
+		size += len(e.Old.Realname) + len(e.New.Realname)
 	case chat.TopicChanged:
 		size += len(e.Topic.Text)
 	case chat.ModeChanged:

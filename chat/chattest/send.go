@@ -28,7 +28,7 @@ func (se *session) Send(m chat.Outgoing) (uint64, error) {
 	n := se.net
 	defer n.mu.Unlock()
 	if !chat.ValidChannel(m.Target) && !chat.ValidNick(m.Target) && !isNodeID(m.Target) {
-		return 0, fmt.Errorf("send to %q: %w", cut(m.Target, 2*chat.MaxChannel), chat.ErrBadTarget)
+		return 0, fmt.Errorf("send to %q: %w", chat.Cut(m.Target, 2*chat.MaxChannel), chat.ErrBadTarget)
 	}
 	if se.unsent >= maxUnsent {
 		return 0, fmt.Errorf("send to %s: %w", m.Target, chat.ErrQueueFull)

@@ -28,11 +28,14 @@ type Options struct {
 	// where they are not 0, for tests of the bound itself.
 	MaxQueued int
 	MaxStall  time.Duration
+	// Accounts gives each user the account of his node, as a node of an overlay
+	// does: a made-up text with the node's ID in it. Without it there are none.
+	Accounts bool
 	// Fail, when it returns an error, makes what was asked fail with it (and
 	// do nothing): a network that does not answer. op is the name of the
 	// method (Open, SetNick, Join, Kick, Invite, SetTopic, SetMode, Channel,
-	// List, Send, Lookup, Keeper); target the nick or channel. A failed Send
-	// is an outcome. It is called with the network locked.
+	// List, Send, Lookup, Whowas, Keeper); target the nick or channel. A
+	// failed Send is an outcome. It is called with the network locked.
 	Fail func(op, target string) error
 }
 
@@ -50,13 +53,14 @@ type network struct {
 
 	mu       sync.Mutex
 	nodes    []*Service
-	nicks    map[string]*session // by folded nick
-	channels map[string]*channel // by folded name
-	opened   int                 // sessions ever opened
-	messages int                 // messages ever accepted, for the default IDs
-	held     bool                // Hold was called
-	waiting  []pending           // sends not yet settled, oldest first
-	stopped  string              // why no session may be opened any more
+	nicks    map[string]*session    // by folded nick
+	channels map[string]*channel    // by folded name
+	past     map[string][]chat.Past // by folded nick, the latest first
+	opened   int                    // sessions ever opened
+	messages int                    // messages ever accepted, for the default IDs
+	held     bool                   // Hold was called
+	waiting  []pending              // sends not yet settled, oldest first
+	stopped  string                 // why no session may be opened any more
 }
 
 // NewService makes a network of one node.
@@ -70,7 +74,7 @@ func NewService(o Options) *Service {
 	if o.MaxStall == 0 {
 		o.MaxStall = chat.MaxStall
 	}
-	n := &network{opt: o, nicks: map[string]*session{}, channels: map[string]*channel{}}
+	n := &network{opt: o, nicks: map[string]*session{}, channels: map[string]*channel{}, past: map[string][]chat.Past{}}
 	return n.add(o.Node)
 }
 
@@ -122,16 +126,25 @@ func (s *Service) Open(ctx context.Context, u chat.User) (chat.Session, error) {
 		self: chat.Profile{
 			Session:  chat.SessionID(fmt.Sprintf("s%d", n.opened)),
 			Nick:     u.Nick,
-			Username: cut(u.Username, chat.MaxUsername),
+			Username: chat.Cut(u.Username, chat.MaxUsername),
 			Host:     s.node.Host,
-			Realname: cut(u.Realname, chat.MaxRealname),
+			Realname: chat.Cut(u.Realname, chat.MaxRealname),
 			Server:   s.node.Host,
+			Account:  s.account(),
 		},
 		signOn: n.opt.Now(),
 	}
 	se.active = se.signOn
 	n.nicks[chat.Fold(u.Nick)] = se
 	return se, nil
+}
+
+// account is the account of all users of this node.
+func (s *Service) account() string {
+	if !s.net.opt.Accounts {
+		return ""
+	}
+	return "12D3KooW" + s.node.ID // about as long as the text of a peer ID
 }
 
 // Node implements chat.Service.
@@ -189,6 +202,23 @@ func (s *Service) Rename(nick, to, why string) bool {
 	return true
 }
 
+// Announce gives every user of this node a Notice, as a node does that has
+// lost its ring or is back in it.
+func (s *Service) Announce(text string) {
+	s.net.mu.Lock()
+	defer s.net.mu.Unlock()
+	var here []*session
+	for _, se := range s.net.nicks {
+		if se.home == s {
+			here = append(here, se)
+		}
+	}
+	sortSessions(here)
+	for _, se := range here {
+		se.pushLocked(chat.Notice{Text: text, At: s.net.opt.Now()})
+	}
+}
+
 // Inject puts an event into the queue of one user, such as a Notice or a
 // ViewChanged, which the in-memory network has no occasion to make. The state
 // does not change. It reports whether there is such a user.
@@ -236,7 +266,7 @@ func (n *network) failLocked(op, target string) error {
 // checkNickLocked says whether nick may be taken by who, who may be nil.
 func (n *network) checkNickLocked(nick string, who *session) error {
 	if !chat.ValidNick(nick) {
-		return fmt.Errorf("nick %q: %w", cut(nick, 2*chat.MaxNick), chat.ErrBadNick)
+		return fmt.Errorf("nick %q: %w", chat.Cut(nick, 2*chat.MaxNick), chat.ErrBadNick)
 	}
 	if other := n.nicks[chat.Fold(nick)]; other != nil && other != who {
 		return fmt.Errorf("nick %s: %w", nick, chat.ErrNickInUse)
@@ -248,7 +278,7 @@ func (n *network) nickLocked(nick string) (*session, error) {
 	if se := n.nicks[chat.Fold(nick)]; se != nil {
 		return se, nil
 	}
-	return nil, fmt.Errorf("nick %q: %w", cut(nick, 2*chat.MaxNick), chat.ErrNoSuchNick)
+	return nil, fmt.Errorf("nick %q: %w", chat.Cut(nick, 2*chat.MaxNick), chat.ErrNoSuchNick)
 }
 
 func (n *network) nextIDLocked() string {
@@ -265,16 +295,4 @@ func sortSessions(list []*session) {
 	slices.SortFunc(list, func(a, b *session) int {
 		return strings.Compare(chat.Fold(a.self.Nick), chat.Fold(b.self.Nick))
 	})
-}
-
-// cut shortens s to at most max bytes, not within a rune.
-func cut(s string, max int) string {
-	if len(s) <= max {
-		return s
-	}
-	end := max
-	for end > 0 && end > max-4 && s[end]&0xC0 == 0x80 {
-		end--
-	}
-	return s[:end]
 }

@@ -303,8 +303,8 @@ func TestCut(t *testing.T) {
 		max  int
 		want string
 	}{{"abc", 3, "abc"}, {"abcd", 3, "abc"}, {"aää", 4, "aä"}, {"aää", 3, "aä"}, {"aää", 2, "a"}, {"\x80\x80\x80\x80\x80\x80", 5, "\x80\x80"}} {
-		if got := cut(row.text, row.max); len(got) > row.max || got != row.want && row.text[0] < 0x80 {
-			t.Errorf("cut(%q, %d) = %q, want %q", row.text, row.max, got, row.want)
+		if got := chat.Cut(row.text, row.max); len(got) > row.max || got != row.want && row.text[0] < 0x80 {
+			t.Errorf("chat.Cut(%q, %d) = %q, want %q", row.text, row.max, got, row.want)
 		}
 	}
 }

@@ -78,6 +78,9 @@ func (se *session) renameLocked(nick, why string) {
 	n := se.net
 	e := chat.Renamed{Who: se.self, Nick: nick, Why: why, At: n.opt.Now()}
 	around := se.aroundLocked()
+	if !chat.SameName(se.self.Nick, nick) {
+		se.pastLocked()
+	}
 	delete(n.nicks, chat.Fold(se.self.Nick))
 	n.nicks[chat.Fold(nick)] = se
 	se.self.Nick = nick
@@ -112,12 +115,31 @@ func (se *session) SetAway(ctx context.Context, text string) error {
 		return err
 	}
 	defer se.net.mu.Unlock()
-	text = cut(text, chat.MaxAway)
+	text = chat.Cut(text, chat.MaxAway)
 	if text == se.self.Away {
 		return nil
 	}
 	se.self.Away = text
 	e := chat.AwayChanged{Who: se.self, At: se.net.opt.Now()}
+	for _, other := range se.aroundLocked() {
+		other.pushLocked(e)
+	}
+	return nil
+}
+
+// SetRealname implements chat.Session.
+func (se *session) SetRealname(ctx context.Context, realname string) error {
+	if err := se.begin(ctx); err != nil {
+		return err
+	}
+	defer se.net.mu.Unlock()
+	realname = chat.Cut(realname, chat.MaxRealname)
+	if realname == se.self.Realname {
+		return nil
+	}
+	e := chat.ProfileChanged{Old: se.self, At: se.net.opt.Now()}
+	se.self.Realname = realname
+	e.New = se.self
 	for _, other := range se.aroundLocked() {
 		other.pushLocked(e)
 	}
@@ -132,7 +154,7 @@ func (se *session) Join(ctx context.Context, name, key string) (chat.Channel, er
 	n := se.net
 	defer n.mu.Unlock()
 	fail := func(err error) (chat.Channel, error) {
-		return chat.Channel{}, fmt.Errorf("join %q: %w", cut(name, 2*chat.MaxChannel), err)
+		return chat.Channel{}, fmt.Errorf("join %q: %w", chat.Cut(name, 2*chat.MaxChannel), err)
 	}
 	if !chat.ValidChannel(name) {
 		return fail(chat.ErrBadChannel)
@@ -165,14 +187,14 @@ func (se *session) Join(ctx context.Context, name, key string) (chat.Channel, er
 func (se *session) Part(ctx context.Context, name, reason string) error {
 	c, err := se.beginOn(ctx, name)
 	if err != nil {
-		return fmt.Errorf("part %q: %w", cut(name, 2*chat.MaxChannel), err)
+		return fmt.Errorf("part %q: %w", chat.Cut(name, 2*chat.MaxChannel), err)
 	}
 	n := se.net
 	defer n.mu.Unlock()
 	n.settleLocked(se)
 	n.removeLocked(c, se)
 	se.forgetLocked(c.name)
-	c.tellLocked(chat.Parted{Channel: c.name, Who: se.self, Reason: cut(reason, chat.MaxReason), At: n.opt.Now()}, se)
+	c.tellLocked(chat.Parted{Channel: c.name, Who: se.self, Reason: chat.Cut(reason, chat.MaxReason), At: n.opt.Now()}, se)
 	return nil
 }
 
@@ -191,7 +213,7 @@ func (se *session) beginOn(ctx context.Context, name string) (*channel, error) {
 // Kick implements chat.Session.
 func (se *session) Kick(ctx context.Context, name, nick, reason string) error {
 	fail := func(err error) error {
-		return fmt.Errorf("kick %s from %q: %w", cut(nick, 2*chat.MaxNick), cut(name, 2*chat.MaxChannel), err)
+		return fmt.Errorf("kick %s from %q: %w", chat.Cut(nick, 2*chat.MaxNick), chat.Cut(name, 2*chat.MaxChannel), err)
 	}
 	c, err := se.beginOn(ctx, name)
 	if err != nil {
@@ -213,7 +235,7 @@ func (se *session) Kick(ctx context.Context, name, nick, reason string) error {
 		return err
 	}
 	n.settleLocked(se)
-	e := chat.Kicked{Channel: c.name, Who: who.self, By: se.self.Mask(), Reason: cut(reason, chat.MaxReason), At: n.opt.Now()}
+	e := chat.Kicked{Channel: c.name, Who: who.self, By: se.self.Mask(), Reason: chat.Cut(reason, chat.MaxReason), At: n.opt.Now()}
 	c.tellLocked(e, se)
 	n.removeLocked(c, who)
 	if who == se {
@@ -225,7 +247,7 @@ func (se *session) Kick(ctx context.Context, name, nick, reason string) error {
 // Invite implements chat.Session.
 func (se *session) Invite(ctx context.Context, nick, name string) (chat.Profile, error) {
 	fail := func(err error) (chat.Profile, error) {
-		return chat.Profile{}, fmt.Errorf("invite %s to %q: %w", cut(nick, 2*chat.MaxNick), cut(name, 2*chat.MaxChannel), err)
+		return chat.Profile{}, fmt.Errorf("invite %s to %q: %w", chat.Cut(nick, 2*chat.MaxNick), chat.Cut(name, 2*chat.MaxChannel), err)
 	}
 	c, err := se.beginOn(ctx, name)
 	if err != nil {
@@ -248,7 +270,13 @@ func (se *session) Invite(ctx context.Context, nick, name string) (chat.Profile,
 	}
 	n.settleLocked(se)
 	c.invited[who] = true
-	who.pushLocked(chat.Invited{Channel: c.name, By: se.self, Nick: who.self.Nick, At: n.opt.Now()})
+	e := chat.Invited{Channel: c.name, By: se.self, Nick: who.self.Nick, Target: who.self, At: n.opt.Now()}
+	who.pushLocked(e)
+	for _, m := range c.sortedLocked() {
+		if m != se && c.members[m]&chat.Operator != 0 {
+			m.pushLocked(e)
+		}
+	}
 	return who.self, nil
 }
 
@@ -256,7 +284,7 @@ func (se *session) Invite(ctx context.Context, nick, name string) (chat.Profile,
 func (se *session) SetTopic(ctx context.Context, name, topic string) error {
 	c, err := se.beginOn(ctx, name)
 	if err != nil {
-		return fmt.Errorf("topic of %q: %w", cut(name, 2*chat.MaxChannel), err)
+		return fmt.Errorf("topic of %q: %w", chat.Cut(name, 2*chat.MaxChannel), err)
 	}
 	n := se.net
 	defer n.mu.Unlock()
@@ -267,7 +295,7 @@ func (se *session) SetTopic(ctx context.Context, name, topic string) error {
 		return err
 	}
 	n.settleLocked(se)
-	c.topic = chat.Topic{Text: cut(topic, chat.MaxTopic), By: se.self.Mask(), At: n.opt.Now()}
+	c.topic = chat.Topic{Text: chat.Cut(topic, chat.MaxTopic), By: se.self.Mask(), At: n.opt.Now()}
 	c.tellLocked(chat.TopicChanged{Channel: c.name, Topic: c.topic}, se)
 	return nil
 }
@@ -281,7 +309,7 @@ func (se *session) SetMode(ctx context.Context, name string, changes []chat.Mode
 	defer n.mu.Unlock()
 	c := n.channelLocked(name)
 	if c == nil {
-		return nil, fmt.Errorf("mode of %q: %w", cut(name, 2*chat.MaxChannel), chat.ErrNoSuchChannel)
+		return nil, fmt.Errorf("mode of %q: %w", chat.Cut(name, 2*chat.MaxChannel), chat.ErrNoSuchChannel)
 	}
 	if c.members[se]&chat.Operator == 0 {
 		return nil, fmt.Errorf("mode of %s: %w", c.name, chat.ErrNoPrivileges)
@@ -313,7 +341,7 @@ func (se *session) Close(reason string) {
 	se.net.mu.Lock()
 	defer se.net.mu.Unlock()
 	se.net.settleLocked(se)
-	se.closeLocked(reason, fmt.Errorf("%w: %s", chat.ErrClosed, cut(reason, chat.MaxReason)))
+	se.closeLocked(reason, fmt.Errorf("%w: %s", chat.ErrClosed, chat.Cut(reason, chat.MaxReason)))
 }
 
 // closeLocked ends the session: its user quits, and Next says why.
@@ -323,7 +351,7 @@ func (se *session) closeLocked(reason string, why error) {
 	}
 	n := se.net
 	se.ended = why
-	e := chat.Quit{Who: se.self, Reason: cut(reason, chat.MaxReason), At: n.opt.Now()}
+	e := chat.Quit{Who: se.self, Reason: chat.Cut(reason, chat.MaxReason), At: n.opt.Now()}
 	around := se.aroundLocked()
 	for _, c := range slices.Clone(se.joined) {
 		n.removeLocked(c, se)
@@ -331,6 +359,7 @@ func (se *session) closeLocked(reason string, why error) {
 	for _, c := range n.channels {
 		delete(c.invited, se)
 	}
+	se.pastLocked()
 	delete(n.nicks, chat.Fold(se.self.Nick))
 	n.waiting = slices.DeleteFunc(n.waiting, func(p pending) bool { return p.from == se })
 	se.queue, se.bytes = nil, 0

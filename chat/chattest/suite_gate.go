@@ -108,7 +108,7 @@ func testGateInvite(w *world) {
 		w.T().Errorf("invited is %+v, want %+v", p, b.Self())
 	}
 	e := await(b, "invitation", anyOf[chat.Invited])
-	if e.Channel != "#a" || e.By != a.Self() || e.Nick != "bob" {
+	if e.Channel != "#a" || e.By != a.Self() || e.Nick != "bob" || e.Target != b.Self() {
 		w.T().Errorf("invitation is %+v", e)
 	}
 	_, err = c.Join(context.Background(), "#a", "")

@@ -29,9 +29,12 @@ func testSelf(w *world) {
 			w.T().Errorf("ID of %s is %q, want 40 hexadecimal digits", where(i), node.ID)
 		}
 		p := u.Self()
-		want := chat.Profile{Session: p.Session, Nick: nick, Username: "uann" + fmt.Sprint(i), Host: node.Host, Realname: "Real " + nick, Server: node.Host}
-		if p != want || p.Session == "" {
-			w.T().Errorf("self is %+v, want %+v with a session", p, want)
+		want := chat.Profile{Session: p.Session, Nick: nick, Username: "uann" + fmt.Sprint(i), Host: node.Host, Realname: "Real " + nick, Server: node.Host, Account: p.Account}
+		if p != want || p.Session == "" || p.Account == "" || strings.ContainsAny(p.Account, " \t\r\n") {
+			w.T().Errorf("self is %+v, want %+v with a session and an account", p, want)
+		}
+		if other := w.open(i, nick+"x").Self(); other.Account != p.Account {
+			w.T().Errorf("two users of %s have the accounts %q and %q", where(i), p.Account, other.Account)
 		}
 		if c := w.Service(i).Counts(); c.LocalUsers < 1 || c.KnownUsers < c.LocalUsers || c.KnownNodes < 1 {
 			w.T().Errorf("counts of %s are %+v", where(i), c)

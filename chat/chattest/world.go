@@ -56,7 +56,7 @@ func (w *world) add(s chat.Session) *user {
 }
 
 func userNamed(nick string) chat.User {
-	return chat.User{Nick: nick, Username: "u" + strings.ToLower(cut(nick, 8)), Realname: "Real " + nick}
+	return chat.User{Nick: nick, Username: "u" + strings.ToLower(chat.Cut(nick, 8)), Realname: "Real " + nick}
 }
 
 // pump starts the task that takes the user's events.

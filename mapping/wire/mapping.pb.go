@@ -195,7 +195,7 @@ type Person struct {
 	Username      []byte                 `protobuf:"bytes,2,opt,name=username,proto3" json:"username,omitempty"`
 	Realname      []byte                 `protobuf:"bytes,3,opt,name=realname,proto3" json:"realname,omitempty"`
 	Away          []byte                 `protobuf:"bytes,4,opt,name=away,proto3" json:"away,omitempty"`
-	Account       []byte                 `protobuf:"bytes,5,opt,name=account,proto3" json:"account,omitempty"` // reserved for accounts
+	Account       []byte                 `protobuf:"bytes,5,opt,name=account,proto3" json:"account,omitempty"` // reserved for accounts; until then it is his node
 	Version       uint64                 `protobuf:"varint,6,opt,name=version,proto3" json:"version,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -611,6 +611,7 @@ type NickState struct {
 	Epochs        []*Epoch               `protobuf:"bytes,1,rep,name=epochs,proto3" json:"epochs,omitempty"`
 	Claims        []*Claim               `protobuf:"bytes,2,rep,name=claims,proto3" json:"claims,omitempty"`
 	Released      []*Released            `protobuf:"bytes,3,rep,name=released,proto3" json:"released,omitempty"`
+	Past          []*Past                `protobuf:"bytes,4,rep,name=past,proto3" json:"past,omitempty"` // the last holders, the latest first
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -666,6 +667,82 @@ func (x *NickState) GetReleased() []*Released {
 	return nil
 }
 
+func (x *NickState) GetPast() []*Past {
+	if x != nil {
+		return x.Past
+	}
+	return nil
+}
+
+// Past is one who held a name before.
+type Past struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Owner         *Session               `protobuf:"bytes,1,opt,name=owner,proto3" json:"owner,omitempty"`
+	Number        uint64                 `protobuf:"varint,2,opt,name=number,proto3" json:"number,omitempty"` // of his claim
+	Person        *Person                `protobuf:"bytes,3,opt,name=person,proto3" json:"person,omitempty"`  // with the nick as he wrote it, without away text
+	UntilMs       int64                  `protobuf:"varint,4,opt,name=until_ms,json=untilMs,proto3" json:"until_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Past) Reset() {
+	*x = Past{}
+	mi := &file_mapping_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Past) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Past) ProtoMessage() {}
+
+func (x *Past) ProtoReflect() protoreflect.Message {
+	mi := &file_mapping_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Past.ProtoReflect.Descriptor instead.
+func (*Past) Descriptor() ([]byte, []int) {
+	return file_mapping_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Past) GetOwner() *Session {
+	if x != nil {
+		return x.Owner
+	}
+	return nil
+}
+
+func (x *Past) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *Past) GetPerson() *Person {
+	if x != nil {
+		return x.Person
+	}
+	return nil
+}
+
+func (x *Past) GetUntilMs() int64 {
+	if x != nil {
+		return x.UntilMs
+	}
+	return 0
+}
+
 // NickRequest changes a name.
 type NickRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -680,7 +757,7 @@ type NickRequest struct {
 
 func (x *NickRequest) Reset() {
 	*x = NickRequest{}
-	mi := &file_mapping_proto_msgTypes[8]
+	mi := &file_mapping_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -692,7 +769,7 @@ func (x *NickRequest) String() string {
 func (*NickRequest) ProtoMessage() {}
 
 func (x *NickRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[8]
+	mi := &file_mapping_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -705,7 +782,7 @@ func (x *NickRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NickRequest.ProtoReflect.Descriptor instead.
 func (*NickRequest) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{8}
+	return file_mapping_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *NickRequest) GetWhat() isNickRequest_What {
@@ -758,7 +835,7 @@ type Release struct {
 
 func (x *Release) Reset() {
 	*x = Release{}
-	mi := &file_mapping_proto_msgTypes[9]
+	mi := &file_mapping_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -770,7 +847,7 @@ func (x *Release) String() string {
 func (*Release) ProtoMessage() {}
 
 func (x *Release) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[9]
+	mi := &file_mapping_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -783,20 +860,66 @@ func (x *Release) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Release.ProtoReflect.Descriptor instead.
 func (*Release) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{9}
+	return file_mapping_proto_rawDescGZIP(), []int{10}
+}
+
+// NickQuery asks who holds a name, and for so many of those who held it before.
+type NickQuery struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Past          uint32                 `protobuf:"varint,1,opt,name=past,proto3" json:"past,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NickQuery) Reset() {
+	*x = NickQuery{}
+	mi := &file_mapping_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NickQuery) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NickQuery) ProtoMessage() {}
+
+func (x *NickQuery) ProtoReflect() protoreflect.Message {
+	mi := &file_mapping_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NickQuery.ProtoReflect.Descriptor instead.
+func (*NickQuery) Descriptor() ([]byte, []int) {
+	return file_mapping_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *NickQuery) GetPast() uint32 {
+	if x != nil {
+		return x.Past
+	}
+	return 0
 }
 
 // NickAnswer says who holds a name.
 type NickAnswer struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Claim         *Claim                 `protobuf:"bytes,1,opt,name=claim,proto3" json:"claim,omitempty"`
+	Past          []*Past                `protobuf:"bytes,2,rep,name=past,proto3" json:"past,omitempty"` // the latest first
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *NickAnswer) Reset() {
 	*x = NickAnswer{}
-	mi := &file_mapping_proto_msgTypes[10]
+	mi := &file_mapping_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -808,7 +931,7 @@ func (x *NickAnswer) String() string {
 func (*NickAnswer) ProtoMessage() {}
 
 func (x *NickAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[10]
+	mi := &file_mapping_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -821,12 +944,19 @@ func (x *NickAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NickAnswer.ProtoReflect.Descriptor instead.
 func (*NickAnswer) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{10}
+	return file_mapping_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *NickAnswer) GetClaim() *Claim {
 	if x != nil {
 		return x.Claim
+	}
+	return nil
+}
+
+func (x *NickAnswer) GetPast() []*Past {
+	if x != nil {
+		return x.Past
 	}
 	return nil
 }
@@ -848,7 +978,7 @@ type Member struct {
 
 func (x *Member) Reset() {
 	*x = Member{}
-	mi := &file_mapping_proto_msgTypes[11]
+	mi := &file_mapping_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -860,7 +990,7 @@ func (x *Member) String() string {
 func (*Member) ProtoMessage() {}
 
 func (x *Member) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[11]
+	mi := &file_mapping_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -873,7 +1003,7 @@ func (x *Member) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Member.ProtoReflect.Descriptor instead.
 func (*Member) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{11}
+	return file_mapping_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Member) GetNode() uint32 {
@@ -943,7 +1073,7 @@ type Node struct {
 
 func (x *Node) Reset() {
 	*x = Node{}
-	mi := &file_mapping_proto_msgTypes[12]
+	mi := &file_mapping_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -955,7 +1085,7 @@ func (x *Node) String() string {
 func (*Node) ProtoMessage() {}
 
 func (x *Node) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[12]
+	mi := &file_mapping_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -968,7 +1098,7 @@ func (x *Node) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Node.ProtoReflect.Descriptor instead.
 func (*Node) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{12}
+	return file_mapping_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Node) GetId() []byte {
@@ -1002,7 +1132,7 @@ type Removal struct {
 
 func (x *Removal) Reset() {
 	*x = Removal{}
-	mi := &file_mapping_proto_msgTypes[13]
+	mi := &file_mapping_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1014,7 +1144,7 @@ func (x *Removal) String() string {
 func (*Removal) ProtoMessage() {}
 
 func (x *Removal) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[13]
+	mi := &file_mapping_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1027,7 +1157,7 @@ func (x *Removal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Removal.ProtoReflect.Descriptor instead.
 func (*Removal) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{13}
+	return file_mapping_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Removal) GetNode() uint32 {
@@ -1098,7 +1228,7 @@ type Topic struct {
 
 func (x *Topic) Reset() {
 	*x = Topic{}
-	mi := &file_mapping_proto_msgTypes[14]
+	mi := &file_mapping_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1110,7 +1240,7 @@ func (x *Topic) String() string {
 func (*Topic) ProtoMessage() {}
 
 func (x *Topic) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[14]
+	mi := &file_mapping_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1123,7 +1253,7 @@ func (x *Topic) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Topic.ProtoReflect.Descriptor instead.
 func (*Topic) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{14}
+	return file_mapping_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Topic) GetText() []byte {
@@ -1168,7 +1298,7 @@ type Mode struct {
 
 func (x *Mode) Reset() {
 	*x = Mode{}
-	mi := &file_mapping_proto_msgTypes[15]
+	mi := &file_mapping_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1180,7 +1310,7 @@ func (x *Mode) String() string {
 func (*Mode) ProtoMessage() {}
 
 func (x *Mode) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[15]
+	mi := &file_mapping_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1193,7 +1323,7 @@ func (x *Mode) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Mode.ProtoReflect.Descriptor instead.
 func (*Mode) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{15}
+	return file_mapping_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Mode) GetLetter() uint32 {
@@ -1244,7 +1374,7 @@ type Ban struct {
 
 func (x *Ban) Reset() {
 	*x = Ban{}
-	mi := &file_mapping_proto_msgTypes[16]
+	mi := &file_mapping_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1256,7 +1386,7 @@ func (x *Ban) String() string {
 func (*Ban) ProtoMessage() {}
 
 func (x *Ban) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[16]
+	mi := &file_mapping_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1269,7 +1399,7 @@ func (x *Ban) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ban.ProtoReflect.Descriptor instead.
 func (*Ban) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{16}
+	return file_mapping_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Ban) GetMask() []byte {
@@ -1319,7 +1449,7 @@ type Invitation struct {
 
 func (x *Invitation) Reset() {
 	*x = Invitation{}
-	mi := &file_mapping_proto_msgTypes[17]
+	mi := &file_mapping_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1331,7 +1461,7 @@ func (x *Invitation) String() string {
 func (*Invitation) ProtoMessage() {}
 
 func (x *Invitation) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[17]
+	mi := &file_mapping_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1344,7 +1474,7 @@ func (x *Invitation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Invitation.ProtoReflect.Descriptor instead.
 func (*Invitation) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{17}
+	return file_mapping_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Invitation) GetNode() uint32 {
@@ -1396,7 +1526,7 @@ type ChannelState struct {
 
 func (x *ChannelState) Reset() {
 	*x = ChannelState{}
-	mi := &file_mapping_proto_msgTypes[18]
+	mi := &file_mapping_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1408,7 +1538,7 @@ func (x *ChannelState) String() string {
 func (*ChannelState) ProtoMessage() {}
 
 func (x *ChannelState) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[18]
+	mi := &file_mapping_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1421,7 +1551,7 @@ func (x *ChannelState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChannelState.ProtoReflect.Descriptor instead.
 func (*ChannelState) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{18}
+	return file_mapping_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ChannelState) GetBirth() *Birth {
@@ -1517,7 +1647,7 @@ type Line struct {
 
 func (x *Line) Reset() {
 	*x = Line{}
-	mi := &file_mapping_proto_msgTypes[19]
+	mi := &file_mapping_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1529,7 +1659,7 @@ func (x *Line) String() string {
 func (*Line) ProtoMessage() {}
 
 func (x *Line) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[19]
+	mi := &file_mapping_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1542,7 +1672,7 @@ func (x *Line) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Line.ProtoReflect.Descriptor instead.
 func (*Line) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{19}
+	return file_mapping_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Line) GetNode() uint32 {
@@ -1611,7 +1741,7 @@ type ChannelRequest struct {
 
 func (x *ChannelRequest) Reset() {
 	*x = ChannelRequest{}
-	mi := &file_mapping_proto_msgTypes[20]
+	mi := &file_mapping_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1623,7 +1753,7 @@ func (x *ChannelRequest) String() string {
 func (*ChannelRequest) ProtoMessage() {}
 
 func (x *ChannelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[20]
+	mi := &file_mapping_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1636,7 +1766,7 @@ func (x *ChannelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChannelRequest.ProtoReflect.Descriptor instead.
 func (*ChannelRequest) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{20}
+	return file_mapping_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ChannelRequest) GetWhat() isChannelRequest_What {
@@ -1818,7 +1948,7 @@ type Join struct {
 
 func (x *Join) Reset() {
 	*x = Join{}
-	mi := &file_mapping_proto_msgTypes[21]
+	mi := &file_mapping_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1830,7 +1960,7 @@ func (x *Join) String() string {
 func (*Join) ProtoMessage() {}
 
 func (x *Join) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[21]
+	mi := &file_mapping_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1843,7 +1973,7 @@ func (x *Join) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Join.ProtoReflect.Descriptor instead.
 func (*Join) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{21}
+	return file_mapping_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Join) GetName() []byte {
@@ -1876,7 +2006,7 @@ type Part struct {
 
 func (x *Part) Reset() {
 	*x = Part{}
-	mi := &file_mapping_proto_msgTypes[22]
+	mi := &file_mapping_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1888,7 +2018,7 @@ func (x *Part) String() string {
 func (*Part) ProtoMessage() {}
 
 func (x *Part) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[22]
+	mi := &file_mapping_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1901,7 +2031,7 @@ func (x *Part) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Part.ProtoReflect.Descriptor instead.
 func (*Part) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{22}
+	return file_mapping_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Part) GetReason() []byte {
@@ -1920,7 +2050,7 @@ type Quit struct {
 
 func (x *Quit) Reset() {
 	*x = Quit{}
-	mi := &file_mapping_proto_msgTypes[23]
+	mi := &file_mapping_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1932,7 +2062,7 @@ func (x *Quit) String() string {
 func (*Quit) ProtoMessage() {}
 
 func (x *Quit) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[23]
+	mi := &file_mapping_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1945,7 +2075,7 @@ func (x *Quit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Quit.ProtoReflect.Descriptor instead.
 func (*Quit) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{23}
+	return file_mapping_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Quit) GetReason() []byte {
@@ -1965,7 +2095,7 @@ type Tag struct {
 
 func (x *Tag) Reset() {
 	*x = Tag{}
-	mi := &file_mapping_proto_msgTypes[24]
+	mi := &file_mapping_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1977,7 +2107,7 @@ func (x *Tag) String() string {
 func (*Tag) ProtoMessage() {}
 
 func (x *Tag) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[24]
+	mi := &file_mapping_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1990,7 +2120,7 @@ func (x *Tag) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tag.ProtoReflect.Descriptor instead.
 func (*Tag) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{24}
+	return file_mapping_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Tag) GetName() []byte {
@@ -2023,7 +2153,7 @@ type Message struct {
 
 func (x *Message) Reset() {
 	*x = Message{}
-	mi := &file_mapping_proto_msgTypes[25]
+	mi := &file_mapping_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2035,7 +2165,7 @@ func (x *Message) String() string {
 func (*Message) ProtoMessage() {}
 
 func (x *Message) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[25]
+	mi := &file_mapping_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2048,7 +2178,7 @@ func (x *Message) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Message.ProtoReflect.Descriptor instead.
 func (*Message) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{25}
+	return file_mapping_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Message) GetNotice() bool {
@@ -2095,7 +2225,7 @@ type SetTopic struct {
 
 func (x *SetTopic) Reset() {
 	*x = SetTopic{}
-	mi := &file_mapping_proto_msgTypes[26]
+	mi := &file_mapping_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2107,7 +2237,7 @@ func (x *SetTopic) String() string {
 func (*SetTopic) ProtoMessage() {}
 
 func (x *SetTopic) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[26]
+	mi := &file_mapping_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2120,7 +2250,7 @@ func (x *SetTopic) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetTopic.ProtoReflect.Descriptor instead.
 func (*SetTopic) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{26}
+	return file_mapping_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *SetTopic) GetText() []byte {
@@ -2143,7 +2273,7 @@ type ModeChange struct {
 
 func (x *ModeChange) Reset() {
 	*x = ModeChange{}
-	mi := &file_mapping_proto_msgTypes[27]
+	mi := &file_mapping_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2155,7 +2285,7 @@ func (x *ModeChange) String() string {
 func (*ModeChange) ProtoMessage() {}
 
 func (x *ModeChange) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[27]
+	mi := &file_mapping_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2168,7 +2298,7 @@ func (x *ModeChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModeChange.ProtoReflect.Descriptor instead.
 func (*ModeChange) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{27}
+	return file_mapping_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ModeChange) GetAdd() bool {
@@ -2208,7 +2338,7 @@ type SetModes struct {
 
 func (x *SetModes) Reset() {
 	*x = SetModes{}
-	mi := &file_mapping_proto_msgTypes[28]
+	mi := &file_mapping_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2220,7 +2350,7 @@ func (x *SetModes) String() string {
 func (*SetModes) ProtoMessage() {}
 
 func (x *SetModes) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[28]
+	mi := &file_mapping_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2233,7 +2363,7 @@ func (x *SetModes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetModes.ProtoReflect.Descriptor instead.
 func (*SetModes) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{28}
+	return file_mapping_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *SetModes) GetChanges() []*ModeChange {
@@ -2254,7 +2384,7 @@ type Kick struct {
 
 func (x *Kick) Reset() {
 	*x = Kick{}
-	mi := &file_mapping_proto_msgTypes[29]
+	mi := &file_mapping_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2266,7 +2396,7 @@ func (x *Kick) String() string {
 func (*Kick) ProtoMessage() {}
 
 func (x *Kick) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[29]
+	mi := &file_mapping_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2279,7 +2409,7 @@ func (x *Kick) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Kick.ProtoReflect.Descriptor instead.
 func (*Kick) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{29}
+	return file_mapping_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Kick) GetTarget() *Session {
@@ -2312,7 +2442,7 @@ type Invite struct {
 
 func (x *Invite) Reset() {
 	*x = Invite{}
-	mi := &file_mapping_proto_msgTypes[30]
+	mi := &file_mapping_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2324,7 +2454,7 @@ func (x *Invite) String() string {
 func (*Invite) ProtoMessage() {}
 
 func (x *Invite) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[30]
+	mi := &file_mapping_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2337,7 +2467,7 @@ func (x *Invite) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Invite.ProtoReflect.Descriptor instead.
 func (*Invite) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{30}
+	return file_mapping_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Invite) GetTarget() *Session {
@@ -2364,7 +2494,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_mapping_proto_msgTypes[31]
+	mi := &file_mapping_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2376,7 +2506,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[31]
+	mi := &file_mapping_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2389,7 +2519,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{31}
+	return file_mapping_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Result) GetCode() Code {
@@ -2474,7 +2604,7 @@ type ChannelEvent struct {
 
 func (x *ChannelEvent) Reset() {
 	*x = ChannelEvent{}
-	mi := &file_mapping_proto_msgTypes[32]
+	mi := &file_mapping_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2486,7 +2616,7 @@ func (x *ChannelEvent) String() string {
 func (*ChannelEvent) ProtoMessage() {}
 
 func (x *ChannelEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[32]
+	mi := &file_mapping_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2499,7 +2629,7 @@ func (x *ChannelEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChannelEvent.ProtoReflect.Descriptor instead.
 func (*ChannelEvent) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{32}
+	return file_mapping_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ChannelEvent) GetWhat() isChannelEvent_What {
@@ -2708,7 +2838,7 @@ type Joined struct {
 
 func (x *Joined) Reset() {
 	*x = Joined{}
-	mi := &file_mapping_proto_msgTypes[33]
+	mi := &file_mapping_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2720,7 +2850,7 @@ func (x *Joined) String() string {
 func (*Joined) ProtoMessage() {}
 
 func (x *Joined) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[33]
+	mi := &file_mapping_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2733,7 +2863,7 @@ func (x *Joined) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Joined.ProtoReflect.Descriptor instead.
 func (*Joined) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{33}
+	return file_mapping_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Joined) GetPerson() *Person {
@@ -2796,7 +2926,7 @@ type Gone struct {
 
 func (x *Gone) Reset() {
 	*x = Gone{}
-	mi := &file_mapping_proto_msgTypes[34]
+	mi := &file_mapping_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2808,7 +2938,7 @@ func (x *Gone) String() string {
 func (*Gone) ProtoMessage() {}
 
 func (x *Gone) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[34]
+	mi := &file_mapping_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2821,7 +2951,7 @@ func (x *Gone) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Gone.ProtoReflect.Descriptor instead.
 func (*Gone) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{34}
+	return file_mapping_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Gone) GetSessions() []*Session {
@@ -2851,7 +2981,7 @@ type ChannelRenewal struct {
 
 func (x *ChannelRenewal) Reset() {
 	*x = ChannelRenewal{}
-	mi := &file_mapping_proto_msgTypes[35]
+	mi := &file_mapping_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2863,7 +2993,7 @@ func (x *ChannelRenewal) String() string {
 func (*ChannelRenewal) ProtoMessage() {}
 
 func (x *ChannelRenewal) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[35]
+	mi := &file_mapping_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2876,7 +3006,7 @@ func (x *ChannelRenewal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChannelRenewal.ProtoReflect.Descriptor instead.
 func (*ChannelRenewal) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{35}
+	return file_mapping_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ChannelRenewal) GetBirth() *Birth {
@@ -2915,7 +3045,7 @@ type ChannelQuery struct {
 
 func (x *ChannelQuery) Reset() {
 	*x = ChannelQuery{}
-	mi := &file_mapping_proto_msgTypes[36]
+	mi := &file_mapping_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2927,7 +3057,7 @@ func (x *ChannelQuery) String() string {
 func (*ChannelQuery) ProtoMessage() {}
 
 func (x *ChannelQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[36]
+	mi := &file_mapping_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2940,7 +3070,7 @@ func (x *ChannelQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChannelQuery.ProtoReflect.Descriptor instead.
 func (*ChannelQuery) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{36}
+	return file_mapping_proto_rawDescGZIP(), []int{38}
 }
 
 // ChannelAnswer is a channel as those outside may see it.
@@ -2956,7 +3086,7 @@ type ChannelAnswer struct {
 
 func (x *ChannelAnswer) Reset() {
 	*x = ChannelAnswer{}
-	mi := &file_mapping_proto_msgTypes[37]
+	mi := &file_mapping_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2968,7 +3098,7 @@ func (x *ChannelAnswer) String() string {
 func (*ChannelAnswer) ProtoMessage() {}
 
 func (x *ChannelAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[37]
+	mi := &file_mapping_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2981,7 +3111,7 @@ func (x *ChannelAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChannelAnswer.ProtoReflect.Descriptor instead.
 func (*ChannelAnswer) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{37}
+	return file_mapping_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ChannelAnswer) GetExists() bool {
@@ -3026,7 +3156,7 @@ type Listing struct {
 
 func (x *Listing) Reset() {
 	*x = Listing{}
-	mi := &file_mapping_proto_msgTypes[38]
+	mi := &file_mapping_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3038,7 +3168,7 @@ func (x *Listing) String() string {
 func (*Listing) ProtoMessage() {}
 
 func (x *Listing) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[38]
+	mi := &file_mapping_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3051,7 +3181,7 @@ func (x *Listing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Listing.ProtoReflect.Descriptor instead.
 func (*Listing) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{38}
+	return file_mapping_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Listing) GetName() []byte {
@@ -3106,7 +3236,7 @@ type Listings struct {
 
 func (x *Listings) Reset() {
 	*x = Listings{}
-	mi := &file_mapping_proto_msgTypes[39]
+	mi := &file_mapping_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3118,7 +3248,7 @@ func (x *Listings) String() string {
 func (*Listings) ProtoMessage() {}
 
 func (x *Listings) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[39]
+	mi := &file_mapping_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3131,7 +3261,7 @@ func (x *Listings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Listings.ProtoReflect.Descriptor instead.
 func (*Listings) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{39}
+	return file_mapping_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Listings) GetItems() []*Listing {
@@ -3156,7 +3286,7 @@ type Direct struct {
 
 func (x *Direct) Reset() {
 	*x = Direct{}
-	mi := &file_mapping_proto_msgTypes[40]
+	mi := &file_mapping_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3168,7 +3298,7 @@ func (x *Direct) String() string {
 func (*Direct) ProtoMessage() {}
 
 func (x *Direct) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[40]
+	mi := &file_mapping_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3181,7 +3311,7 @@ func (x *Direct) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Direct.ProtoReflect.Descriptor instead.
 func (*Direct) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{40}
+	return file_mapping_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *Direct) GetWhat() isDirect_What {
@@ -3253,7 +3383,7 @@ type Letters struct {
 
 func (x *Letters) Reset() {
 	*x = Letters{}
-	mi := &file_mapping_proto_msgTypes[41]
+	mi := &file_mapping_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3265,7 +3395,7 @@ func (x *Letters) String() string {
 func (*Letters) ProtoMessage() {}
 
 func (x *Letters) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[41]
+	mi := &file_mapping_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3278,7 +3408,7 @@ func (x *Letters) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Letters.ProtoReflect.Descriptor instead.
 func (*Letters) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{41}
+	return file_mapping_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *Letters) GetFrom() *Session {
@@ -3322,7 +3452,7 @@ type Letter struct {
 
 func (x *Letter) Reset() {
 	*x = Letter{}
-	mi := &file_mapping_proto_msgTypes[42]
+	mi := &file_mapping_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3334,7 +3464,7 @@ func (x *Letter) String() string {
 func (*Letter) ProtoMessage() {}
 
 func (x *Letter) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[42]
+	mi := &file_mapping_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3347,7 +3477,7 @@ func (x *Letter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Letter.ProtoReflect.Descriptor instead.
 func (*Letter) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{42}
+	return file_mapping_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *Letter) GetNumber() uint64 {
@@ -3395,7 +3525,7 @@ type WhoisAsk struct {
 
 func (x *WhoisAsk) Reset() {
 	*x = WhoisAsk{}
-	mi := &file_mapping_proto_msgTypes[43]
+	mi := &file_mapping_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3407,7 +3537,7 @@ func (x *WhoisAsk) String() string {
 func (*WhoisAsk) ProtoMessage() {}
 
 func (x *WhoisAsk) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[43]
+	mi := &file_mapping_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3420,7 +3550,7 @@ func (x *WhoisAsk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhoisAsk.ProtoReflect.Descriptor instead.
 func (*WhoisAsk) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{43}
+	return file_mapping_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *WhoisAsk) GetNick() []byte {
@@ -3449,7 +3579,7 @@ type Invited struct {
 
 func (x *Invited) Reset() {
 	*x = Invited{}
-	mi := &file_mapping_proto_msgTypes[44]
+	mi := &file_mapping_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3461,7 +3591,7 @@ func (x *Invited) String() string {
 func (*Invited) ProtoMessage() {}
 
 func (x *Invited) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[44]
+	mi := &file_mapping_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3474,7 +3604,7 @@ func (x *Invited) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Invited.ProtoReflect.Descriptor instead.
 func (*Invited) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{44}
+	return file_mapping_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *Invited) GetFrom() *Session {
@@ -3519,7 +3649,7 @@ type DirectReply struct {
 
 func (x *DirectReply) Reset() {
 	*x = DirectReply{}
-	mi := &file_mapping_proto_msgTypes[45]
+	mi := &file_mapping_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3531,7 +3661,7 @@ func (x *DirectReply) String() string {
 func (*DirectReply) ProtoMessage() {}
 
 func (x *DirectReply) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[45]
+	mi := &file_mapping_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3544,7 +3674,7 @@ func (x *DirectReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DirectReply.ProtoReflect.Descriptor instead.
 func (*DirectReply) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{45}
+	return file_mapping_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *DirectReply) GetCode() Code {
@@ -3595,7 +3725,7 @@ type WhoisReply struct {
 
 func (x *WhoisReply) Reset() {
 	*x = WhoisReply{}
-	mi := &file_mapping_proto_msgTypes[46]
+	mi := &file_mapping_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3607,7 +3737,7 @@ func (x *WhoisReply) String() string {
 func (*WhoisReply) ProtoMessage() {}
 
 func (x *WhoisReply) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[46]
+	mi := &file_mapping_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3620,7 +3750,7 @@ func (x *WhoisReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhoisReply.ProtoReflect.Descriptor instead.
 func (*WhoisReply) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{46}
+	return file_mapping_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *WhoisReply) GetSession() *Session {
@@ -3696,19 +3826,28 @@ const file_mapping_proto_rawDesc = "" +
 	"\bReleased\x120\n" +
 	"\x05owner\x18\x01 \x01(\v2\x1a.ircbridge.mapping.SessionR\x05owner\x12\x16\n" +
 	"\x06number\x18\x02 \x01(\x04R\x06number\x12\x13\n" +
-	"\x05at_ms\x18\x03 \x01(\x03R\x04atMs\"\xa8\x01\n" +
+	"\x05at_ms\x18\x03 \x01(\x03R\x04atMs\"\xd5\x01\n" +
 	"\tNickState\x120\n" +
 	"\x06epochs\x18\x01 \x03(\v2\x18.ircbridge.mapping.EpochR\x06epochs\x120\n" +
 	"\x06claims\x18\x02 \x03(\v2\x18.ircbridge.mapping.ClaimR\x06claims\x127\n" +
-	"\breleased\x18\x03 \x03(\v2\x1b.ircbridge.mapping.ReleasedR\breleased\"\x7f\n" +
+	"\breleased\x18\x03 \x03(\v2\x1b.ircbridge.mapping.ReleasedR\breleased\x12+\n" +
+	"\x04past\x18\x04 \x03(\v2\x17.ircbridge.mapping.PastR\x04past\"\x9e\x01\n" +
+	"\x04Past\x120\n" +
+	"\x05owner\x18\x01 \x01(\v2\x1a.ircbridge.mapping.SessionR\x05owner\x12\x16\n" +
+	"\x06number\x18\x02 \x01(\x04R\x06number\x121\n" +
+	"\x06person\x18\x03 \x01(\v2\x19.ircbridge.mapping.PersonR\x06person\x12\x19\n" +
+	"\buntil_ms\x18\x04 \x01(\x03R\auntilMs\"\x7f\n" +
 	"\vNickRequest\x120\n" +
 	"\x05claim\x18\x01 \x01(\v2\x18.ircbridge.mapping.ClaimH\x00R\x05claim\x126\n" +
 	"\arelease\x18\x02 \x01(\v2\x1a.ircbridge.mapping.ReleaseH\x00R\areleaseB\x06\n" +
 	"\x04what\"\t\n" +
-	"\aRelease\"<\n" +
+	"\aRelease\"\x1f\n" +
+	"\tNickQuery\x12\x12\n" +
+	"\x04past\x18\x01 \x01(\rR\x04past\"i\n" +
 	"\n" +
 	"NickAnswer\x12.\n" +
-	"\x05claim\x18\x01 \x01(\v2\x18.ircbridge.mapping.ClaimR\x05claim\"\xa2\x02\n" +
+	"\x05claim\x18\x01 \x01(\v2\x18.ircbridge.mapping.ClaimR\x05claim\x12+\n" +
+	"\x04past\x18\x02 \x03(\v2\x17.ircbridge.mapping.PastR\x04past\"\xa2\x02\n" +
 	"\x06Member\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\rR\x04node\x12\x18\n" +
 	"\asession\x18\x02 \x01(\x04R\asession\x12\x12\n" +
@@ -3950,7 +4089,7 @@ func file_mapping_proto_rawDescGZIP() []byte {
 }
 
 var file_mapping_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_mapping_proto_msgTypes = make([]protoimpl.MessageInfo, 47)
+var file_mapping_proto_msgTypes = make([]protoimpl.MessageInfo, 49)
 var file_mapping_proto_goTypes = []any{
 	(Code)(0),              // 0: ircbridge.mapping.Code
 	(*Session)(nil),        // 1: ircbridge.mapping.Session
@@ -3961,45 +4100,47 @@ var file_mapping_proto_goTypes = []any{
 	(*Claim)(nil),          // 6: ircbridge.mapping.Claim
 	(*Released)(nil),       // 7: ircbridge.mapping.Released
 	(*NickState)(nil),      // 8: ircbridge.mapping.NickState
-	(*NickRequest)(nil),    // 9: ircbridge.mapping.NickRequest
-	(*Release)(nil),        // 10: ircbridge.mapping.Release
-	(*NickAnswer)(nil),     // 11: ircbridge.mapping.NickAnswer
-	(*Member)(nil),         // 12: ircbridge.mapping.Member
-	(*Node)(nil),           // 13: ircbridge.mapping.Node
-	(*Removal)(nil),        // 14: ircbridge.mapping.Removal
-	(*Topic)(nil),          // 15: ircbridge.mapping.Topic
-	(*Mode)(nil),           // 16: ircbridge.mapping.Mode
-	(*Ban)(nil),            // 17: ircbridge.mapping.Ban
-	(*Invitation)(nil),     // 18: ircbridge.mapping.Invitation
-	(*ChannelState)(nil),   // 19: ircbridge.mapping.ChannelState
-	(*Line)(nil),           // 20: ircbridge.mapping.Line
-	(*ChannelRequest)(nil), // 21: ircbridge.mapping.ChannelRequest
-	(*Join)(nil),           // 22: ircbridge.mapping.Join
-	(*Part)(nil),           // 23: ircbridge.mapping.Part
-	(*Quit)(nil),           // 24: ircbridge.mapping.Quit
-	(*Tag)(nil),            // 25: ircbridge.mapping.Tag
-	(*Message)(nil),        // 26: ircbridge.mapping.Message
-	(*SetTopic)(nil),       // 27: ircbridge.mapping.SetTopic
-	(*ModeChange)(nil),     // 28: ircbridge.mapping.ModeChange
-	(*SetModes)(nil),       // 29: ircbridge.mapping.SetModes
-	(*Kick)(nil),           // 30: ircbridge.mapping.Kick
-	(*Invite)(nil),         // 31: ircbridge.mapping.Invite
-	(*Result)(nil),         // 32: ircbridge.mapping.Result
-	(*ChannelEvent)(nil),   // 33: ircbridge.mapping.ChannelEvent
-	(*Joined)(nil),         // 34: ircbridge.mapping.Joined
-	(*Gone)(nil),           // 35: ircbridge.mapping.Gone
-	(*ChannelRenewal)(nil), // 36: ircbridge.mapping.ChannelRenewal
-	(*ChannelQuery)(nil),   // 37: ircbridge.mapping.ChannelQuery
-	(*ChannelAnswer)(nil),  // 38: ircbridge.mapping.ChannelAnswer
-	(*Listing)(nil),        // 39: ircbridge.mapping.Listing
-	(*Listings)(nil),       // 40: ircbridge.mapping.Listings
-	(*Direct)(nil),         // 41: ircbridge.mapping.Direct
-	(*Letters)(nil),        // 42: ircbridge.mapping.Letters
-	(*Letter)(nil),         // 43: ircbridge.mapping.Letter
-	(*WhoisAsk)(nil),       // 44: ircbridge.mapping.WhoisAsk
-	(*Invited)(nil),        // 45: ircbridge.mapping.Invited
-	(*DirectReply)(nil),    // 46: ircbridge.mapping.DirectReply
-	(*WhoisReply)(nil),     // 47: ircbridge.mapping.WhoisReply
+	(*Past)(nil),           // 9: ircbridge.mapping.Past
+	(*NickRequest)(nil),    // 10: ircbridge.mapping.NickRequest
+	(*Release)(nil),        // 11: ircbridge.mapping.Release
+	(*NickQuery)(nil),      // 12: ircbridge.mapping.NickQuery
+	(*NickAnswer)(nil),     // 13: ircbridge.mapping.NickAnswer
+	(*Member)(nil),         // 14: ircbridge.mapping.Member
+	(*Node)(nil),           // 15: ircbridge.mapping.Node
+	(*Removal)(nil),        // 16: ircbridge.mapping.Removal
+	(*Topic)(nil),          // 17: ircbridge.mapping.Topic
+	(*Mode)(nil),           // 18: ircbridge.mapping.Mode
+	(*Ban)(nil),            // 19: ircbridge.mapping.Ban
+	(*Invitation)(nil),     // 20: ircbridge.mapping.Invitation
+	(*ChannelState)(nil),   // 21: ircbridge.mapping.ChannelState
+	(*Line)(nil),           // 22: ircbridge.mapping.Line
+	(*ChannelRequest)(nil), // 23: ircbridge.mapping.ChannelRequest
+	(*Join)(nil),           // 24: ircbridge.mapping.Join
+	(*Part)(nil),           // 25: ircbridge.mapping.Part
+	(*Quit)(nil),           // 26: ircbridge.mapping.Quit
+	(*Tag)(nil),            // 27: ircbridge.mapping.Tag
+	(*Message)(nil),        // 28: ircbridge.mapping.Message
+	(*SetTopic)(nil),       // 29: ircbridge.mapping.SetTopic
+	(*ModeChange)(nil),     // 30: ircbridge.mapping.ModeChange
+	(*SetModes)(nil),       // 31: ircbridge.mapping.SetModes
+	(*Kick)(nil),           // 32: ircbridge.mapping.Kick
+	(*Invite)(nil),         // 33: ircbridge.mapping.Invite
+	(*Result)(nil),         // 34: ircbridge.mapping.Result
+	(*ChannelEvent)(nil),   // 35: ircbridge.mapping.ChannelEvent
+	(*Joined)(nil),         // 36: ircbridge.mapping.Joined
+	(*Gone)(nil),           // 37: ircbridge.mapping.Gone
+	(*ChannelRenewal)(nil), // 38: ircbridge.mapping.ChannelRenewal
+	(*ChannelQuery)(nil),   // 39: ircbridge.mapping.ChannelQuery
+	(*ChannelAnswer)(nil),  // 40: ircbridge.mapping.ChannelAnswer
+	(*Listing)(nil),        // 41: ircbridge.mapping.Listing
+	(*Listings)(nil),       // 42: ircbridge.mapping.Listings
+	(*Direct)(nil),         // 43: ircbridge.mapping.Direct
+	(*Letters)(nil),        // 44: ircbridge.mapping.Letters
+	(*Letter)(nil),         // 45: ircbridge.mapping.Letter
+	(*WhoisAsk)(nil),       // 46: ircbridge.mapping.WhoisAsk
+	(*Invited)(nil),        // 47: ircbridge.mapping.Invited
+	(*DirectReply)(nil),    // 48: ircbridge.mapping.DirectReply
+	(*WhoisReply)(nil),     // 49: ircbridge.mapping.WhoisReply
 }
 var file_mapping_proto_depIdxs = []int32{
 	1,  // 0: ircbridge.mapping.Claim.owner:type_name -> ircbridge.mapping.Session
@@ -4010,89 +4151,93 @@ var file_mapping_proto_depIdxs = []int32{
 	4,  // 5: ircbridge.mapping.NickState.epochs:type_name -> ircbridge.mapping.Epoch
 	6,  // 6: ircbridge.mapping.NickState.claims:type_name -> ircbridge.mapping.Claim
 	7,  // 7: ircbridge.mapping.NickState.released:type_name -> ircbridge.mapping.Released
-	6,  // 8: ircbridge.mapping.NickRequest.claim:type_name -> ircbridge.mapping.Claim
-	10, // 9: ircbridge.mapping.NickRequest.release:type_name -> ircbridge.mapping.Release
-	6,  // 10: ircbridge.mapping.NickAnswer.claim:type_name -> ircbridge.mapping.Claim
-	2,  // 11: ircbridge.mapping.Member.person:type_name -> ircbridge.mapping.Person
-	5,  // 12: ircbridge.mapping.Member.joined:type_name -> ircbridge.mapping.Stamp
-	5,  // 13: ircbridge.mapping.Member.status_stamp:type_name -> ircbridge.mapping.Stamp
-	5,  // 14: ircbridge.mapping.Removal.stamp:type_name -> ircbridge.mapping.Stamp
-	5,  // 15: ircbridge.mapping.Topic.stamp:type_name -> ircbridge.mapping.Stamp
-	5,  // 16: ircbridge.mapping.Mode.stamp:type_name -> ircbridge.mapping.Stamp
-	5,  // 17: ircbridge.mapping.Ban.stamp:type_name -> ircbridge.mapping.Stamp
-	5,  // 18: ircbridge.mapping.Invitation.stamp:type_name -> ircbridge.mapping.Stamp
-	3,  // 19: ircbridge.mapping.ChannelState.birth:type_name -> ircbridge.mapping.Birth
-	4,  // 20: ircbridge.mapping.ChannelState.epochs:type_name -> ircbridge.mapping.Epoch
-	13, // 21: ircbridge.mapping.ChannelState.nodes:type_name -> ircbridge.mapping.Node
-	12, // 22: ircbridge.mapping.ChannelState.members:type_name -> ircbridge.mapping.Member
-	14, // 23: ircbridge.mapping.ChannelState.removals:type_name -> ircbridge.mapping.Removal
-	15, // 24: ircbridge.mapping.ChannelState.topic:type_name -> ircbridge.mapping.Topic
-	16, // 25: ircbridge.mapping.ChannelState.modes:type_name -> ircbridge.mapping.Mode
-	17, // 26: ircbridge.mapping.ChannelState.bans:type_name -> ircbridge.mapping.Ban
-	18, // 27: ircbridge.mapping.ChannelState.invitations:type_name -> ircbridge.mapping.Invitation
-	20, // 28: ircbridge.mapping.ChannelState.tail:type_name -> ircbridge.mapping.Line
-	5,  // 29: ircbridge.mapping.Line.stamp:type_name -> ircbridge.mapping.Stamp
-	26, // 30: ircbridge.mapping.Line.message:type_name -> ircbridge.mapping.Message
-	22, // 31: ircbridge.mapping.ChannelRequest.join:type_name -> ircbridge.mapping.Join
-	23, // 32: ircbridge.mapping.ChannelRequest.part:type_name -> ircbridge.mapping.Part
-	26, // 33: ircbridge.mapping.ChannelRequest.message:type_name -> ircbridge.mapping.Message
-	27, // 34: ircbridge.mapping.ChannelRequest.topic:type_name -> ircbridge.mapping.SetTopic
-	29, // 35: ircbridge.mapping.ChannelRequest.modes:type_name -> ircbridge.mapping.SetModes
-	30, // 36: ircbridge.mapping.ChannelRequest.kick:type_name -> ircbridge.mapping.Kick
-	31, // 37: ircbridge.mapping.ChannelRequest.invite:type_name -> ircbridge.mapping.Invite
-	2,  // 38: ircbridge.mapping.ChannelRequest.person:type_name -> ircbridge.mapping.Person
-	24, // 39: ircbridge.mapping.ChannelRequest.quit:type_name -> ircbridge.mapping.Quit
-	19, // 40: ircbridge.mapping.ChannelRequest.merge:type_name -> ircbridge.mapping.ChannelState
-	2,  // 41: ircbridge.mapping.Join.person:type_name -> ircbridge.mapping.Person
-	25, // 42: ircbridge.mapping.Message.tags:type_name -> ircbridge.mapping.Tag
-	2,  // 43: ircbridge.mapping.Message.person:type_name -> ircbridge.mapping.Person
-	1,  // 44: ircbridge.mapping.ModeChange.target:type_name -> ircbridge.mapping.Session
-	28, // 45: ircbridge.mapping.SetModes.changes:type_name -> ircbridge.mapping.ModeChange
-	1,  // 46: ircbridge.mapping.Kick.target:type_name -> ircbridge.mapping.Session
-	1,  // 47: ircbridge.mapping.Invite.target:type_name -> ircbridge.mapping.Session
-	0,  // 48: ircbridge.mapping.Result.code:type_name -> ircbridge.mapping.Code
-	28, // 49: ircbridge.mapping.Result.applied:type_name -> ircbridge.mapping.ModeChange
-	6,  // 50: ircbridge.mapping.Result.holder:type_name -> ircbridge.mapping.Claim
-	34, // 51: ircbridge.mapping.ChannelEvent.joined:type_name -> ircbridge.mapping.Joined
-	23, // 52: ircbridge.mapping.ChannelEvent.parted:type_name -> ircbridge.mapping.Part
-	26, // 53: ircbridge.mapping.ChannelEvent.message:type_name -> ircbridge.mapping.Message
-	15, // 54: ircbridge.mapping.ChannelEvent.topic:type_name -> ircbridge.mapping.Topic
-	29, // 55: ircbridge.mapping.ChannelEvent.modes:type_name -> ircbridge.mapping.SetModes
-	30, // 56: ircbridge.mapping.ChannelEvent.kicked:type_name -> ircbridge.mapping.Kick
-	2,  // 57: ircbridge.mapping.ChannelEvent.person:type_name -> ircbridge.mapping.Person
-	24, // 58: ircbridge.mapping.ChannelEvent.quit:type_name -> ircbridge.mapping.Quit
-	35, // 59: ircbridge.mapping.ChannelEvent.gone:type_name -> ircbridge.mapping.Gone
-	19, // 60: ircbridge.mapping.ChannelEvent.merged:type_name -> ircbridge.mapping.ChannelState
-	31, // 61: ircbridge.mapping.ChannelEvent.invited:type_name -> ircbridge.mapping.Invite
-	2,  // 62: ircbridge.mapping.Joined.person:type_name -> ircbridge.mapping.Person
-	3,  // 63: ircbridge.mapping.Joined.birth:type_name -> ircbridge.mapping.Birth
-	1,  // 64: ircbridge.mapping.Joined.session:type_name -> ircbridge.mapping.Session
-	1,  // 65: ircbridge.mapping.Gone.sessions:type_name -> ircbridge.mapping.Session
-	3,  // 66: ircbridge.mapping.ChannelRenewal.birth:type_name -> ircbridge.mapping.Birth
-	4,  // 67: ircbridge.mapping.ChannelRenewal.epochs:type_name -> ircbridge.mapping.Epoch
-	12, // 68: ircbridge.mapping.ChannelRenewal.members:type_name -> ircbridge.mapping.Member
-	19, // 69: ircbridge.mapping.ChannelAnswer.state:type_name -> ircbridge.mapping.ChannelState
-	39, // 70: ircbridge.mapping.Listings.items:type_name -> ircbridge.mapping.Listing
-	42, // 71: ircbridge.mapping.Direct.letters:type_name -> ircbridge.mapping.Letters
-	44, // 72: ircbridge.mapping.Direct.whois:type_name -> ircbridge.mapping.WhoisAsk
-	45, // 73: ircbridge.mapping.Direct.invited:type_name -> ircbridge.mapping.Invited
-	1,  // 74: ircbridge.mapping.Letters.from:type_name -> ircbridge.mapping.Session
-	2,  // 75: ircbridge.mapping.Letters.person:type_name -> ircbridge.mapping.Person
-	43, // 76: ircbridge.mapping.Letters.items:type_name -> ircbridge.mapping.Letter
-	25, // 77: ircbridge.mapping.Letter.tags:type_name -> ircbridge.mapping.Tag
-	1,  // 78: ircbridge.mapping.WhoisAsk.asker:type_name -> ircbridge.mapping.Session
-	1,  // 79: ircbridge.mapping.Invited.from:type_name -> ircbridge.mapping.Session
-	2,  // 80: ircbridge.mapping.Invited.person:type_name -> ircbridge.mapping.Person
-	1,  // 81: ircbridge.mapping.Invited.target:type_name -> ircbridge.mapping.Session
-	0,  // 82: ircbridge.mapping.DirectReply.code:type_name -> ircbridge.mapping.Code
-	47, // 83: ircbridge.mapping.DirectReply.whois:type_name -> ircbridge.mapping.WhoisReply
-	1,  // 84: ircbridge.mapping.WhoisReply.session:type_name -> ircbridge.mapping.Session
-	2,  // 85: ircbridge.mapping.WhoisReply.person:type_name -> ircbridge.mapping.Person
-	86, // [86:86] is the sub-list for method output_type
-	86, // [86:86] is the sub-list for method input_type
-	86, // [86:86] is the sub-list for extension type_name
-	86, // [86:86] is the sub-list for extension extendee
-	0,  // [0:86] is the sub-list for field type_name
+	9,  // 8: ircbridge.mapping.NickState.past:type_name -> ircbridge.mapping.Past
+	1,  // 9: ircbridge.mapping.Past.owner:type_name -> ircbridge.mapping.Session
+	2,  // 10: ircbridge.mapping.Past.person:type_name -> ircbridge.mapping.Person
+	6,  // 11: ircbridge.mapping.NickRequest.claim:type_name -> ircbridge.mapping.Claim
+	11, // 12: ircbridge.mapping.NickRequest.release:type_name -> ircbridge.mapping.Release
+	6,  // 13: ircbridge.mapping.NickAnswer.claim:type_name -> ircbridge.mapping.Claim
+	9,  // 14: ircbridge.mapping.NickAnswer.past:type_name -> ircbridge.mapping.Past
+	2,  // 15: ircbridge.mapping.Member.person:type_name -> ircbridge.mapping.Person
+	5,  // 16: ircbridge.mapping.Member.joined:type_name -> ircbridge.mapping.Stamp
+	5,  // 17: ircbridge.mapping.Member.status_stamp:type_name -> ircbridge.mapping.Stamp
+	5,  // 18: ircbridge.mapping.Removal.stamp:type_name -> ircbridge.mapping.Stamp
+	5,  // 19: ircbridge.mapping.Topic.stamp:type_name -> ircbridge.mapping.Stamp
+	5,  // 20: ircbridge.mapping.Mode.stamp:type_name -> ircbridge.mapping.Stamp
+	5,  // 21: ircbridge.mapping.Ban.stamp:type_name -> ircbridge.mapping.Stamp
+	5,  // 22: ircbridge.mapping.Invitation.stamp:type_name -> ircbridge.mapping.Stamp
+	3,  // 23: ircbridge.mapping.ChannelState.birth:type_name -> ircbridge.mapping.Birth
+	4,  // 24: ircbridge.mapping.ChannelState.epochs:type_name -> ircbridge.mapping.Epoch
+	15, // 25: ircbridge.mapping.ChannelState.nodes:type_name -> ircbridge.mapping.Node
+	14, // 26: ircbridge.mapping.ChannelState.members:type_name -> ircbridge.mapping.Member
+	16, // 27: ircbridge.mapping.ChannelState.removals:type_name -> ircbridge.mapping.Removal
+	17, // 28: ircbridge.mapping.ChannelState.topic:type_name -> ircbridge.mapping.Topic
+	18, // 29: ircbridge.mapping.ChannelState.modes:type_name -> ircbridge.mapping.Mode
+	19, // 30: ircbridge.mapping.ChannelState.bans:type_name -> ircbridge.mapping.Ban
+	20, // 31: ircbridge.mapping.ChannelState.invitations:type_name -> ircbridge.mapping.Invitation
+	22, // 32: ircbridge.mapping.ChannelState.tail:type_name -> ircbridge.mapping.Line
+	5,  // 33: ircbridge.mapping.Line.stamp:type_name -> ircbridge.mapping.Stamp
+	28, // 34: ircbridge.mapping.Line.message:type_name -> ircbridge.mapping.Message
+	24, // 35: ircbridge.mapping.ChannelRequest.join:type_name -> ircbridge.mapping.Join
+	25, // 36: ircbridge.mapping.ChannelRequest.part:type_name -> ircbridge.mapping.Part
+	28, // 37: ircbridge.mapping.ChannelRequest.message:type_name -> ircbridge.mapping.Message
+	29, // 38: ircbridge.mapping.ChannelRequest.topic:type_name -> ircbridge.mapping.SetTopic
+	31, // 39: ircbridge.mapping.ChannelRequest.modes:type_name -> ircbridge.mapping.SetModes
+	32, // 40: ircbridge.mapping.ChannelRequest.kick:type_name -> ircbridge.mapping.Kick
+	33, // 41: ircbridge.mapping.ChannelRequest.invite:type_name -> ircbridge.mapping.Invite
+	2,  // 42: ircbridge.mapping.ChannelRequest.person:type_name -> ircbridge.mapping.Person
+	26, // 43: ircbridge.mapping.ChannelRequest.quit:type_name -> ircbridge.mapping.Quit
+	21, // 44: ircbridge.mapping.ChannelRequest.merge:type_name -> ircbridge.mapping.ChannelState
+	2,  // 45: ircbridge.mapping.Join.person:type_name -> ircbridge.mapping.Person
+	27, // 46: ircbridge.mapping.Message.tags:type_name -> ircbridge.mapping.Tag
+	2,  // 47: ircbridge.mapping.Message.person:type_name -> ircbridge.mapping.Person
+	1,  // 48: ircbridge.mapping.ModeChange.target:type_name -> ircbridge.mapping.Session
+	30, // 49: ircbridge.mapping.SetModes.changes:type_name -> ircbridge.mapping.ModeChange
+	1,  // 50: ircbridge.mapping.Kick.target:type_name -> ircbridge.mapping.Session
+	1,  // 51: ircbridge.mapping.Invite.target:type_name -> ircbridge.mapping.Session
+	0,  // 52: ircbridge.mapping.Result.code:type_name -> ircbridge.mapping.Code
+	30, // 53: ircbridge.mapping.Result.applied:type_name -> ircbridge.mapping.ModeChange
+	6,  // 54: ircbridge.mapping.Result.holder:type_name -> ircbridge.mapping.Claim
+	36, // 55: ircbridge.mapping.ChannelEvent.joined:type_name -> ircbridge.mapping.Joined
+	25, // 56: ircbridge.mapping.ChannelEvent.parted:type_name -> ircbridge.mapping.Part
+	28, // 57: ircbridge.mapping.ChannelEvent.message:type_name -> ircbridge.mapping.Message
+	17, // 58: ircbridge.mapping.ChannelEvent.topic:type_name -> ircbridge.mapping.Topic
+	31, // 59: ircbridge.mapping.ChannelEvent.modes:type_name -> ircbridge.mapping.SetModes
+	32, // 60: ircbridge.mapping.ChannelEvent.kicked:type_name -> ircbridge.mapping.Kick
+	2,  // 61: ircbridge.mapping.ChannelEvent.person:type_name -> ircbridge.mapping.Person
+	26, // 62: ircbridge.mapping.ChannelEvent.quit:type_name -> ircbridge.mapping.Quit
+	37, // 63: ircbridge.mapping.ChannelEvent.gone:type_name -> ircbridge.mapping.Gone
+	21, // 64: ircbridge.mapping.ChannelEvent.merged:type_name -> ircbridge.mapping.ChannelState
+	33, // 65: ircbridge.mapping.ChannelEvent.invited:type_name -> ircbridge.mapping.Invite
+	2,  // 66: ircbridge.mapping.Joined.person:type_name -> ircbridge.mapping.Person
+	3,  // 67: ircbridge.mapping.Joined.birth:type_name -> ircbridge.mapping.Birth
+	1,  // 68: ircbridge.mapping.Joined.session:type_name -> ircbridge.mapping.Session
+	1,  // 69: ircbridge.mapping.Gone.sessions:type_name -> ircbridge.mapping.Session
+	3,  // 70: ircbridge.mapping.ChannelRenewal.birth:type_name -> ircbridge.mapping.Birth
+	4,  // 71: ircbridge.mapping.ChannelRenewal.epochs:type_name -> ircbridge.mapping.Epoch
+	14, // 72: ircbridge.mapping.ChannelRenewal.members:type_name -> ircbridge.mapping.Member
+	21, // 73: ircbridge.mapping.ChannelAnswer.state:type_name -> ircbridge.mapping.ChannelState
+	41, // 74: ircbridge.mapping.Listings.items:type_name -> ircbridge.mapping.Listing
+	44, // 75: ircbridge.mapping.Direct.letters:type_name -> ircbridge.mapping.Letters
+	46, // 76: ircbridge.mapping.Direct.whois:type_name -> ircbridge.mapping.WhoisAsk
+	47, // 77: ircbridge.mapping.Direct.invited:type_name -> ircbridge.mapping.Invited
+	1,  // 78: ircbridge.mapping.Letters.from:type_name -> ircbridge.mapping.Session
+	2,  // 79: ircbridge.mapping.Letters.person:type_name -> ircbridge.mapping.Person
+	45, // 80: ircbridge.mapping.Letters.items:type_name -> ircbridge.mapping.Letter
+	27, // 81: ircbridge.mapping.Letter.tags:type_name -> ircbridge.mapping.Tag
+	1,  // 82: ircbridge.mapping.WhoisAsk.asker:type_name -> ircbridge.mapping.Session
+	1,  // 83: ircbridge.mapping.Invited.from:type_name -> ircbridge.mapping.Session
+	2,  // 84: ircbridge.mapping.Invited.person:type_name -> ircbridge.mapping.Person
+	1,  // 85: ircbridge.mapping.Invited.target:type_name -> ircbridge.mapping.Session
+	0,  // 86: ircbridge.mapping.DirectReply.code:type_name -> ircbridge.mapping.Code
+	49, // 87: ircbridge.mapping.DirectReply.whois:type_name -> ircbridge.mapping.WhoisReply
+	1,  // 88: ircbridge.mapping.WhoisReply.session:type_name -> ircbridge.mapping.Session
+	2,  // 89: ircbridge.mapping.WhoisReply.person:type_name -> ircbridge.mapping.Person
+	90, // [90:90] is the sub-list for method output_type
+	90, // [90:90] is the sub-list for method input_type
+	90, // [90:90] is the sub-list for extension type_name
+	90, // [90:90] is the sub-list for extension extendee
+	0,  // [0:90] is the sub-list for field type_name
 }
 
 func init() { file_mapping_proto_init() }
@@ -4100,11 +4245,11 @@ func file_mapping_proto_init() {
 	if File_mapping_proto != nil {
 		return
 	}
-	file_mapping_proto_msgTypes[8].OneofWrappers = []any{
+	file_mapping_proto_msgTypes[9].OneofWrappers = []any{
 		(*NickRequest_Claim)(nil),
 		(*NickRequest_Release)(nil),
 	}
-	file_mapping_proto_msgTypes[20].OneofWrappers = []any{
+	file_mapping_proto_msgTypes[22].OneofWrappers = []any{
 		(*ChannelRequest_Join)(nil),
 		(*ChannelRequest_Part)(nil),
 		(*ChannelRequest_Message)(nil),
@@ -4116,7 +4261,7 @@ func file_mapping_proto_init() {
 		(*ChannelRequest_Quit)(nil),
 		(*ChannelRequest_Merge)(nil),
 	}
-	file_mapping_proto_msgTypes[32].OneofWrappers = []any{
+	file_mapping_proto_msgTypes[34].OneofWrappers = []any{
 		(*ChannelEvent_Joined)(nil),
 		(*ChannelEvent_Parted)(nil),
 		(*ChannelEvent_Message)(nil),
@@ -4129,7 +4274,7 @@ func file_mapping_proto_init() {
 		(*ChannelEvent_Merged)(nil),
 		(*ChannelEvent_Invited)(nil),
 	}
-	file_mapping_proto_msgTypes[40].OneofWrappers = []any{
+	file_mapping_proto_msgTypes[42].OneofWrappers = []any{
 		(*Direct_Letters)(nil),
 		(*Direct_Whois)(nil),
 		(*Direct_Invited)(nil),
@@ -4140,7 +4285,7 @@ func file_mapping_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mapping_proto_rawDesc), len(file_mapping_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   47,
+			NumMessages:   49,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

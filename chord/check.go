@@ -34,26 +34,43 @@ func (r *Ring) ping(c Contact, d time.Duration) (isMember bool, err error) {
 
 // check finds out whether c is a living member. Silence counts as death only
 // the second time, with twice the deadline: over TCP a single lost packet
-// delays by more than most round trips.
+// delays by more than most round trips; and only if neighbours say so too. Of a
+// node that lives, but out of this node's reach (isApart), it is true.
 func (r *Ring) check(c Contact) bool { return r.checkAgain(c, 2) }
 
 // checkAgain is check with a number of attempts: one is enough after a request
 // that was not answered.
 func (r *Ring) checkAgain(c Contact, attempts int) bool {
+	if r.isApart(c.ID) {
+		return r.vouched(c)
+	}
 	d := r.timeout(c)
 	silent := false
-	for n := range attempts {
-		isMember, err := r.ping(c, d*time.Duration(3-attempts+n))
+	var said *inquiry
+	for n := 0; n < attempts; n++ {
+		wait := d * time.Duration(3-attempts+n)
+		if n == attempts-1 && said == nil {
+			said = r.inquire(c, wait)
+		}
+		start := r.h.Now()
+		isMember, err := r.ping(c, wait)
 		switch {
 		case err == nil && isMember:
 			return true
 		case errors.Is(err, host.ErrBusy), errors.Is(err, host.ErrStopped):
 			return true // that is no sign of its death
+		case errors.Is(err, host.ErrTimeout) && r.overslept(start, wait):
+			n-- // it was this node that was late
+			continue
 		case errors.Is(err, host.ErrTimeout) && !r.isBad(c), errors.Is(err, host.ErrUnreachable):
 			silent = true
 			continue
 		}
+		silent = false
 		break // no member, garbage, or found dead by another check meanwhile
+	}
+	if silent && r.afterSilence(c, said, 2*d) {
+		return true
 	}
 	now := r.h.Now()
 	r.mu.Lock()
@@ -117,6 +134,8 @@ func (r *Ring) startCheck(c Contact, join bool) {
 		switch {
 		case !alive:
 			r.drop(c, host.ErrTimeout)
+		case r.isApart(c.ID):
+			r.standOff(c)
 		case join:
 			r.include(c)
 		}
@@ -134,9 +153,10 @@ func (r *Ring) include(c Contact) {
 	if sameIDs(list, r.succs) {
 		return
 	}
-	first := list[0].ID != r.succs[0].ID
+	former := r.succs[0]
 	r.setSuccsLocked(list)
-	if first {
+	if list[0].ID != former.ID {
+		r.sendMeeting(list[0], &wire.Meeting{Other: contactToWire(former)})
 		r.wake.Signal()
 	}
 }
@@ -174,8 +194,11 @@ func (r *Ring) drop(c Contact, why error) {
 	if wasFinger {
 		r.poke.Signal()
 	}
-	if short && wasSucc >= 0 {
+	switch {
+	case short && wasSucc >= 0:
 		r.announce(nil, []host.PeerID{c.Peer.ID})
+	case wasSucc == 0:
+		r.tellGone(c.Peer.ID, r.cfg.SuccessorListLen)
 	}
 }
 
@@ -226,6 +249,9 @@ func (r *Ring) handleChanged(from host.Peer, msg []byte) {
 func (r *Ring) watched(c Contact, m host.Method, req []byte, d time.Duration) ([]byte, error) {
 	if d <= 0 {
 		return nil, host.ErrTimeout
+	}
+	if r.isApart(c.ID) {
+		return r.relayed(c, m, req, d)
 	}
 	first := r.timeout(c)
 	if first >= d {

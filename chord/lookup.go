@@ -116,6 +116,9 @@ func (r *Ring) confirmWith(pred Contact, q find, yes found) found {
 		r.startCheck(pred, false)
 		return no
 	}
+	if len(said.succs) > 0 && r.isApart(pred.ID) {
+		return r.confirmApart(pred, said, q, yes)
+	}
 	now := r.h.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -30,6 +30,8 @@ func (r *Ring) register() {
 	r.h.HandleSend(methodHint, r.handleHint)
 	r.h.HandleCall(methodLeave, r.handleLeave)
 	r.h.HandleSend(methodChanged, r.handleChanged)
+	r.registerMerge()
+	r.registerProbe()
 }
 
 // neighbours is what a node answers about its place, checked.
@@ -285,8 +287,12 @@ func decodeChanged(b []byte) (joined []Contact, gone []host.PeerID, err error) {
 }
 
 // timed makes a small request whose round trip counts for the peer's
-// deadlines. It waits at most for the peer's timeout.
+// deadlines. It waits at most for the peer's timeout. A peer out of reach is
+// asked through a neighbour.
 func (r *Ring) timed(c Contact, m host.Method, req []byte) ([]byte, error) {
+	if r.isApart(c.ID) {
+		return r.relayed(c, m, req, r.timeout(c))
+	}
 	return r.timedFor(c, m, req, r.timeout(c))
 }
 
@@ -301,7 +307,7 @@ func (r *Ring) timedFor(c Contact, m host.Method, req []byte, d time.Duration) (
 	case err == nil && open:
 		r.peers.answered(c.ID, now.Sub(start))
 	case err == nil: // the time of a dial says little about the next request
-		r.peers.heard(c.ID)
+		r.peers.reached(c.ID)
 	}
 	return reply, err
 }

@@ -28,6 +28,8 @@ type peerStat struct {
 	misses   int           // checks failed since the last answer, at most 4
 	bad      bool
 	badUntil time.Time
+	apart    bool      // it is bad for this node only: others reach it (probe.go)
+	tried    time.Time // directly, while it was apart
 }
 
 func (t *peerTable) init(cfg Config) {
@@ -96,7 +98,7 @@ func (t *peerTable) timeout(id ID) time.Duration {
 // old list brings it back before until, unless it speaks up itself.
 func (t *peerTable) setBad(id ID, until time.Time) {
 	p := t.get(id)
-	p.bad, p.badUntil = true, until
+	p.bad, p.badUntil, p.apart = true, until, false
 }
 
 func (t *peerTable) isBad(id ID, now time.Time) bool {
@@ -108,8 +110,21 @@ func (t *peerTable) isBad(id ID, now time.Time) bool {
 	return p.bad && now.Before(p.badUntil)
 }
 
-// heard notes that the peer spoke up.
+// isApart reports whether others reach the peer, but this node does not.
+func (t *peerTable) isApart(id ID, now time.Time) bool {
+	return t.isBad(id, now) && t.byID[id].Value.(*peerStat).apart
+}
+
+// heard notes that the peer spoke up. That it reaches this node does not say
+// that this node reaches it.
 func (t *peerTable) heard(id ID) {
+	if e := t.byID[id]; e != nil && !e.Value.(*peerStat).apart {
+		e.Value.(*peerStat).bad = false
+	}
+}
+
+// reached notes that the peer answered.
+func (t *peerTable) reached(id ID) {
 	if e := t.byID[id]; e != nil {
 		e.Value.(*peerStat).bad = false
 	}
@@ -121,6 +136,7 @@ func (r *Ring) timeout(c Contact) time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	d := r.peers.timeout(c.ID)
+	d = min(d*time.Duration(1+r.slow), r.cfg.MaxTimeout)
 	if !open { // the call has to dial first: handshakes take some round trips
 		d = min(max(4*d, r.cfg.MaxTimeout/2), r.cfg.MaxTimeout)
 	}
@@ -142,8 +158,13 @@ func (r *Ring) markBad(c Contact) {
 // heard notes that a peer called this node.
 func (r *Ring) heard(from host.Peer) ID {
 	id := NodeID(from.ID)
+	now := r.h.Now()
 	r.mu.Lock()
 	r.peers.heard(id)
+	apart := r.peers.isApart(id, now)
 	r.mu.Unlock()
+	if apart {
+		r.tryDirectly(Contact{ID: id, Peer: from})
+	}
 	return id
 }

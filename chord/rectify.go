@@ -127,7 +127,7 @@ func (r *Ring) handleHint(from host.Peer, msg []byte) {
 	r.mu.Lock()
 	ok := r.state == member && len(r.succs) > 0 && Between(r.id, c.ID, r.succs[0].ID)
 	if ok {
-		r.hint = &c
+		r.hintLocked(c)
 	}
 	r.mu.Unlock()
 	if ok {

@@ -125,6 +125,10 @@ type Ring struct {
 	remembered  []Contact   // oldest first
 	aloneTries  int         // attempts to find others, since this node is alone
 
+	relays   int      // requests that are put to others for neighbours
+	slow     int      // signs that this node itself is slow, at most maxSlow
+	meetings meetings // with peers that may be in another ring; see merge.go
+
 	changes changeQueue
 }
 
@@ -280,6 +284,7 @@ func (r *Ring) knownLocked() []Contact {
 func (r *Ring) Suspect(id host.PeerID) {
 	r.mu.Lock()
 	c, ok := r.ringContactLocked(NodeID(id))
+	r.missingLocked(NodeID(id))
 	r.mu.Unlock()
 	if ok {
 		r.startCheck(c, false)

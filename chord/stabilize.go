@@ -47,6 +47,7 @@ func (r *Ring) stabilizeLoop() {
 	for woken := 0; ; {
 		r.noteTick()
 		r.stabilize()
+		r.askAround()
 		r.mu.Lock()
 		st, pause := r.state, r.cfg.StabilizePeriod
 		if st == member && (!r.settled || r.lost) {
@@ -113,22 +114,28 @@ func (r *Ring) stabilizeOnce() (again bool) {
 	r.hint = nil
 	r.mu.Unlock()
 
-	if hint != nil && Between(r.id, hint.ID, head.ID) {
+	if hint != nil && Between(r.id, hint.ID, head.ID) && !r.isApart(hint.ID) {
 		if said, err := r.askNeighbours(*hint, true); err == nil {
-			head = *hint
-			return r.takeOver(head, said)
+			return r.takeOver(*hint, said, head)
 		}
 	}
 	said, err := r.askNeighbours(head, true)
 	if err != nil {
 		return r.unanswered(head, err)
 	}
-	return r.takeOver(head, said)
+	return r.takeOver(head, said, head)
 }
 
 // takeOver goes on with the first successor that answered: to nodes between
 // it and this one, if they answer, then to the list and the notification.
-func (r *Ring) takeOver(head Contact, said neighbours) (again bool) {
+// former is the first successor until now.
+func (r *Ring) takeOver(head Contact, said neighbours, former Contact) (again bool) {
+	r.mu.Lock()
+	stranger := head.ID != former.ID && r.strangerLocked(head, said)
+	r.mu.Unlock()
+	if stranger && Between(r.id, said.pred.ID, head.ID) {
+		head, said = r.firstOf(head, said)
+	}
 	for range maxSteps {
 		x := said.pred
 		if x == nil || !Between(r.id, x.ID, head.ID) || r.isBad(*x) {
@@ -144,6 +151,10 @@ func (r *Ring) takeOver(head Contact, said neighbours) (again bool) {
 	if !r.adopt(head, said) {
 		return true
 	}
+	if stranger {
+		r.spreadNews(head)
+	}
+	r.passOn(head, said, former)
 	return r.introduce(head, said)
 }
 
@@ -158,10 +169,14 @@ func (r *Ring) unanswered(c Contact, err error) (again bool) {
 		return false
 	}
 	dead := errors.Is(err, ErrNotMember) || errors.Is(err, errMalformed) || errors.Is(err, host.ErrRefused)
+	if !dead {
+		r.checkNext(c)
+	}
 	if dead || !r.checkAgain(c, 1) {
 		r.drop(c, err)
+		return true
 	}
-	return true
+	return !r.isApart(c.ID) || r.standOff(c)
 }
 
 // adopt makes head, which answered, the first successor, with its list. What

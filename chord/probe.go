@@ -1,0 +1,424 @@
+package chord
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"ircbridge/chord/wire"
+	"ircbridge/host"
+)
+
+// A peer that does not answer this node may be dead, or only out of its reach,
+// or this node itself is the one that is slow. So before a peer counts as dead
+// two neighbours are asked to ping it (inquire). There are three outcomes:
+//
+//	alive  it answered, here or after a while. Nothing changes.
+//	dead   it answers nobody: dropped (drop), and the news goes round (tellGone).
+//	apart  it answers others, but not this node. It stays in the ring; for some
+//	       time this node does without it in its list and fingers, and goes on
+//	       with the next. As predecessor it stays. What this node has to ask it
+//	       goes through a neighbour (relayed), until it is tried directly again.
+
+var (
+	methodRelay = host.Method{Number: 14, Name: "chord.relay"}
+	methodGone  = host.Method{Number: 15, Name: "chord.gone"}
+)
+
+const (
+	// inquiries is how many neighbours are asked about one silent peer.
+	inquiries = 2
+	// patience is how often a peer that others reach is tried again, with ever
+	// longer deadlines, before it counts as apart.
+	patience = 3
+	// maxRelays bounds the requests that this node puts to others for its
+	// neighbours at once.
+	maxRelays = 32
+)
+
+// apartFor is how long a peer that others reach is not tried directly, unless
+// it calls.
+func (r *Ring) apartFor() time.Duration { return 30 * r.cfg.StabilizePeriod }
+
+func (r *Ring) registerProbe() {
+	r.h.HandleCall(methodRelay, r.handleRelay)
+	r.h.HandleSend(methodGone, r.handleGone)
+}
+
+// An inquiry is what neighbours say of a peer.
+type inquiry struct {
+	asked  int
+	living int // say that it is a living member
+	silent int // say that it does not answer them either
+	left   int
+	done   host.Event
+}
+
+// inquire asks neighbours to ping c, and does not wait for them.
+func (r *Ring) inquire(c Contact, d time.Duration) *inquiry {
+	helpers := r.helpers(c, inquiries)
+	q := &inquiry{asked: len(helpers), left: len(helpers), done: r.h.NewEvent()}
+	for _, h := range helpers {
+		r.h.Go("chord inquire", func() {
+			reply, err := r.relayThrough(h, c, methodPing, nil, d)
+			isMember := false
+			if err == nil {
+				isMember, _, err = decodePingReply(reply)
+			}
+			r.mu.Lock()
+			switch {
+			case err == nil && isMember:
+				q.living++
+			case err == nil || errors.Is(err, errSilent):
+				q.silent++
+			}
+			q.left--
+			last := q.left == 0
+			r.mu.Unlock()
+			if last {
+				q.done.Signal()
+			}
+		})
+	}
+	return q
+}
+
+// answers waits for what the neighbours say, for at most d.
+func (r *Ring) answers(q *inquiry, d time.Duration) (living, silent int) {
+	if q.asked > 0 && d > 0 {
+		_ = q.done.Wait(context.Background(), d)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return q.living, q.silent
+}
+
+// helpers are up to n neighbours, drawn by chance, other than c, with which this
+// node has a connection.
+func (r *Ring) helpers(c Contact, n int) []Contact {
+	now := r.h.Now()
+	r.mu.Lock()
+	var all []Contact
+	if r.pred != nil {
+		all = append(all, *r.pred)
+	}
+	for _, s := range r.succs {
+		if r.pred == nil || s.ID != r.pred.ID {
+			all = append(all, s)
+		}
+	}
+	var usable []Contact
+	for _, h := range all {
+		if h.ID != c.ID && !r.peers.isBad(h.ID, now) {
+			usable = append(usable, h)
+		}
+	}
+	r.mu.Unlock()
+	var out []Contact
+	for i := range usable {
+		j := i + int(r.h.Rand()%uint64(len(usable)-i))
+		usable[i], usable[j] = usable[j], usable[i]
+		if _, open := r.h.PeerRun(usable[i].Peer.ID); open {
+			if out = append(out, usable[i]); len(out) == n {
+				break
+			}
+		}
+	}
+	return out
+}
+
+// errSilent: a neighbour that was asked did not reach the peer either.
+var errSilent = errors.New("does not answer a neighbour either")
+
+// relayThrough puts a request to c through the neighbour h.
+func (r *Ring) relayThrough(h, c Contact, m host.Method, body []byte, d time.Duration) ([]byte, error) {
+	req, err := encode(&wire.RelayRequest{
+		To: contactToWire(c), Method: m.Number, Body: body,
+		Remaining: uint64(max(d, 0) / time.Microsecond),
+	})
+	if err != nil {
+		return nil, err
+	}
+	reply, err := r.h.Call(h.Peer, methodRelay, req, d+r.timeout(h))
+	if err != nil {
+		return nil, err
+	}
+	var a wire.RelayReply
+	if err := decode(reply, &a); err != nil {
+		return nil, err
+	}
+	switch a.Outcome {
+	case wire.RelayReply_ANSWERED:
+		return a.Body, nil
+	case wire.RelayReply_SILENT:
+		return nil, errSilent
+	}
+	return nil, host.ErrBusy
+}
+
+// relayed puts a request to a peer that is apart, through one neighbour.
+func (r *Ring) relayed(c Contact, m host.Method, body []byte, d time.Duration) ([]byte, error) {
+	hs := r.helpers(c, 1)
+	if len(hs) == 0 {
+		return nil, host.ErrUnreachable
+	}
+	return r.relayThrough(hs[0], c, m, body, d)
+}
+
+// handleRelay puts a neighbour's request to a peer that it does not reach. Only
+// what says nothing about the asker is put.
+func (r *Ring) handleRelay(from host.Peer, req []byte) ([]byte, error) {
+	to, m, body, d, err := decodeRelay(req)
+	if err != nil {
+		return nil, err
+	}
+	r.heard(from)
+	r.mu.Lock()
+	ok := r.state == member && to.ID != r.id && r.relays < maxRelays
+	if ok {
+		r.relays++
+	}
+	r.mu.Unlock()
+	if !ok {
+		return encode(&wire.RelayReply{Outcome: wire.RelayReply_DECLINED})
+	}
+	defer func() {
+		r.mu.Lock()
+		r.relays--
+		r.mu.Unlock()
+	}()
+	tries := time.Duration(1)
+	if m == methodPing {
+		tries = 2 // one lost packet is no silence
+	}
+	var reply []byte
+	for range tries {
+		if reply, err = r.h.Call(to.Peer, m, body, d/tries); !errors.Is(err, host.ErrTimeout) {
+			break
+		}
+	}
+	switch {
+	case err == nil:
+		return encode(&wire.RelayReply{Outcome: wire.RelayReply_ANSWERED, Body: reply})
+	case errors.Is(err, host.ErrBusy), errors.Is(err, host.ErrStopped):
+		return encode(&wire.RelayReply{Outcome: wire.RelayReply_DECLINED})
+	}
+	return encode(&wire.RelayReply{Outcome: wire.RelayReply_SILENT})
+}
+
+// afterSilence decides what it means that c did not answer the last ping, of d,
+// with which the inquiry was begun.
+func (r *Ring) afterSilence(c Contact, q *inquiry, d time.Duration) (alive bool) {
+	living, silent := r.answers(q, d)
+	if q.asked > 0 && living+silent == 0 {
+		// Nobody answers this node: it may be the one that is slow.
+		r.noteSlow()
+		q = r.inquire(c, d)
+		isMember, err := r.ping(c, d)
+		if err == nil && isMember {
+			return true
+		}
+		living, _ = r.answers(q, d)
+	}
+	if living == 0 {
+		return false
+	}
+	for n := range patience {
+		if isMember, err := r.ping(c, d*time.Duration(2+n)); err == nil {
+			return isMember
+		}
+	}
+	r.setApart(c)
+	return true
+}
+
+// vouched reports whether a neighbour says that c, which is apart, lives. When
+// none answers nothing is known, and c stays what it is.
+func (r *Ring) vouched(c Contact) bool {
+	d := r.timeout(c)
+	living, silent := r.answers(r.inquire(c, d), 2*d)
+	if living > 0 || silent == 0 {
+		return true
+	}
+	r.markBad(c)
+	return false
+}
+
+// tryDirectly finds out whether a peer that was out of reach, and calls, is
+// within reach again.
+func (r *Ring) tryDirectly(c Contact) {
+	now := r.h.Now()
+	r.mu.Lock()
+	p := r.peers.get(c.ID)
+	ok := p.tried.IsZero() || now.Sub(p.tried) > r.badFor()
+	if ok {
+		p.tried = now
+	}
+	r.mu.Unlock()
+	if ok {
+		r.h.Go("chord try", func() { _, _ = r.ping(c, r.timeout(c)) })
+	}
+}
+
+// confirmApart is confirmWith for a predecessor that is apart and said what its
+// list is, through a neighbour. It has gone on to the node behind this one, so
+// that one decides: as long as it has this node for its predecessor nobody else
+// owns what lies before.
+func (r *Ring) confirmApart(pred Contact, said neighbours, q find, yes found) found {
+	no := found{outcome: wire.FindReply_NO_ANSWER}
+	r.mu.Lock()
+	succs := r.succs
+	r.mu.Unlock()
+	if len(succs) == 0 {
+		return no
+	}
+	if x := said.succs[0]; Between(pred.ID, x.ID, r.id) && !InRange(x.ID, q.key, r.id) {
+		return found{outcome: wire.FindReply_NOT_MINE, better: []Contact{x}}
+	}
+	behind, err := r.askNeighbours(succs[0], false)
+	if err != nil || behind.pred == nil || behind.pred.ID != r.id {
+		return no
+	}
+	now := r.h.Now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.state != member || r.pred == nil || r.pred.ID != pred.ID {
+		return no
+	}
+	r.predHeard = now
+	return yes
+}
+
+// maxSlow bounds how much longer a slow node waits for others: by this many
+// times.
+const maxSlow = 3
+
+// noteSlow notes a sign that this node itself is slow; answers in time take it
+// back.
+func (r *Ring) noteSlow() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.slow = min(r.slow+1, maxSlow)
+}
+
+// overslept reports whether a wait of d that began at start lasted much longer:
+// then this node stood still or is busy, and what it waited for may lie there.
+func (r *Ring) overslept(start time.Time, d time.Duration) bool {
+	if r.h.Now().Sub(start) < d+max(d, r.cfg.StabilizePeriod/4) {
+		return false
+	}
+	r.noteSlow()
+	return true
+}
+
+// checkNext checks the successors behind one that did not answer, meanwhile:
+// where several died none has to wait for the other.
+func (r *Ring) checkNext(c Contact) {
+	r.mu.Lock()
+	at := indexOf(r.succs, c.ID)
+	var next []Contact
+	if at >= 0 {
+		next = r.succs[at+1 : min(at+3, len(r.succs))]
+	}
+	r.mu.Unlock()
+	for _, n := range next {
+		r.startCheck(n, false)
+	}
+}
+
+// setApart notes that c lives, but out of this node's reach.
+func (r *Ring) setApart(c Contact) {
+	now := r.h.Now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.peers.setBad(c.ID, now.Add(r.jitter(r.apartFor())))
+	r.peers.get(c.ID).apart = true
+	r.log.Info("others reach a node that this one does not", "node", r.id, "apart", c.ID)
+}
+
+// isApart reports whether c lives, but out of this node's reach.
+func (r *Ring) isApart(id ID) bool {
+	now := r.h.Now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.peers.isApart(id, now)
+}
+
+// standOff takes a node that is apart out of list and fingers. It is no death:
+// nobody is told, and as predecessor it stays. It reports whether there is
+// another node to go on with.
+func (r *Ring) standOff(c Contact) bool {
+	r.mu.Lock()
+	at := indexOf(r.succs, c.ID)
+	ok := len(r.succs) > 1
+	if at >= 0 && ok {
+		r.succs = without(r.succs, c.ID)
+		r.changedLocked()
+	}
+	r.fingers.drop(c.ID)
+	r.mu.Unlock()
+	if at == 0 && ok {
+		r.wake.Signal()
+	}
+	return ok
+}
+
+// tellGone tells the nodes before this one, which have c in their lists, that it
+// is dead: its successor in the list has found so.
+func (r *Ring) tellGone(c host.PeerID, steps int) {
+	r.mu.Lock()
+	pred := r.pred
+	r.mu.Unlock()
+	if pred == nil || steps <= 0 {
+		return
+	}
+	if msg, err := encode(&wire.Gone{Peer: []byte(c), Steps: uint32(steps)}); err == nil {
+		_ = r.h.Send(pred.Peer, methodGone, msg)
+	}
+}
+
+func (r *Ring) handleGone(from host.Peer, msg []byte) {
+	var m wire.Gone
+	err := decode(msg, &m)
+	id := host.PeerID(m.Peer)
+	if err != nil || !id.Valid() {
+		r.log.Warn("bad news of a death", "from", from.ID, "err", err)
+		return
+	}
+	r.heard(from)
+	now := r.h.Now()
+	r.mu.Lock()
+	c, ok := r.ringContactLocked(NodeID(id))
+	ok = ok && c.ID != r.id && !r.checks[c.ID] && !r.peers.isBad(c.ID, now)
+	r.mu.Unlock()
+	if ok {
+		r.tellGone(id, int(min(m.Steps, maxContacts))-1)
+		r.startCheck(c, false)
+	}
+}
+
+func decodeRelay(b []byte) (to Contact, m host.Method, body []byte, d time.Duration, err error) {
+	var w wire.RelayRequest
+	if err = decode(b, &w); err != nil {
+		return
+	}
+	if to, err = contactFromWire(w.To); err != nil {
+		return
+	}
+	d = time.Duration(min(w.Remaining, uint64(maxLookup/time.Microsecond))) * time.Microsecond
+	switch w.Method {
+	case methodPing.Number:
+		m = methodPing
+	case methodFind.Number:
+		m = methodFind
+	case methodNeighbours.Number:
+		m = methodNeighbours
+		var q wire.NeighboursRequest
+		if err = decode(w.Body, &q); err == nil && q.Successor {
+			err = errMalformed
+		}
+	default:
+		err = errMalformed
+	}
+	return to, m, w.Body, d, err
+}

@@ -50,19 +50,11 @@ func (h *Host) dial(text string, d time.Duration) (host.Peer, error) {
 	}
 	ctx, cancel := context.WithTimeout(h.ctx, d)
 	defer cancel()
-	named := id
-	if id, addr, err = h.learn(ctx, addr); err != nil {
-		if h.ctx.Err() != nil {
-			err = host.ErrStopped
-		}
+	if id, addr, err = h.whoIs(ctx, addr, id); err != nil {
+		h.failed.add("", readableText(text), err)
 		return host.Peer{}, err
 	}
-	switch {
-	case named != "" && named != id:
-		return host.Peer{}, fmt.Errorf("%w: %s answers there", host.ErrWrongPeer, id)
-	case id == h.id:
-		return host.Peer{}, ErrSelf
-	}
+	h.failed.remove("", readableText(text))
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	late := make(chan time.Time, 1)
@@ -81,6 +73,24 @@ func (h *Host) dial(text string, d time.Duration) (host.Peer, error) {
 		}
 	}
 	return got, nil
+}
+
+// whoIs learns who answers at an address, and holds it against the one that
+// was named, if any.
+func (h *Host) whoIs(ctx context.Context, addr ma.Multiaddr, named host.PeerID) (host.PeerID, ma.Multiaddr, error) {
+	defer h.ask(addr.String())()
+	id, at, err := h.learn(ctx, addr)
+	switch {
+	case h.ctx.Err() != nil:
+		return "", nil, host.ErrStopped
+	case err != nil:
+		return "", nil, err
+	case named != "" && named != id:
+		return "", nil, fmt.Errorf("%w: %s answers there", host.ErrWrongPeer, id)
+	case id == h.id:
+		return "", nil, ErrSelf
+	}
+	return id, at, nil
 }
 
 // sharpen takes ErrUnreachable from an error that says more precisely what
@@ -167,31 +177,62 @@ func dialable(a ma.Multiaddr) bool {
 
 // learn finds out who answers at an address, by a security handshake that
 // expects nobody in particular, and returns the address that answered. TCP
-// is tried first, QUIC on the same port if TCP cannot be had.
+// is tried first, QUIC on the same port if TCP gets no answer; where TCP is known
+// to be silent, it is not waited for.
 func (h *Host) learn(ctx context.Context, addr ma.Multiaddr) (host.PeerID, ma.Multiaddr, error) {
 	ctx, cancel := context.WithTimeout(ctx, h.limits.learn)
 	defer cancel()
-	if _, err := addr.ValueForProtocol(ma.P_TCP); err != nil {
+	if !isTCP(addr) {
 		return h.learnQUIC(ctx, addr)
 	}
+	quic, noQUIC := toQUIC(ctx, addr)
 	tcp, cancelTCP := context.WithTimeout(ctx, h.limits.tcpAlone)
 	defer cancelTCP()
+	overQUIC := func() learnt {
+		id, at, err := h.learnQUIC(ctx, quic)
+		return learnt{id, at, err}
+	}
+	silent := noQUIC == nil && h.silent.at(quic)
+	if silent {
+		early := make(chan learnt, 1)
+		ask := overQUIC
+		if h.tasks.start("ask over QUIC", func() {
+			got := ask()
+			if got.err == nil {
+				cancelTCP()
+			}
+			early <- got
+		}) {
+			overQUIC = func() learnt { return <-early }
+		}
+	}
 	raw, err := connect(tcp, addr)
 	if err == nil {
+		h.silent.clear(addr)
 		return h.learnTCP(ctx, raw)
 	}
 	if !noAnswer(err) {
 		return "", nil, fmt.Errorf("%w: %w", host.ErrUnreachable, err)
 	}
-	if quic, e := toQUIC(ctx, addr); e == nil {
-		if id, at, e := h.learnQUIC(ctx, quic); e == nil {
-			return id, at, nil
+	if noQUIC == nil {
+		if got := overQUIC(); got.err == nil {
+			if !silent { // else TCP had no time to answer
+				h.silent.note(got.at)
+			}
+			return got.id, got.at, nil
 		}
 	}
 	if isTimeout(err) {
 		return "", nil, fmt.Errorf("%w: no connection over TCP or QUIC", host.ErrTimeout)
 	}
 	return "", nil, fmt.Errorf("%w: %w", host.ErrUnreachable, err)
+}
+
+// learnt is who answers at an address, or why that is not known.
+type learnt struct {
+	id  host.PeerID
+	at  ma.Multiaddr
+	err error
 }
 
 // toQUIC is the QUIC address beside a TCP one; a name is resolved.
@@ -359,13 +400,15 @@ func streamError(err error) error {
 
 // oneLine is the text of an error on one line of bounded length; libp2p's go over several.
 func oneLine(err error) string {
-	var all *swarm.DialError
-	if errors.As(err, &all) && len(all.DialErrors) > 0 {
+	tried := slices.DeleteFunc(slices.Clone(failures(err)), func(e swarm.TransportError) bool {
+		return errors.Is(e.Cause, swarm.ErrGaterDisallowedConnection) // see reach
+	})
+	if len(tried) > 0 {
 		var parts []string
-		for _, e := range all.DialErrors[:min(3, len(all.DialErrors))] {
+		for _, e := range tried[:min(3, len(tried))] {
 			parts = append(parts, fmt.Sprintf("%s: %v", e.Address, e.Cause))
 		}
-		if more := len(all.DialErrors) - len(parts) + all.Skipped; more > 0 {
+		if more := len(tried) - len(parts); more > 0 {
 			parts = append(parts, fmt.Sprintf("and %d more", more))
 		}
 		return cleanText(strings.Join(parts, "; "), 600)

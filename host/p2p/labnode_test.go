@@ -35,6 +35,8 @@ type labConfig struct {
 	Overlay string
 	Listen  []string
 	Log     string
+	// TCPAlone replaces that limit, if it is not zero.
+	TCPAlone time.Duration
 }
 
 type labAnswer struct {
@@ -173,11 +175,16 @@ func labHost(cfg labConfig, log *slog.Logger) (*Host, error) {
 	if err != nil {
 		return nil, err
 	}
+	if cfg.TCPAlone != 0 {
+		h.limits.tcpAlone = cfg.TCPAlone
+		h.limits.dial, h.limits.learn = h.limits.dial+cfg.TCPAlone, h.limits.learn+cfg.TCPAlone
+	}
 	h.HandleCall(mEcho, func(_ host.Peer, req []byte) ([]byte, error) { return req, nil })
 	return h, h.Start()
 }
 
 func labCommand(h *Host, cfg labConfig, words []string) (a labAnswer, err error) {
+	end := time.Now().Add(patience)
 	switch words[0] {
 	case "self":
 	case "dial": // ADDRESS
@@ -189,6 +196,16 @@ func labCommand(h *Host, cfg labConfig, words []string) (a labAnswer, err error)
 		if a.Peer.ID, err = host.ParsePeerID(words[1]); err == nil {
 			_, err = h.Call(a.Peer, mEcho, nil, patience)
 		}
+	case "cut": // ID: its connections are lost
+		if a.Peer.ID, err = host.ParsePeerID(words[1]); err == nil {
+			err = h.libp2p().Network().ClosePeer(peer.ID(a.Peer.ID))
+		}
+		for err == nil && time.Now().Before(end) {
+			if _, up := h.PeerRun(a.Peer.ID); !up {
+				break
+			}
+			err = h.Sleep(time.Millisecond)
+		}
 	case "crowd": // NUMBER ADDRESS: as many more nodes call it at once, and stay
 		var number int
 		if number, err = strconv.Atoi(words[1]); err == nil {
@@ -199,6 +216,10 @@ func labCommand(h *Host, cfg labConfig, words []string) (a labAnswer, err error)
 	}
 	return a, err
 }
+
+// crowdPatience is less than libp2p's own limits would make sixty nodes wait
+// (forty-four times five seconds), and enough for a slow machine.
+const crowdPatience = 3 * time.Minute
 
 // labCrowd starts nodes that dial one address at the same time, and again if
 // they are turned away.
@@ -217,13 +238,13 @@ func labCrowd(cfg labConfig, number int, addr string) (a labAnswer, err error) {
 	}
 	var wg sync.WaitGroup
 	var mu sync.Mutex
-	end := time.Now().Add(patience)
+	end := time.Now().Add(crowdPatience)
 	for i, h := range hosts {
 		wg.Go(func() {
 			for time.Now().Before(end) {
-				p, e := h.Dial(addr, patience)
+				p, e := h.Dial(addr, crowdPatience)
 				if e == nil {
-					_, e = h.Call(p, mEcho, nil, patience)
+					_, e = h.Call(p, mEcho, nil, crowdPatience)
 				}
 				if e == nil {
 					return

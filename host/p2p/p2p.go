@@ -92,13 +92,16 @@ type Host struct {
 	lp       lphost.Host // nil before Start
 	unlog    func()      // gives libp2p's log back; set with lp
 	peers    map[host.PeerID]*peerState
-	links    int                  // peers with a link
-	kept     map[host.PeerID]bool // see Keep
-	greeting map[host.PeerID]int  // inbound handshakes that run
-	attempts uint64               // links that this node tried to open
+	links    int                   // peers with a link
+	kept     map[host.PeerID]bool  // see Keep
+	greeting map[host.PeerID]int   // inbound handshakes that run
+	asking   map[*Attempt]struct{} // dials that do not know yet who answers
+	attempts uint64                // links that this node tried to open
 
-	addrs addrCache
-	gate  gate
+	addrs  addrCache
+	gate   gate
+	silent silentTCP
+	failed failedDials
 }
 
 var _ host.Host = (*Host)(nil)
@@ -143,6 +146,7 @@ func New(cfg Config) (*Host, error) {
 		peers:    make(map[host.PeerID]*peerState),
 		kept:     make(map[host.PeerID]bool),
 		greeting: make(map[host.PeerID]int),
+		asking:   make(map[*Attempt]struct{}),
 	}
 	if h.store, err = newStore(cfg); err != nil {
 		return nil, err

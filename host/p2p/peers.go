@@ -31,8 +31,10 @@ type waitingNote struct {
 // attempt is one try to open a link. All who want the peer wait for it.
 type attempt struct {
 	cancel  context.CancelFunc
-	greeted bool   // our Hello is on its way
-	number  uint64 // of the Hello; set with greeted
+	addr    string    // the first that it tries, for people
+	since   time.Time // its beginning
+	greeted bool      // our Hello is on its way
+	number  uint64    // of the Hello; set with greeted
 
 	done chan struct{} // closed at the end, when link or err is set
 	link *link
@@ -79,7 +81,10 @@ func (h *Host) attemptLocked(to host.Peer, only bool) (*attempt, error) {
 		return p.attempt, nil
 	}
 	ctx, cancel := context.WithTimeout(h.ctx, h.limits.dial)
-	a := &attempt{cancel: cancel, done: make(chan struct{})}
+	a := &attempt{cancel: cancel, since: time.Now(), done: make(chan struct{})}
+	if len(to.Addrs) > 0 {
+		a.addr = readableText(to.Addrs[0])
+	}
 	if !h.tasks.start("dial peer", func() { h.open(ctx, p, a, to.Addrs, only) }) {
 		cancel()
 		return nil, host.ErrStopped
@@ -140,6 +145,9 @@ func (h *Host) open(ctx context.Context, p *peerState, a *attempt, addrs []strin
 		case !errors.Is(err, host.ErrUnreachable):
 			err = fmt.Errorf("%w: %w", host.ErrUnreachable, err)
 		}
+		if p.attempt == a {
+			h.failed.add(p.id, a.addr, err)
+		}
 		p.endLocked(a, nil, err)
 		h.forgetLocked(p)
 	}
@@ -170,6 +178,7 @@ func (h *Host) registerLocked(p *peerState, l *link) (after func()) {
 	p.waiting, p.waitingBytes = nil, 0
 	p.endLocked(p.attempt, l, nil)
 	return func() {
+		h.failed.remove(l.peer.ID, "")
 		h.log.Info("link to peer", "peer", l.peer.ID, "program", l.hello.GetProgram(), "opened by us", l.opener)
 		if old != nil {
 			old.fail(errReplaced)

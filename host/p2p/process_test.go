@@ -52,6 +52,9 @@ func runTestNode() error {
 	return h.Close()
 }
 
+// soon is far below any timeout, and far above what a slow machine needs.
+const soon = 10 * time.Second
+
 // A process that is killed is noticed at once: its pending calls fail and the
 // loss is told, long before any timeout.
 func TestKilledProcess(t *testing.T) {
@@ -102,11 +105,11 @@ func TestKilledProcess(t *testing.T) {
 	told := time.Since(start)
 	err = next(t, "the pending call", call)
 	t.Logf("told after %v; the call: %v", told, err)
-	if told > time.Second || err == nil || time.Since(start) > time.Second {
+	if told > soon || err == nil || time.Since(start) > soon {
 		t.Errorf("told after %v, the call ended after %v with %v", told, time.Since(start), err)
 	}
 	start = time.Now()
-	if _, err := n.Call(p, mStall, nil, patience); err == nil || time.Since(start) > time.Second {
+	if _, err := n.Call(p, mStall, nil, patience); err == nil || time.Since(start) > soon || strings.Contains(err.Error(), "quic") {
 		t.Errorf("a call to the dead process took %v: %v", time.Since(start), err)
 	}
 }

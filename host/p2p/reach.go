@@ -15,7 +15,8 @@ import (
 
 // reach connects to a peer: over TCP first, then over QUIC where TCP got no
 // answer at all. Where TCP was refused nobody listens, and QUIC would need five
-// seconds to find that out. Addresses are the given ones and, unless only is
+// seconds to find that out. Where TCP is known to be silent (silentTCP) both are
+// tried at once, TCP a moment earlier. Addresses are the given ones and, unless only is
 // set, those that are remembered; the given ones are remembered for the dial
 // alone, because nobody has yet answered there.
 func (h *Host) reach(ctx context.Context, id peer.ID, addrs []string, only bool) error {
@@ -27,19 +28,21 @@ func (h *Host) reach(ctx context.Context, id peer.ID, addrs []string, only bool)
 	if !only {
 		candidates = h.lp.Peerstore().Addrs(id)
 	}
+	silent := false
 	for _, a := range candidates {
 		if isTCP(a) {
 			tcp[endpoint(a)] = true
 		} else {
 			quic[endpoint(a)] = true
+			silent = silent || h.silent.at(a)
 		}
 	}
-	if len(tcp) > 0 {
+	if len(tcp) > 0 && !silent {
 		alone, cancel := ctx, context.CancelFunc(func() {})
 		if len(quic) > 0 {
 			alone, cancel = context.WithTimeout(ctx, h.limits.tcpAlone)
 		}
-		err := h.dialOnly(alone, id, func(a ma.Multiaddr) bool { return isTCP(a) && tcp[endpoint(a)] })
+		_, err := h.dialOnly(alone, id, func(a ma.Multiaddr) bool { return isTCP(a) && tcp[endpoint(a)] })
 		cancel()
 		for _, e := range failures(err) {
 			if isTCP(e.Address) && !noAnswer(e.Cause) {
@@ -50,13 +53,27 @@ func (h *Host) reach(ctx context.Context, id peer.ID, addrs []string, only bool)
 			return err
 		}
 	}
-	return h.dialOnly(ctx, id, func(a ma.Multiaddr) bool { return !isTCP(a) && quic[endpoint(a)] })
+	over, err := h.dialOnly(ctx, id, func(a ma.Multiaddr) bool {
+		return !isTCP(a) && quic[endpoint(a)] || silent && isTCP(a) && tcp[endpoint(a)]
+	})
+	if err == nil && !silent && !isTCP(over) && tcp[endpoint(over)] {
+		h.silent.note(over)
+	}
+	return err
 }
 
-func (h *Host) dialOnly(ctx context.Context, id peer.ID, allow func(ma.Multiaddr) bool) error {
+// dialOnly connects to a peer, at addresses that allow lets pass unless there
+// is a connection already, and returns the address of the peer's end.
+func (h *Host) dialOnly(ctx context.Context, id peer.ID, allow func(ma.Multiaddr) bool) (ma.Multiaddr, error) {
 	defer h.gate.only(id, allow)()
-	_, err := h.lp.Network().DialPeer(ctx, id)
-	return err
+	c, err := h.lp.Network().DialPeer(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if isTCP(c.RemoteMultiaddr()) && c.Stat().Direction == network.DirOutbound {
+		h.silent.clear(c.RemoteMultiaddr())
+	}
+	return c.RemoteMultiaddr(), nil
 }
 
 func failures(err error) []swarm.TransportError {

@@ -24,7 +24,7 @@ func TestTrim(t *testing.T) {
 	n.Keep(others[0].id, true)
 	busy := make(chan error, 1)
 	go func() {
-		_, err := n.Call(others[1].Self(), mStall, nil, 2*time.Second)
+		_, err := n.Call(others[1].Self(), mStall, nil, patience)
 		busy <- err
 	}()
 	eventually(t, "the call runs", func() bool { return others[1].running.Load() == 1 })

@@ -21,11 +21,11 @@ func (n *Node) say(format string, args ...any) {
 
 // announce says all that a person needs next.
 func (n *Node) announce(p *parts, moved string) {
-	s := n.Status()
+	s := n.status(p).Node
 	n.say("ircbridge %s", n.env.Version)
 	n.say("Node ID:  %s", s.ID)
 	n.say("Peer ID:  %s", s.Peer)
-	n.say("Overlay:  %s, at %s (TCP and QUIC)", n.cfg.Overlay.Name, orNone(s.Addrs))
+	n.say("Overlay:  %s, at %s (TCP and QUIC)", s.Overlay, orNone(s.Addresses))
 	n.say("Data:     %s", s.DataDir)
 	if moved != "" {
 		n.say("%s", moved)
@@ -36,7 +36,7 @@ func (n *Node) announce(p *parts, moved string) {
 		}
 	}
 	n.say("A friend joins with:")
-	for _, a := range reachable(s.Addrs) {
+	for _, a := range reachable(s.Addresses) {
 		n.say("  ircbridge -join %s", a)
 	}
 	if n.cfg.Overlay.Name != defaultOverlay {

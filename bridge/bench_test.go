@@ -11,7 +11,7 @@ import (
 // that one of the two keeps, one in flight: the whole way but IRC itself.
 func BenchmarkMessageAcrossTwoNodes(b *testing.B) {
 	one := startNode(b, "one")
-	two := startNode(b, "two", one.Status().Addrs[0])
+	two := startNode(b, "two", one.Status().Node.Addresses[0])
 	two.out.await(b, "Joined the ring through")
 	ann, bob := one.user(b, "ann"), two.door
 	joinChannel(b, ann, "#bench")

@@ -55,6 +55,7 @@ type NodeConfig struct {
 
 // Overrides is what flags say; it wins over the file. Zero fields say nothing.
 type Overrides struct {
+	Overlay string
 	DataDir string
 	Listen  []string
 	Join    []string
@@ -163,6 +164,12 @@ func (c *Config) decodeFile(path string, text []byte) error {
 }
 
 func (c *Config) override(o Overrides) error {
+	if o.Overlay != "" {
+		if err := checkOverlayName(o.Overlay); err != nil {
+			return fmt.Errorf("-overlay: %w", err)
+		}
+		c.Overlay.Name = o.Overlay
+	}
 	if o.DataDir != "" {
 		c.Node.DataDir = o.DataDir
 	}

@@ -24,40 +24,46 @@ const (
 	watchPause = 10 * time.Second // between two looks whether the node is alone again
 )
 
-// joiner brings a node into a ring through the addresses it was told, for as
-// long as it is alone. The node serves its users all the while: it begins a
-// ring of its own when nobody answers soon, and takes what it keeps along when
-// it joins another one later.
+// joiner brings a node into a ring: through the addresses it was told, until
+// one of them has answered, and through the nodes that are found on the local
+// network. The node serves its users all the while: it begins a ring of its own
+// when nobody answers soon, and takes what it keeps along when it joins another
+// one later. When it has company by then, the two rings are introduced to each
+// other instead.
 //
-// One goroutine runs it and owns its fields; each address that is being
-// dialled has one more, which ends with the dial.
+// One goroutine runs it and owns its fields, but for state; each address that
+// is being dialled has one more, which ends with the dial.
 type joiner struct {
-	addrs  []string
-	dial   func(addr string, d time.Duration) (host.Peer, error)
-	join   func(peers []host.Peer, d time.Duration) error
-	create func()
-	alone  func() bool
-	known  func() []host.Peer // remembered from earlier runs
-	say    func(format string, args ...any)
-	log    *slog.Logger
+	self      host.PeerID
+	addrs     []string
+	dial      func(addr string, d time.Duration) (host.Peer, error)
+	join      func(peers []host.Peer, d time.Duration) error
+	introduce func(p host.Peer) // to a ring that is not this node's alone
+	create    func()
+	alone     func() bool
+	known     func() []host.Peer // of the ring, those of earlier runs too
+	found     chan host.Peer     // on the local network; nil for none
+	say       func(format string, args ...any)
+	log       *slog.Logger
 
-	told  map[string]string // by address: the kind of failure last told
-	ready func()            // called once, when the node is in some ring
-	begun bool              // it is
+	told  map[string]string    // by address: the kind of failure last told
+	met   map[host.PeerID]bool // told to have been found
+	lone  bool                 // it was alone when that was looked at last
+	ready func()               // called once, when the node is in some ring
+	begun bool                 // it is
 	dials sync.WaitGroup
+	state joinState
 }
 
 // run joins, and joins again when the node is left alone, until ctx is done.
 // ready is called as soon as the node is a member of a ring, be it its own.
 func (j *joiner) run(ctx context.Context, ready func()) {
-	j.ready, j.told = ready, map[string]string{}
+	j.ready, j.told, j.met = ready, map[string]string{}, map[host.PeerID]bool{}
+	j.state.init(j.addrs)
 	defer j.dials.Wait()
-	if len(j.addrs) == 0 {
-		j.begin()
-		j.tellCompany(ctx)
-		return
+	if len(j.addrs) > 0 {
+		j.say("Joining through %s …", strings.Join(j.addrs, ", "))
 	}
-	j.say("Joining through %s …", strings.Join(j.addrs, ", "))
 	pause := firstPause
 	for ctx.Err() == nil && len(j.addrs) > 0 {
 		if j.round(ctx) {
@@ -65,23 +71,20 @@ func (j *joiner) run(ctx context.Context, ready func()) {
 			if !j.watch(ctx) {
 				return
 			}
-			j.say("This node is alone again; joining through %s …", strings.Join(j.addrs, ", "))
 			continue
 		}
 		j.begin()
 		// Nodes that start together and join each other must not go on in step.
-		if !wait(ctx, pause/2+rand.N(pause)) {
+		step := pause/2 + rand.N(pause)
+		j.state.waiting(time.Now().Add(step))
+		if !j.wait(ctx, step) {
 			return
 		}
 		pause = min(2*pause, maxPause)
-		if !j.alone() {
-			j.say("Other nodes are in the ring of this one; it tries %s again when it is alone.", strings.Join(j.addrs, ", "))
-			if !j.watch(ctx) {
-				return
-			}
-		}
 	}
 	j.begin()
+	for j.wait(ctx, watchPause) {
+	}
 }
 
 // begin goes on without the addresses, unless the node is in a ring already:
@@ -91,35 +94,67 @@ func (j *joiner) begin() {
 	if j.begun {
 		return
 	}
-	j.begun = true
-	known := j.known()
-	if len(known) > 0 && j.join(known, backTime) == nil {
+	if known := j.known(); len(known) > 0 && j.join(known, backTime) == nil {
 		j.say("Back in the ring, through a node known from before.")
 		j.log.Info("joined the ring", "through", "a node known from before")
 	} else {
 		j.create()
+		j.lone = true
 	}
-	j.ready()
+	j.isIn()
 }
 
-// tellCompany says when other nodes come, and when the last one has gone.
-func (j *joiner) tellCompany(ctx context.Context) {
-	for was := j.alone(); wait(ctx, watchPause); {
-		if now := j.alone(); now != was {
-			was = now
-			if now {
-				j.say("This node is alone now.")
-			} else {
-				j.say("Other nodes are in the ring of this one.")
-			}
+// isIn lets users in when the node has come into its first ring.
+func (j *joiner) isIn() {
+	if !j.begun {
+		j.begun = true
+		j.ready()
+	}
+}
+
+// wait waits for d, meets meanwhile the nodes that are found, and says who
+// comes and goes; false when ctx is done.
+func (j *joiner) wait(ctx context.Context, d time.Duration) bool {
+	for end := time.Now().Add(d); ; {
+		left := time.Until(end)
+		if left <= 0 {
+			return ctx.Err() == nil
 		}
+		t := time.NewTimer(min(left, watchPause))
+		select {
+		case <-t.C:
+			j.tellCompany()
+		case p := <-j.found:
+			t.Stop()
+			j.meet(ctx, p)
+		case <-ctx.Done():
+			t.Stop()
+			return false
+		}
+	}
+}
+
+// tellCompany says when other nodes have come, and when the last one has gone.
+func (j *joiner) tellCompany() {
+	now := j.alone()
+	if now == j.lone {
+		return
+	}
+	j.lone = now
+	switch {
+	case !now:
+		j.say("Other nodes are in the ring of this one.")
+	case len(j.addrs) > 0:
+		j.say("This node is alone again; joining through %s …", strings.Join(j.addrs, ", "))
+	default:
+		j.say("This node is alone now.")
 	}
 }
 
 // watch returns true when the node is alone again, false when ctx is done.
 func (j *joiner) watch(ctx context.Context) bool {
-	for wait(ctx, watchPause) {
-		if j.alone() {
+	for j.wait(ctx, watchPause) {
+		if j.lone {
 			return true
 		}
 	}
@@ -138,6 +173,7 @@ type answer struct {
 func (j *joiner) round(ctx context.Context) bool {
 	answers := make(chan answer, len(j.addrs)) // so that no dial waits for us
 	for _, addr := range j.addrs {
+		j.state.dialling(addr)
 		j.dials.Go(func() {
 			peer, err := j.dial(addr, dialTime)
 			answers <- answer{addr, peer, err}
@@ -152,6 +188,8 @@ func (j *joiner) round(ctx context.Context) bool {
 			if ctx.Err() == nil && j.through(a) {
 				return true
 			}
+		case p := <-j.found:
+			j.meet(ctx, p)
 		case <-soon.C:
 			j.begin()
 		case <-ctx.Done():
@@ -174,26 +212,35 @@ func (j *joiner) through(a answer) bool {
 		return false
 	}
 	if j.begun && !j.alone() {
-		return false // somebody joined us meanwhile
+		j.introduce(a.peer)
+		j.arrived(a, joinAnswers)
+		j.say("%s answers (peer %s); the ring of this node knows of it now.", a.addr, a.peer.ID)
+		j.log.Info("introduced to the ring", "address", a.addr, "peer", a.peer.ID)
+		return true
 	}
 	if a.err = j.join([]host.Peer{a.peer}, joinTime); a.err != nil {
 		j.tell(a, "not taken in", "%s answers, but its ring did not take this node in; trying again.")
 		return false
 	}
-	clear(j.told)
+	j.arrived(a, joinJoined)
 	j.say("Joined the ring through %s (peer %s).", a.addr, a.peer.ID)
 	j.log.Info("joined the ring", "through", a.addr, "peer", a.peer.ID)
-	if !j.begun {
-		j.begun = true
-		j.ready()
-	}
+	j.isIn()
 	return true
+}
+
+// arrived notes that an address has done its part.
+func (j *joiner) arrived(a answer, state string) {
+	clear(j.told)
+	j.lone = false
+	j.state.done(a.addr, state)
 }
 
 // tell says why an address did not work, once until it fails in another way.
 // text has one %s for the address.
 func (j *joiner) tell(a answer, kind, text string) {
 	j.log.Debug("cannot join", "through", a.addr, "err", a.err)
+	j.state.failed(a.addr, a.err)
 	if j.told[a.addr] == kind {
 		return
 	}
@@ -211,6 +258,7 @@ func (j *joiner) drop(addr string) {
 		}
 	}
 	j.addrs = kept
+	j.state.drop(addr)
 }
 
 // failure is the kind of an error of Dial, and what to tell a person; %s is

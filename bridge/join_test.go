@@ -80,11 +80,12 @@ func (f *fakeRing) joiner(addrs ...string) *joiner {
 			f.lone = false
 			return nil
 		},
-		create: func() { f.note("create"); f.mu.Lock(); f.lone = true; f.mu.Unlock() },
-		alone:  func() bool { f.mu.Lock(); defer f.mu.Unlock(); return f.lone },
-		known:  func() []host.Peer { return f.known },
-		say:    f.note,
-		log:    slog.New(slog.DiscardHandler),
+		introduce: func(host.Peer) { f.note("introduced") },
+		create:    func() { f.note("create"); f.mu.Lock(); f.lone = true; f.mu.Unlock() },
+		alone:     func() bool { f.mu.Lock(); defer f.mu.Unlock(); return f.lone },
+		known:     func() []host.Peer { return f.known },
+		say:       f.note,
+		log:       slog.New(slog.DiscardHandler),
 	}
 }
 
@@ -125,7 +126,7 @@ func TestJoining(t *testing.T) {
 		{"back", &fakeRing{known: []host.Peer{{}}}, nil, []string{"Back in the ring, through a node known from before.", "ready"}},
 		{"not back", &fakeRing{refuse: 1, known: []host.Peer{{}}}, nil, []string{begun, "ready"}},
 		{"back because the address is silent", &fakeRing{answers: map[string][]error{"a:1": {gone}}, known: []host.Peer{{}}}, []string{"a:1"},
-			[]string{trying, silent, "Back in the ring, through a node known from before.", "ready", "Other nodes are in the ring of this one; it tries a:1 again when it is alone."}},
+			[]string{trying, silent, "Back in the ring, through a node known from before.", "ready"}},
 		{"never", &fakeRing{answers: map[string][]error{"a:1": {gone}}}, []string{"a:1"}, []string{trying, silent, begun, "ready"}},
 	}
 	for _, test := range tests {
@@ -150,7 +151,8 @@ func TestJoiningSlowsDown(t *testing.T) {
 	})
 }
 
-// Somebody joins this node while it dials: it stays with him.
+// Somebody joins this node while it dials: it stays with him, and tells the
+// ring of the other one.
 func TestJoiningLeavesNobodyBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fakeRing{takes: 2 * time.Second, answers: map[string][]error{"a:1": {nil}}}
@@ -160,6 +162,9 @@ func TestJoiningLeavesNobodyBehind(t *testing.T) {
 		j.run(ctx, func() { f.lone = false }) // create has just returned
 		if f.joins != 0 {
 			t.Error("it joined another ring")
+		}
+		if n := strings.Count(strings.Join(f.plain(), "\n"), "introduced"); n != 1 {
+			t.Errorf("the ring was told %d times", n)
 		}
 	})
 }
@@ -174,9 +179,9 @@ func TestJoiningThroughTheFirstThatAnswers(t *testing.T) {
 	})
 }
 
-// A node that others joined while it was alone leaves them alone; when it is
-// left alone again, it tries again.
-func TestJoiningWaitsWhileOthersAreThere(t *testing.T) {
+// A node that others joined while it was alone stays with them, and tells its
+// ring of whom it was to join; when it is left alone again, it joins.
+func TestJoiningWithCompany(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gone := host.ErrUnreachable
 		f := &fakeRing{answers: map[string][]error{"a:1": {gone, gone, nil, gone, nil}}}
@@ -188,22 +193,135 @@ func TestJoiningWaitsWhileOthersAreThere(t *testing.T) {
 		synctest.Wait() // alone, and in its first pause
 		alone(false)
 		time.Sleep(time.Minute)
-		if got := f.last(); !strings.Contains(got, "Other nodes are in the ring") {
-			t.Errorf("last line %q", got)
+		if got := j.state.read(); len(got) != 1 || got[0].State != joinAnswers || got[0].Error != "" {
+			t.Errorf("the address is at %+v", got)
 		}
 		alone(true)
 		time.Sleep(time.Minute)
-		if got := f.last(); !strings.Contains(got, "Joined the ring") {
-			t.Errorf("last line %q", got)
-		}
-		alone(true) // what failed before is told again
-		time.Sleep(time.Minute)
-		all := strings.Join(f.plain(), "\n")
-		if n := strings.Count(all, "does not answer"); n != 2 {
-			t.Errorf("told %d times that nobody answers:\n%s", n, all)
+		if got := j.state.read(); got[0].State != joinJoined {
+			t.Errorf("the address is at %+v", got)
 		}
 		cancel()
 		done.Wait()
+		silent := "a:1 does not answer; trying again until it does. Is a node running there, and its port open for TCP and UDP?"
+		peer := host.PeerID("peer").String()
+		want := []string{
+			"Joining through a:1 …", silent, "create", "Other nodes are in the ring of this one.",
+			"introduced", "a:1 answers (peer " + peer + "); the ring of this node knows of it now.",
+			"This node is alone again; joining through a:1 …", silent, // what failed before is told again
+			"Joined the ring through a:1 (peer " + peer + ").",
+		}
+		if got := f.plain(); !slices.Equal(got, want) {
+			t.Errorf("\n got: %s\nwant: %s", strings.Join(got, " | "), strings.Join(want, " | "))
+		}
+	})
+}
+
+// What is told of an address while it is tried.
+func TestStateOfAnAddress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fakeRing{takes: 2 * time.Second, answers: map[string][]error{"a:1": {host.ErrUnreachable}, "b:2": {p2p.ErrSelf}}}
+		ctx, cancel := context.WithCancel(t.Context())
+		j := f.joiner("a:1", "b:2")
+		var done sync.WaitGroup
+		done.Go(func() { j.run(ctx, func() {}) })
+		synctest.Wait()
+		want := []JoinStatus{{Address: "a:1", State: joinDialling}, {Address: "b:2", State: joinDialling}}
+		if got := j.state.read(); !slices.Equal(got, want) {
+			t.Errorf("at first: %+v", got)
+		}
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		got := j.state.read()
+		if len(got) != 1 || got[0].Address != "a:1" || got[0].State != joinWaiting || got[0].Error != host.ErrUnreachable.Error() || !got[0].Next.After(time.Now()) {
+			t.Errorf("then: %+v", got)
+		}
+		cancel()
+		done.Wait()
+	})
+}
+
+// Nodes that are found on the local network, by a node alone and by one with
+// company.
+func TestFoundNodes(t *testing.T) {
+	peer := func(id host.PeerID) host.Peer { return host.Peer{ID: id} }
+	text := func(id host.PeerID) string { return id.String() }
+	tests := []struct {
+		name    string
+		company bool
+		refuse  int
+		known   []host.Peer
+		found   []host.PeerID
+		want    []string
+	}{
+		{"alone", false, 0, nil, []host.PeerID{"z", "z"},
+			[]string{"Joined the ring through a node found on the local network (peer " + text("z") + ").",
+				"Found another node on the local network (peer " + text("z") + ").", "introduced"}},
+		{"alone, and the other one goes first", false, 0, nil, []host.PeerID{"a"},
+			[]string{"Joined the ring through a node found on the local network (peer " + text("a") + ")."}},
+		{"not taken in at first", false, 1, nil, []host.PeerID{"z", "z"},
+			[]string{"A node was found on the local network (peer " + text("z") + "), but its ring did not take this one in; trying again.",
+				"Joined the ring through a node found on the local network (peer " + text("z") + ")."}},
+		{"with company", true, 0, nil, []host.PeerID{"z", "z"},
+			[]string{"Found another node on the local network (peer " + text("z") + ").", "introduced", "introduced"}},
+		{"of the same ring", true, 0, []host.Peer{peer("z")}, []host.PeerID{"z"}, []string{"introduced"}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := &fakeRing{refuse: test.refuse}
+				j := f.joiner()
+				j.self, j.found = "m", make(chan host.Peer)
+				j.known = func() []host.Peer {
+					if !j.begun {
+						return nil // so that it begins alone
+					}
+					return test.known
+				}
+				ctx, cancel := context.WithCancel(t.Context())
+				var done sync.WaitGroup
+				done.Go(func() {
+					j.run(ctx, func() {
+						f.mu.Lock()
+						defer f.mu.Unlock()
+						f.lone, f.log = !test.company, nil
+						j.lone = f.lone
+					})
+				})
+				for _, id := range test.found {
+					j.found <- peer(id)
+				}
+				time.Sleep(time.Minute)
+				cancel()
+				done.Wait()
+				if got := f.plain(); !slices.Equal(got, test.want) {
+					t.Errorf("\n got: %s\nwant: %s", strings.Join(got, " | "), strings.Join(test.want, " | "))
+				}
+			})
+		})
+	}
+}
+
+// Of two nodes that find each other at one moment, both alone, one goes first.
+func TestTwoThatFindEachOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fakeRing{}
+		j := f.joiner()
+		j.self, j.found = "b", make(chan host.Peer)
+		ctx, cancel := context.WithCancel(t.Context())
+		var done sync.WaitGroup
+		done.Go(func() { j.run(ctx, func() {}) })
+		j.found <- host.Peer{ID: "a"} // the lower one, which joins this node
+		time.Sleep(yieldTime / 4)
+		f.mu.Lock()
+		f.lone = false
+		f.mu.Unlock()
+		time.Sleep(time.Minute)
+		cancel()
+		done.Wait()
+		if f.joins != 0 {
+			t.Error("both went")
+		}
 	})
 }
 

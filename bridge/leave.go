@@ -32,7 +32,8 @@ func (n *Node) serve(ctx context.Context, p *parts) error {
 	var joining sync.WaitGroup
 	joinCtx, stopJoining := context.WithCancel(context.WithoutCancel(ctx))
 	begun := make(chan struct{})
-	joining.Go(func() { n.joiner(p).run(joinCtx, func() { close(begun) }) })
+	joining.Go(func() { p.joiner.run(joinCtx, func() { close(begun) }) })
+	joining.Go(func() { n.answer(joinCtx, p) })
 
 	var why error
 	select {
@@ -49,7 +50,8 @@ func (n *Node) serve(ctx context.Context, p *parts) error {
 
 func (n *Node) joiner(p *parts) *joiner {
 	return &joiner{
-		addrs: n.cfg.Node.Join, dial: p.host.Dial, join: p.overlay.Join, create: p.overlay.Create,
+		self: p.host.Self().ID, addrs: n.cfg.Node.Join,
+		dial: p.host.Dial, join: p.overlay.Join, introduce: p.ring.Remember, create: p.overlay.Create,
 		alone: p.ring.Alone, known: p.known, say: n.say, log: p.log,
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"sync"
 
+	"ircbridge/bridge/control"
 	"ircbridge/chat"
 	"ircbridge/chord"
 	"ircbridge/host"
@@ -44,23 +45,12 @@ type Node struct {
 	cfg Config
 	env Env
 
-	saying sync.Mutex // one line after the other to env.Out
-	ready  chan struct{}
+	saying    sync.Mutex // one line after the other to env.Out
+	reloading sync.Mutex // one Reload after the other
+	ready     chan struct{}
 
 	mu    sync.Mutex // guards what follows
 	parts *parts     // nil before Run, and after it
-}
-
-// Status is what can be said of a running node.
-type Status struct {
-	ID      string   // on the ring, 40 hexadecimal digits
-	Peer    string   // libp2p peer ID
-	Addrs   []string // where other nodes reach it, HOST:PORT
-	DataDir string   // absolute
-	Member  bool     // of a ring
-	Alone   bool     // and it is the only one
-	// Successors are the node IDs of those that follow it on the ring.
-	Successors []string
 }
 
 // New checks that every table of the configuration has its front-end. It
@@ -84,15 +74,7 @@ func (n *Node) Status() Status {
 	if p == nil {
 		return Status{}
 	}
-	self := p.ring.Self()
-	s := Status{
-		ID: self.ID.String(), Peer: self.Peer.ID.String(), Addrs: hostPorts(self.Peer.Addrs),
-		DataDir: p.dir.path, Member: p.ring.Member(), Alone: p.ring.Alone(),
-	}
-	for _, c := range p.ring.Successors() {
-		s.Successors = append(s.Successors, c.ID.String())
-	}
-	return s
+	return n.status(p)
 }
 
 // Run runs the node until ctx is done or a user asks the program to end, then
@@ -139,6 +121,8 @@ type parts struct {
 	overlay *overlay.Overlay
 	service *mapping.Service
 	fronts  []front
+	joiner  *joiner
+	control *control.Server // nil: there is no place for a socket
 }
 
 // neighbours are the nodes next to this one on the ring.
@@ -192,6 +176,7 @@ func (n *Node) assemble(dir *dataDir, listen []string) (*parts, error) {
 		p.abandon()
 		return nil, err
 	}
+	p.joiner = n.joiner(p)
 	return p, nil
 }
 
@@ -199,12 +184,7 @@ func (n *Node) assemble(dir *dataDir, listen []string) (*parts, error) {
 // order of their names.
 func (n *Node) makeFrontends(p *parts) error {
 	for _, name := range sortedKeys(n.env.Frontends) {
-		f, err := n.env.Frontends[name](chat.Setup{
-			Service: p.service,
-			Decode:  func(v any) error { return n.cfg.decodeTable(name, v) },
-			Version: n.env.Version,
-			Log:     p.log.With("frontend", name),
-		})
+		f, err := n.env.Frontends[name](n.setup(p, name, &n.cfg, p.log.With("frontend", name)))
 		if err != nil {
 			return &ConfigError{err}
 		}
@@ -248,6 +228,7 @@ func (n *Node) start(p *parts) error {
 		}
 		return err
 	}
+	n.openControl(p)
 	p.service.Run()
 	p.overlay.Run()
 	p.ring.Run()

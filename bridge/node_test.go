@@ -19,8 +19,8 @@ import (
 // on the other's screen, and the channel goes on there.
 func TestTwoNodesChat(t *testing.T) {
 	a := startNode(t, "a")
-	b := startNode(t, "b", a.Status().Addrs[0])
-	b.out.await(t, "Joined the ring through "+a.Status().Addrs[0])
+	b := startNode(t, "b", a.Status().Node.Addresses[0])
+	b.out.await(t, "Joined the ring through "+a.Status().Node.Addresses[0])
 	if n := b.door.service.Counts().KnownNodes; n != 2 {
 		t.Errorf("b knows %d nodes", n)
 	}
@@ -109,13 +109,13 @@ func TestUsersOfALoneNodeComeAlong(t *testing.T) {
 // A node that was in a ring finds it again without being told an address.
 func TestARestartedNodeComesBack(t *testing.T) {
 	a := startNode(t, "a")
-	b := startNode(t, "b", a.Status().Addrs[0])
+	b := startNode(t, "b", a.Status().Node.Addresses[0])
 	b.out.await(t, "Joined the ring")
-	id := b.Status().ID
+	id := b.Status().Node.ID
 	b.leave(t)
 	b = startWith(t, "b again", Overrides{DataDir: b.dir, Listen: []string{"127.0.0.1:0"}})
 	b.out.await(t, "Back in the ring")
-	if s := b.Status(); s.ID != id || s.Alone || !slices.Equal(s.Successors, []string{a.Status().ID}) {
+	if s := b.Status(); s.Node.ID != id || s.Ring.Alone || len(s.Ring.Successors) != 1 || s.Ring.Successors[0].ID != a.Status().Node.ID {
 		t.Errorf("b is now %+v", s)
 	}
 }
@@ -131,11 +131,11 @@ Data:     %s
 hint: knock
 A friend joins with:
   ircbridge -join %s
-`, s.ID, s.Peer, s.Addrs[0], a.dir, s.Addrs[0])
+`, s.Node.ID, s.Node.Peer, s.Node.Addresses[0], a.dir, s.Node.Addresses[0])
 	if got := a.out.String(); got != want {
 		t.Errorf("got:\n%s\nwant:\n%s", got, want)
 	}
-	if !s.Member || !s.Alone || len(s.ID) != 40 || !strings.HasPrefix(s.Addrs[0], "127.0.0.1:") {
+	if !s.Ring.Member || !s.Ring.Alone || len(s.Node.ID) != 40 || !strings.HasPrefix(s.Node.Addresses[0], "127.0.0.1:") {
 		t.Errorf("status %+v", s)
 	}
 }
@@ -198,14 +198,14 @@ func TestAnotherOverlay(t *testing.T) {
 	if err := os.WriteFile(path, []byte("[overlay]\nname = \"other\"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cfg, err := Load(path, Overrides{DataDir: t.TempDir(), Listen: []string{"127.0.0.1:0"}, Join: a.Status().Addrs})
+	cfg, err := Load(path, Overrides{DataDir: t.TempDir(), Listen: []string{"127.0.0.1:0"}, Join: a.Status().Node.Addresses})
 	if err != nil {
 		t.Fatal(err)
 	}
 	b := startConfig(t, "b", cfg)
-	b.out.await(t, a.Status().Addrs[0]+" belongs to another overlay")
+	b.out.await(t, a.Status().Node.Addresses[0]+" belongs to another overlay")
 	b.out.await(t, `(and needs name = "other" under [overlay] in the configuration, as you have it)`)
-	if s := b.Status(); !s.Alone {
+	if s := b.Status(); !s.Ring.Alone {
 		t.Errorf("status %+v", s)
 	}
 }

@@ -68,7 +68,22 @@ func startWith(t testing.TB, name string, o Overrides) *running {
 	return startConfig(t, name, cfg)
 }
 
+// startFrontend starts a node and shows seen what its front-end is made of.
+func startFrontend(t testing.TB, seen func(chat.Setup)) *running {
+	t.Helper()
+	cfg, err := Load("", Overrides{DataDir: filepath.Join(t.TempDir(), "node"), Listen: []string{"127.0.0.1:0"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return startSeen(t, "node", cfg, seen)
+}
+
 func startConfig(t testing.TB, name string, cfg Config) *running {
+	t.Helper()
+	return startSeen(t, name, cfg, func(chat.Setup) {})
+}
+
+func startSeen(t testing.TB, name string, cfg Config, seen func(chat.Setup)) *running {
 	t.Helper()
 	r := &running{dir: cfg.Node.DataDir, out: newLines(), log: newLines(), ended: make(chan error, 1)}
 	r.door = newDoor()
@@ -76,6 +91,7 @@ func startConfig(t testing.TB, name string, cfg Config) *running {
 	r.Node, err = New(cfg, Env{Out: r.out, Err: r.log, Version: "test", Frontends: map[string]chat.Factory{
 		"door": func(s chat.Setup) (chat.Frontend, error) {
 			r.door.service = s.Service
+			seen(s)
 			return r.door, nil
 		},
 		"off": func(chat.Setup) (chat.Frontend, error) { return nil, nil },

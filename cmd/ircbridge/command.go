@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"runtime"
 	"runtime/debug"
 	"strings"
 )
@@ -10,7 +11,7 @@ import (
 // The exit statuses; help lists them.
 const (
 	statusOK     = 0 // ended as asked
-	statusFailed = 1 // could not start, or not go on
+	statusFailed = 1 // could not start, or not go on, or nobody answered
 	statusWrong  = 2 // wrong command line or configuration
 )
 
@@ -24,17 +25,17 @@ func dispatch(args []string, stdout, stderr io.Writer) int {
 	switch {
 	case len(args) > 0 && (args[0] == "-h" || args[0] == "-help" || args[0] == "--help"):
 		name, args = "help", nil
+	case len(args) > 0 && (args[0] == "-version" || args[0] == "--version"):
+		name, args = "version", args[1:]
 	case len(args) > 0 && !strings.HasPrefix(args[0], "-"):
 		name, args = args[0], args[1:]
 	}
-	var names []string
 	for _, c := range subcommands() {
 		if c.name == name {
 			return c.run(args, stdout, stderr)
 		}
-		names = append(names, c.name)
 	}
-	return complain(stderr, statusWrong, fmt.Errorf("there is no subcommand %q; there are %s", name, strings.Join(names, ", ")))
+	return complain(stderr, statusWrong, fmt.Errorf("there is no subcommand %q; there are %s", name, strings.Join(names(), ", ")))
 }
 
 // complain prints an error in one line and returns the status.
@@ -47,17 +48,33 @@ func printVersion(args []string, stdout, stderr io.Writer) int {
 	if len(args) > 0 {
 		return complain(stderr, statusWrong, fmt.Errorf("version takes no arguments, but got %q", args[0]))
 	}
-	line := "ircbridge " + version
-	if info, ok := debug.ReadBuildInfo(); ok {
-		for _, s := range info.Settings {
-			if s.Key == "vcs.revision" && len(s.Value) >= 12 {
-				line += " (" + s.Value[:12] + ")"
-			}
-		}
-		line += " " + info.GoVersion
-	}
-	fmt.Fprintln(stdout, line)
+	fmt.Fprintf(stdout, "ircbridge %s (%s)\n", version, strings.Join(build(), ", "))
 	return statusOK
+}
+
+// build says what the program was built from, and for what.
+func build() []string {
+	system := runtime.GOOS + "/" + runtime.GOARCH
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return []string{runtime.Version(), system}
+	}
+	set := map[string]string{}
+	for _, s := range info.Settings {
+		set[s.Key] = s.Value
+	}
+	var parts []string
+	if revision := set["vcs.revision"]; revision != "" {
+		part := "revision " + revision[:min(len(revision), 12)]
+		if day, _, ok := strings.Cut(set["vcs.time"], "T"); ok {
+			part += " of " + day
+		}
+		if set["vcs.modified"] == "true" {
+			part += " with changes"
+		}
+		parts = append(parts, part)
+	}
+	return append(parts, info.GoVersion, system)
 }
 
 func printHelp(_ []string, stdout, _ io.Writer) int {
@@ -73,10 +90,14 @@ func printHelp(_ []string, stdout, _ io.Writer) int {
 	f := newRunFlags()
 	f.set.SetOutput(stdout)
 	f.set.PrintDefaults()
+	fmt.Fprint(stdout, "\nFlags of what asks the running node:\n")
+	q := newQueryFlags("status")
+	q.set.SetOutput(stdout)
+	q.set.PrintDefaults()
 	fmt.Fprint(stdout, `
 Flags win over the configuration file; config.example.toml shows every key of it.
-Exit status: 0 ended as asked, 1 could not start or not go on, 2 wrong command
-line or configuration.
+Exit status: 0 ended as asked, 1 could not start or not go on, or no node
+answered, 2 wrong command line or configuration.
 `)
 	return statusOK
 }

@@ -14,13 +14,13 @@ import (
 	"ircbridge/bridge"
 )
 
-const runUsage = "[-config FILE] [-irc ADDR] [-listen ADDR] [-join PEER]... [-data DIR] [-console] [-nick NICK]"
+const runUsage = "[-config FILE] [-irc ADDR] [-listen ADDR]... [-join PEER]... [-overlay NAME] [-data DIR] [-console] [-nick NICK]"
 
 // runFlags are the flags of run.
 type runFlags struct {
 	set               *flag.FlagSet
 	config, irc, data string
-	nick              string
+	nick, overlay     string
 	listen, join      list
 	console           bool
 }
@@ -38,6 +38,7 @@ func newRunFlags() *runFlags {
 	f.set.StringVar(&f.irc, "irc", "", "take IRC clients at `ADDR` (default 127.0.0.1:6667, or the next free port of ten)")
 	f.set.Var(&f.listen, "listen", "take other nodes at `ADDR`, IP:PORT or :PORT, TCP and UDP; may be repeated (default 0.0.0.0:4747, or the next free port of ten)")
 	f.set.Var(&f.join, "join", "join through the node at `PEER`, HOST:PORT or a multiaddress; may be repeated")
+	f.set.StringVar(&f.overlay, "overlay", "", "`NAME` of the overlay, the same for all who chat together (default \"default\")")
 	f.set.StringVar(&f.data, "data", "", "data directory `DIR` (default: ircbridge in the user's data directory)")
 	f.set.BoolVar(&f.console, "console", false, "chat here, at the terminal, too; the log then goes to a file in the data directory")
 	f.set.StringVar(&f.nick, "nick", "", "`NICK` at the console (default: the login name)")
@@ -63,7 +64,7 @@ func (f *runFlags) parse(args []string) error {
 
 // overrides is what the flags say, with those that belong to front-ends.
 func (f *runFlags) overrides() bridge.Overrides {
-	o := bridge.Overrides{DataDir: f.data, Listen: f.listen, Join: f.join, Tables: map[string]map[string]any{}}
+	o := bridge.Overrides{Overlay: f.overlay, DataDir: f.data, Listen: f.listen, Join: f.join, Tables: map[string]map[string]any{}}
 	set := func(table, key string, value any) {
 		if o.Tables[table] == nil {
 			o.Tables[table] = map[string]any{}
@@ -175,6 +176,7 @@ func (f *runFlags) another(locked *bridge.LockedError) error {
 	for _, peer := range f.join {
 		add("-join", peer)
 	}
+	add("-overlay", f.overlay)
 	if f.console {
 		line = append(line, "-console")
 	}

@@ -161,8 +161,8 @@ type Session interface {
 	Lookup(ctx context.Context, nick string) (Whois, error)
 	// Whowas lists the last users who gave a nick up, the latest first, at
 	// most max of them, or all that are remembered when max is 0 or less: the
-	// last ten, for a day. Who has the nick now is not among them. It is empty
-	// when there is none. Errors: ErrBadNick, ErrUnreachable.
+	// last ten, for a day. What its present holder still has is not among them. It is
+	// empty when there is none. Errors: ErrBadNick, ErrUnreachable.
 	Whowas(ctx context.Context, nick string, max int) ([]Past, error)
 	// Keeper says which node keeps a channel now. Errors: ErrBadChannel,
 	// ErrUnreachable.

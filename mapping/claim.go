@@ -55,7 +55,27 @@ func (c *claim) newer(d *claim) bool {
 		return c.number > d.number
 	}
 	return cmp.Or(c.stamp.Compare(d.stamp), c.owner.Compare(d.owner),
-		cmp.Compare(c.nick, d.nick), cmp.Compare(c.person.order(), d.person.order()), -c.birth.compare(d.birth)) > 0
+		cmp.Compare(c.nick, d.nick), -c.birth.compare(d.birth)) > 0
+}
+
+// unite is what two copies of one session's claims come to: the newer, and, if
+// it is one claim, the later version of the person.
+func (c *claim) unite(d *claim) *claim {
+	last := *c
+	if d.newer(c) {
+		last = *d
+	}
+	if c.number == d.number {
+		last.learn(c.person)
+		last.learn(d.person)
+	}
+	return &last
+}
+
+// learn takes what is new of the person. The nick stays that of the claim.
+func (c *claim) learn(p person) {
+	p.nick = c.nick
+	c.person = newer(c.person, p)
 }
 
 func (c *claim) toWire(t *tables) *wire.Claim {

@@ -137,6 +137,9 @@ func FuzzNick(f *testing.F) {
 	f.Add(k.Snapshot())
 	f.Add(reqClaim(1, s, 1, "Ada"))
 	f.Add(reqRelease())
+	f.Add(reqNickPerson(testPerson(s)))
+	k.apply(k.turn(s), reqRelease())
+	f.Add(k.Snapshot())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		n := newKeptNick(0, 1)
 		n.apply(n.turn(s), b)
@@ -149,6 +152,11 @@ func FuzzNick(f *testing.F) {
 		if _, err := decodeNick(n.Snapshot(), "ada"); err != nil {
 			t.Fatal(err)
 		}
+		before := string(n.Snapshot())
+		if err := n.Merge(n.Snapshot()); err != nil || string(n.Snapshot()) != before {
+			t.Fatalf("not idempotent: %v", err)
+		}
+		_ = n.Query("", b)
 		_ = n.Empty(time.Unix(0, 0))
 	})
 }

@@ -108,9 +108,14 @@ func New(cfg Config) *Service {
 		idle:      h.NewEvent(),
 		listings:  map[string]*listing{},
 	}
+	former := newHistory(maxHistory)
 	s.o.Register(overlay.Kind{
 		Name: kindNick, Views: nickViews{s},
-		New: func(name string) overlay.Object { return newNickObject(name) },
+		New: func(name string) overlay.Object {
+			n := newNickObject(name)
+			n.history = former
+			return n
+		},
 	})
 	s.o.Register(overlay.Kind{
 		Name: kindChannel, Views: channelViews{s},

@@ -53,6 +53,18 @@ func (se *session) releaseNickLocked(name string) {
 	})
 }
 
+// tellKeepersLocked tells the keepers of this session's nicks what is new of
+// its person.
+func (se *session) tellKeepersLocked() {
+	for _, name := range sortedKeys(se.claims) {
+		c := se.claims[name]
+		c.person = se.me
+		c.person.nick = c.nick
+		req := encode(&wire.NickRequest{What: &wire.NickRequest_Person{Person: personToWire(c.person)}})
+		se.laneLocked(kindNick, name).addLocked(func(uint64) []byte { return req }, nil)
+	}
+}
+
 // firstClaimLocked hears how a claim went that nobody may wait for any more:
 // without an answer it is made again, with a refusal the nick is lost.
 func (se *session) firstClaimLocked(name string, j *job) {

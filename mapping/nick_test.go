@@ -33,6 +33,10 @@ func reqRelease() []byte {
 	return encode(&wire.NickRequest{What: &wire.NickRequest_Release{Release: &wire.Release{}}})
 }
 
+func reqNickPerson(p person) []byte {
+	return encode(&wire.NickRequest{What: &wire.NickRequest_Person{Person: personToWire(p)}})
+}
+
 type keptNick struct {
 	*keeperLog
 	*nickObject
@@ -80,6 +84,49 @@ func TestNickClaims(t *testing.T) {
 	check("the run that is kept", k.claimAs(t, 1, again, "ada"), wire.Code_NICK_IN_USE)
 	k.nodeGone(k.turn(overlay.Stream{}), b.Node, 0)
 	check("dead node's", k.claimAs(t, 1, again, "ada"), wire.Code_OK)
+}
+
+// TestClaimLearnsPerson: the claim shows the latest version of its holder, by
+// request or by renewal, and keeps its nick; others cannot change it.
+func TestClaimLearnsPerson(t *testing.T) {
+	k := newKeptNick(0, 1)
+	a, b := testStream(1, 1), testStream(2, 1)
+	k.claimAs(t, 1, a, "Ada")
+	tell := func(s overlay.Stream, version uint64, realname string) wire.Code {
+		p := testPerson(s)
+		p.version, p.realname = version, realname
+		res := new(wire.Result)
+		if err := decode(k.apply(k.turn(s), reqNickPerson(p)), res); err != nil {
+			t.Fatal(err)
+		}
+		return res.Code
+	}
+	expect := func(what, realname string) {
+		t.Helper()
+		if p := k.holder().person; p.realname != realname || p.nick != "Ada" {
+			t.Errorf("%s: the claim shows %+v", what, p)
+		}
+	}
+	events := len(k.log)
+	if got := tell(a, 3, "new"); got != wire.Code_OK {
+		t.Errorf("the holder's own: %v", got)
+	}
+	expect("a new version", "new")
+	tell(a, 2, "old")
+	expect("an old version", "new")
+	if got := tell(b, 9, "forged"); got != wire.Code_NO_SUCH_NICK {
+		t.Errorf("another's: %v", got)
+	}
+	expect("another's", "new")
+	if len(k.log) != events {
+		t.Errorf("%d events were made of it", len(k.log)-events)
+	}
+	c := *k.holder()
+	c.person.version, c.person.realname = 4, "renewed"
+	if !k.renew(k.turn(overlay.Stream{}), a.Node, a.Run, encode(c.toWire(nil))) {
+		t.Error("the renewal is not known")
+	}
+	expect("renewed", "renewed")
 }
 
 // TestOlderClaimRenewed: the older claim counts, whichever copy the keeper has.
@@ -143,6 +190,7 @@ func TestNickMergeLaws(t *testing.T) {
 		}
 		return c
 	}
+	full := 0
 	for seed := range uint64(60) {
 		r := rand.New(rand.NewPCG(seed, 5))
 		next := map[overlay.Stream]uint64{} // a stream's numbers are its own, whoever keeps the name
@@ -150,12 +198,21 @@ func TestNickMergeLaws(t *testing.T) {
 		for i := range 3 {
 			k := newKeptNick(i, seed)
 			k.next = next
-			for range 12 {
+			for range 24 {
 				n := r.IntN(3)
 				s := testStream(n, uint64(1+r.IntN(2)))
-				if r.IntN(3) == 0 {
+				switch r.IntN(8) {
+				case 0, 1, 2:
 					k.apply(k.turn(s), reqRelease())
-				} else {
+				case 3:
+					k.nodeGone(k.turn(overlay.Stream{}), testNode(n), 0)
+				case 4:
+					p := testPerson(s)
+					p.version, p.realname = uint64(r.IntN(9)), fmt.Sprint("name ", r.IntN(9))
+					k.apply(k.turn(s), reqNickPerson(p))
+				case 5:
+					k.nodeGone(k.turn(overlay.Stream{}), testNode(n), 0)
+				default:
 					k.claimAs(t, n, s, "Ada")
 				}
 			}
@@ -172,11 +229,15 @@ func TestNickMergeLaws(t *testing.T) {
 		if string(x.Snapshot()) != string(y.Snapshot()) {
 			t.Fatalf("seed %d: not associative\n%v\n%v", seed, x.claims, y.claims)
 		}
+		full = max(full, len(x.past))
 		for _, c := range x.claims {
 			if c.owner.Node != x.holder().owner.Node && c.senior(x.holder()) && x.of(c.owner.Node) == c {
 				t.Fatalf("seed %d: %v is older than the holder", seed, c)
 			}
 		}
+	}
+	if full != maxPast {
+		t.Errorf("no more than %d former holders were remembered, want %d at times", full, maxPast)
 	}
 }
 

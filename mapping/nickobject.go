@@ -13,13 +13,16 @@ import (
 
 // nickObject is the keeper's side of a nickname: the claims of it, of which
 // that of the node with the oldest is in force. More than one there is only
-// after two keepers' copies met; the losers' nodes see it and give up theirs.
-// It is plain, deterministic state (overlay.Object).
+// after two keepers' copies met; the losers' nodes see it and give up theirs. Who
+// held the name before is remembered for a day. It is plain, deterministic
+// state (overlay.Object), but that all names of a node share one history.
 type nickObject struct {
 	name     string // folded
 	heads    heads
 	claims   map[overlay.Stream]*claim
 	released map[overlay.Stream]released
+	past     pasts
+	history  *history // nil when nobody bounds the whole
 }
 
 // released remembers that a session's claims up to a number are over.
@@ -84,6 +87,8 @@ func (n *nickObject) apply(t turn, req []byte) []byte {
 		res = n.claim(t, w.Claim)
 	case *wire.NickRequest_Release:
 		res = n.release(t)
+	case *wire.NickRequest_Person:
+		res = n.setPerson(t.From(), w.Person)
 	default:
 		res = refuse(wire.Code_BAD_REQUEST)
 	}
@@ -112,6 +117,7 @@ func (n *nickObject) claim(t turn, w *wire.Claim) *wire.Result {
 
 // install puts a claim in force and tells its node.
 func (n *nickObject) install(t turn, c *claim) *wire.Result {
+	now := t.Now().UnixMilli()
 	for old := n.of(c.owner.Node); old != nil; old = n.of(c.owner.Node) {
 		if old.birth.compare(c.birth) < 0 {
 			c.birth = old.birth
@@ -119,7 +125,8 @@ func (n *nickObject) install(t turn, c *claim) *wire.Result {
 		if old.owner == c.owner {
 			delete(n.claims, old.owner)
 		} else {
-			n.over(old.owner, old.number, t.Now().UnixMilli())
+			n.ended(old, now)
+			n.over(old.owner, old.number, now)
 		}
 	}
 	c.stamp = t.Stamp()
@@ -135,16 +142,49 @@ func (n *nickObject) changed(t turn) {
 	t.SubscribersChanged()
 	var ev []byte
 	if len(n.Nodes()) > 1 {
-		ev = n.Snapshot()
+		ev = n.View()
 	}
 	t.Emit(ev)
 }
 
 func (n *nickObject) release(t turn) *wire.Result {
-	from := t.From()
-	n.over(from, t.Number(), t.Now().UnixMilli())
+	from, now := t.From(), t.Now().UnixMilli()
+	if c := n.claims[from]; c != nil && c.number <= t.Number() {
+		n.ended(c, now)
+	}
+	n.over(from, t.Number(), now)
 	n.changed(t)
 	return &wire.Result{Event: true}
+}
+
+// setPerson takes what is new of who claims the name. It is no event: channels
+// tell those who see him.
+func (n *nickObject) setPerson(from overlay.Stream, w *wire.Person) *wire.Result {
+	p, err := personFromWire(w)
+	c := n.claims[from]
+	switch {
+	case err != nil:
+		return refuse(wire.Code_BAD_REQUEST)
+	case c == nil:
+		return refuse(wire.Code_NO_SUCH_NICK)
+	}
+	c.learn(p)
+	return &wire.Result{}
+}
+
+// ended remembers who held the name by a claim. Only who sees a claim end
+// remembers it, never a merge: copies that meet have seen it or will not.
+func (n *nickObject) ended(c *claim, now int64) {
+	p := past{owner: c.owner, number: c.number, person: c.person, until: now}
+	p.person.nick, p.person.away = c.nick, ""
+	n.setPast(n.past.add(p))
+}
+
+func (n *nickObject) setPast(l pasts) {
+	n.past = l
+	if n.history != nil {
+		n.history.note(n.name, l)
+	}
 }
 
 // over ends a session's claims up to a number.
@@ -158,6 +198,7 @@ func (n *nickObject) over(who overlay.Stream, number uint64, at int64) {
 }
 
 func (n *nickObject) prune(now int64) {
+	n.prunePast(now)
 	for k, r := range n.released { // any order: each for itself
 		if r.at < now-releasedLife {
 			delete(n.released, k)
@@ -179,10 +220,21 @@ func (n *nickObject) prune(now int64) {
 	}
 }
 
+func (n *nickObject) prunePast(now int64) {
+	at := now - pastLife
+	if n.history != nil {
+		at = max(at, n.history.forgets())
+	}
+	if l := n.past.after(at); len(l) < len(n.past) {
+		n.setPast(l)
+	}
+}
+
 func (n *nickObject) nodeGone(t turn, node host.PeerID, keep uint64) {
 	before := len(n.claims)
-	for k := range n.claims { // any order: each for itself
+	for k, c := range n.claims { // any order: each for itself
 		if k.Node == node && (keep == 0 || k.Run != keep) {
+			n.ended(c, t.Now().UnixMilli())
 			delete(n.claims, k)
 		}
 	}
@@ -214,6 +266,7 @@ func (n *nickObject) renew(t turn, node host.PeerID, run uint64, payload []byte)
 		n.install(t, c)
 		return true
 	case h.owner == c.owner:
+		h.learn(c.person)
 		return true
 	case h.owner.Node != node && !c.birth.none() && c.senior(h):
 		n.install(t, c) // it was there first: the keeper's copy came from elsewhere
@@ -222,15 +275,35 @@ func (n *nickObject) renew(t turn, node host.PeerID, run uint64, payload []byte)
 	return false
 }
 
-func (n *nickObject) Query(host.PeerID, []byte) []byte {
-	a := new(wire.NickAnswer)
+func (n *nickObject) Query(_ host.PeerID, q []byte) []byte {
+	a, w := new(wire.NickAnswer), new(wire.NickQuery)
 	if h := n.holder(); h != nil {
 		a.Claim = h.toWire(nil)
+	}
+	if decode(q, w) == nil && w.Past > 0 {
+		l := n.former()
+		a.Past = l[:min(len(l), int(min(w.Past, maxPast)))].toWire()
 	}
 	return encode(a)
 }
 
+// former lists who held the name and does not by the same claim: a node that
+// was believed gone may have come back.
+func (n *nickObject) former() pasts {
+	return slices.DeleteFunc(slices.Clone(n.past), func(p past) bool {
+		c := n.claims[p.owner]
+		return c != nil && c.number == p.number
+	})
+}
+
 func (n *nickObject) Snapshot() []byte {
+	w := n.toWire()
+	w.Past = n.past.toWire()
+	return encode(w)
+}
+
+// toWire is the state without the past, which no view needs.
+func (n *nickObject) toWire() *wire.NickState {
 	t := newTables(n.heads)
 	w := new(wire.NickState)
 	for _, k := range sortedStreams(n.claims) {
@@ -241,10 +314,10 @@ func (n *nickObject) Snapshot() []byte {
 		w.Released = append(w.Released, &wire.Released{Owner: sessionToWire(k), Number: r.number, AtMs: r.at})
 	}
 	w.Epochs = t.epochs
-	return encode(w)
+	return w
 }
 
-func (n *nickObject) View() []byte { return n.Snapshot() }
+func (n *nickObject) View() []byte { return encode(n.toWire()) }
 
 // decodeNick reads a snapshot of a name; each claim in it is verified.
 func decodeNick(b []byte, name string) (*nickObject, error) {
@@ -265,9 +338,7 @@ func decodeNick(b []byte, name string) (*nickObject, error) {
 		if err != nil {
 			return nil, err
 		}
-		if old := n.claims[c.owner]; old == nil || c.newer(old) {
-			n.claims[c.owner] = c
-		}
+		n.unite(c)
 	}
 	for _, rw := range w.Released {
 		who, err := sessionFromWire(rw.GetOwner())
@@ -276,10 +347,14 @@ func decodeNick(b []byte, name string) (*nickObject, error) {
 		}
 		n.over(who, rw.Number, rw.AtMs)
 	}
+	if n.past, r.err = pastsFromWire(w.Past, name); r.err != nil {
+		return nil, r.err
+	}
 	return n, nil
 }
 
-// Merge unites two copies: of each node the later claim, and all releases.
+// Merge unites two copies: of each node the later claim, all releases, and of
+// all former holders the latest.
 func (n *nickObject) Merge(snapshot []byte) error {
 	o, err := decodeNick(snapshot, n.name)
 	if err != nil {
@@ -288,10 +363,8 @@ func (n *nickObject) Merge(snapshot []byte) error {
 	for e, head := range o.heads { // any order: maximum
 		n.heads.add(overlay.Stamp{Epoch: e, Number: head})
 	}
-	for k, c := range o.claims { // any order: maximum
-		if old := n.claims[k]; old == nil || c.newer(old) {
-			n.claims[k] = c
-		}
+	for _, c := range o.claims { // any order: each for itself
+		n.unite(c)
 	}
 	for k, r := range n.released { // any order: each for itself
 		n.over(k, r.number, r.at)
@@ -299,7 +372,19 @@ func (n *nickObject) Merge(snapshot []byte) error {
 	for k, r := range o.released { // any order: maximum
 		n.over(k, r.number, r.at)
 	}
+	l := n.past
+	for _, p := range o.past {
+		l = l.add(p)
+	}
+	n.setPast(l)
 	return nil
+}
+
+func (n *nickObject) unite(c *claim) {
+	if old := n.claims[c.owner]; old != nil {
+		c = old.unite(c)
+	}
+	n.claims[c.owner] = c
 }
 
 func (n *nickObject) Nodes() []host.PeerID {
@@ -311,9 +396,11 @@ func (n *nickObject) Nodes() []host.PeerID {
 	return slices.Compact(list)
 }
 
-// Empty reports whether nobody claims the name, and nobody has for a while.
+// Empty reports whether nobody claims the name, nobody has for a while, and
+// nobody is remembered.
 func (n *nickObject) Empty(now time.Time) bool {
-	if len(n.claims) > 0 {
+	n.prunePast(now.UnixMilli())
+	if len(n.claims)+len(n.past) > 0 {
 		return false
 	}
 	for _, r := range n.released { // any order: one is enough
@@ -327,7 +414,7 @@ func (n *nickObject) Empty(now time.Time) bool {
 func (n *nickObject) Summary() string {
 	h := n.holder()
 	if h == nil {
-		return "nick " + n.name + ", free"
+		return fmt.Sprintf("nick %s, free, %d former holders", n.name, len(n.past))
 	}
 	return fmt.Sprintf("nick %s of %s", chat.Fold(h.nick), VisibleHost(h.owner.Node))
 }

@@ -337,7 +337,11 @@ func (se *session) SetRealname(ctx context.Context, realname string) error {
 // to others through the lanes of all its channels.
 func (se *session) publishLocked(me person) {
 	me.version = se.me.version + 1
+	renamed := me.nick != se.me.nick
 	se.me = me
+	if !renamed { // else the claim of the new nick says it
+		se.tellKeepersLocked()
+	}
 	se.s.personLocked(se.stream, me, se.s.h.Now())
 	for _, name := range sortedKeys(se.memberships) {
 		j := se.laneLocked(kindChannel, name).addLocked(func(uint64) []byte {

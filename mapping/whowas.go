@@ -45,11 +45,11 @@ func (se *session) Whowas(ctx context.Context, nick string, max int) ([]chat.Pas
 	if err := decode(raw, a); err != nil {
 		return fail(fmt.Errorf("%w (%v)", chat.ErrUnreachable, err))
 	}
-	for _, w := range a.Past[:min(len(a.Past), max)] {
-		p, err := pastFromWire(w, name)
-		if err != nil {
-			return fail(fmt.Errorf("%w (%v)", chat.ErrUnreachable, err))
-		}
+	former, err := pastsFromWire(a.Past, name)
+	if err != nil {
+		return fail(fmt.Errorf("%w (%v)", chat.ErrUnreachable, err))
+	}
+	for _, p := range former[:min(len(former), max)] {
 		list = append(list, chat.Past{Profile: p.person.profile(p.owner), Until: time.UnixMilli(p.until)})
 	}
 	return list, nil

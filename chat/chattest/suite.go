@@ -88,6 +88,7 @@ func Run(t *testing.T, with Harness) {
 		{"mode", modeCases()},
 		{"gate", gateCases()},
 		{"people", peopleCases()},
+		{"profile", profileCases()},
 	} {
 		t.Run(group.name, func(t *testing.T) {
 			for _, c := range group.cases {

@@ -57,16 +57,18 @@ func testClosed(w *world) {
 	_, errList := u.List(ctx)
 	_, errSend := u.Send(chat.Outgoing{Target: "#a", Text: "x"})
 	_, errLookup := u.Lookup(ctx, "ann")
+	_, errWhowas := u.Whowas(ctx, "ann", 0)
 	_, errKeeper := u.Keeper(ctx, "#a")
 	_, errNext := u.Next(ctx)
 	for _, row := range []struct {
 		what string
 		err  error
 	}{
-		{"SetNick", u.SetNick(ctx, "bob")}, {"SetAway", u.SetAway(ctx, "x")}, {"Join", errJoin},
+		{"SetNick", u.SetNick(ctx, "bob")}, {"SetAway", u.SetAway(ctx, "x")}, {"SetRealname", u.SetRealname(ctx, "x")},
+		{"Join", errJoin},
 		{"Part", u.Part(ctx, "#a", "")}, {"Kick", u.Kick(ctx, "#a", "ann", "")}, {"Invite", errInvite},
 		{"SetTopic", u.SetTopic(ctx, "#a", "x")}, {"SetMode", errMode}, {"Channel", errChannel}, {"List", errList},
-		{"Send", errSend}, {"Flush", u.Flush(ctx)}, {"Lookup", errLookup}, {"Keeper", errKeeper}, {"Next", errNext},
+		{"Send", errSend}, {"Flush", u.Flush(ctx)}, {"Lookup", errLookup}, {"Whowas", errWhowas}, {"Keeper", errKeeper}, {"Next", errNext},
 	} {
 		w.want(row.what+" after Close", row.err, chat.ErrClosed)
 	}

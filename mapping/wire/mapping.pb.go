@@ -750,6 +750,7 @@ type NickRequest struct {
 	//
 	//	*NickRequest_Claim
 	//	*NickRequest_Release
+	//	*NickRequest_Person
 	What          isNickRequest_What `protobuf_oneof:"what"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -810,6 +811,15 @@ func (x *NickRequest) GetRelease() *Release {
 	return nil
 }
 
+func (x *NickRequest) GetPerson() *Person {
+	if x != nil {
+		if x, ok := x.What.(*NickRequest_Person); ok {
+			return x.Person
+		}
+	}
+	return nil
+}
+
 type isNickRequest_What interface {
 	isNickRequest_What()
 }
@@ -822,9 +832,15 @@ type NickRequest_Release struct {
 	Release *Release `protobuf:"bytes,2,opt,name=release,proto3,oneof"`
 }
 
+type NickRequest_Person struct {
+	Person *Person `protobuf:"bytes,3,opt,name=person,proto3,oneof"` // what is new of who holds the name
+}
+
 func (*NickRequest_Claim) isNickRequest_What() {}
 
 func (*NickRequest_Release) isNickRequest_What() {}
+
+func (*NickRequest_Person) isNickRequest_What() {}
 
 // Release gives a name back: all claims of the asking session.
 type Release struct {
@@ -3836,10 +3852,11 @@ const file_mapping_proto_rawDesc = "" +
 	"\x05owner\x18\x01 \x01(\v2\x1a.ircbridge.mapping.SessionR\x05owner\x12\x16\n" +
 	"\x06number\x18\x02 \x01(\x04R\x06number\x121\n" +
 	"\x06person\x18\x03 \x01(\v2\x19.ircbridge.mapping.PersonR\x06person\x12\x19\n" +
-	"\buntil_ms\x18\x04 \x01(\x03R\auntilMs\"\x7f\n" +
+	"\buntil_ms\x18\x04 \x01(\x03R\auntilMs\"\xb4\x01\n" +
 	"\vNickRequest\x120\n" +
 	"\x05claim\x18\x01 \x01(\v2\x18.ircbridge.mapping.ClaimH\x00R\x05claim\x126\n" +
-	"\arelease\x18\x02 \x01(\v2\x1a.ircbridge.mapping.ReleaseH\x00R\areleaseB\x06\n" +
+	"\arelease\x18\x02 \x01(\v2\x1a.ircbridge.mapping.ReleaseH\x00R\arelease\x123\n" +
+	"\x06person\x18\x03 \x01(\v2\x19.ircbridge.mapping.PersonH\x00R\x06personB\x06\n" +
 	"\x04what\"\t\n" +
 	"\aRelease\"\x1f\n" +
 	"\tNickQuery\x12\x12\n" +
@@ -4156,88 +4173,89 @@ var file_mapping_proto_depIdxs = []int32{
 	2,  // 10: ircbridge.mapping.Past.person:type_name -> ircbridge.mapping.Person
 	6,  // 11: ircbridge.mapping.NickRequest.claim:type_name -> ircbridge.mapping.Claim
 	11, // 12: ircbridge.mapping.NickRequest.release:type_name -> ircbridge.mapping.Release
-	6,  // 13: ircbridge.mapping.NickAnswer.claim:type_name -> ircbridge.mapping.Claim
-	9,  // 14: ircbridge.mapping.NickAnswer.past:type_name -> ircbridge.mapping.Past
-	2,  // 15: ircbridge.mapping.Member.person:type_name -> ircbridge.mapping.Person
-	5,  // 16: ircbridge.mapping.Member.joined:type_name -> ircbridge.mapping.Stamp
-	5,  // 17: ircbridge.mapping.Member.status_stamp:type_name -> ircbridge.mapping.Stamp
-	5,  // 18: ircbridge.mapping.Removal.stamp:type_name -> ircbridge.mapping.Stamp
-	5,  // 19: ircbridge.mapping.Topic.stamp:type_name -> ircbridge.mapping.Stamp
-	5,  // 20: ircbridge.mapping.Mode.stamp:type_name -> ircbridge.mapping.Stamp
-	5,  // 21: ircbridge.mapping.Ban.stamp:type_name -> ircbridge.mapping.Stamp
-	5,  // 22: ircbridge.mapping.Invitation.stamp:type_name -> ircbridge.mapping.Stamp
-	3,  // 23: ircbridge.mapping.ChannelState.birth:type_name -> ircbridge.mapping.Birth
-	4,  // 24: ircbridge.mapping.ChannelState.epochs:type_name -> ircbridge.mapping.Epoch
-	15, // 25: ircbridge.mapping.ChannelState.nodes:type_name -> ircbridge.mapping.Node
-	14, // 26: ircbridge.mapping.ChannelState.members:type_name -> ircbridge.mapping.Member
-	16, // 27: ircbridge.mapping.ChannelState.removals:type_name -> ircbridge.mapping.Removal
-	17, // 28: ircbridge.mapping.ChannelState.topic:type_name -> ircbridge.mapping.Topic
-	18, // 29: ircbridge.mapping.ChannelState.modes:type_name -> ircbridge.mapping.Mode
-	19, // 30: ircbridge.mapping.ChannelState.bans:type_name -> ircbridge.mapping.Ban
-	20, // 31: ircbridge.mapping.ChannelState.invitations:type_name -> ircbridge.mapping.Invitation
-	22, // 32: ircbridge.mapping.ChannelState.tail:type_name -> ircbridge.mapping.Line
-	5,  // 33: ircbridge.mapping.Line.stamp:type_name -> ircbridge.mapping.Stamp
-	28, // 34: ircbridge.mapping.Line.message:type_name -> ircbridge.mapping.Message
-	24, // 35: ircbridge.mapping.ChannelRequest.join:type_name -> ircbridge.mapping.Join
-	25, // 36: ircbridge.mapping.ChannelRequest.part:type_name -> ircbridge.mapping.Part
-	28, // 37: ircbridge.mapping.ChannelRequest.message:type_name -> ircbridge.mapping.Message
-	29, // 38: ircbridge.mapping.ChannelRequest.topic:type_name -> ircbridge.mapping.SetTopic
-	31, // 39: ircbridge.mapping.ChannelRequest.modes:type_name -> ircbridge.mapping.SetModes
-	32, // 40: ircbridge.mapping.ChannelRequest.kick:type_name -> ircbridge.mapping.Kick
-	33, // 41: ircbridge.mapping.ChannelRequest.invite:type_name -> ircbridge.mapping.Invite
-	2,  // 42: ircbridge.mapping.ChannelRequest.person:type_name -> ircbridge.mapping.Person
-	26, // 43: ircbridge.mapping.ChannelRequest.quit:type_name -> ircbridge.mapping.Quit
-	21, // 44: ircbridge.mapping.ChannelRequest.merge:type_name -> ircbridge.mapping.ChannelState
-	2,  // 45: ircbridge.mapping.Join.person:type_name -> ircbridge.mapping.Person
-	27, // 46: ircbridge.mapping.Message.tags:type_name -> ircbridge.mapping.Tag
-	2,  // 47: ircbridge.mapping.Message.person:type_name -> ircbridge.mapping.Person
-	1,  // 48: ircbridge.mapping.ModeChange.target:type_name -> ircbridge.mapping.Session
-	30, // 49: ircbridge.mapping.SetModes.changes:type_name -> ircbridge.mapping.ModeChange
-	1,  // 50: ircbridge.mapping.Kick.target:type_name -> ircbridge.mapping.Session
-	1,  // 51: ircbridge.mapping.Invite.target:type_name -> ircbridge.mapping.Session
-	0,  // 52: ircbridge.mapping.Result.code:type_name -> ircbridge.mapping.Code
-	30, // 53: ircbridge.mapping.Result.applied:type_name -> ircbridge.mapping.ModeChange
-	6,  // 54: ircbridge.mapping.Result.holder:type_name -> ircbridge.mapping.Claim
-	36, // 55: ircbridge.mapping.ChannelEvent.joined:type_name -> ircbridge.mapping.Joined
-	25, // 56: ircbridge.mapping.ChannelEvent.parted:type_name -> ircbridge.mapping.Part
-	28, // 57: ircbridge.mapping.ChannelEvent.message:type_name -> ircbridge.mapping.Message
-	17, // 58: ircbridge.mapping.ChannelEvent.topic:type_name -> ircbridge.mapping.Topic
-	31, // 59: ircbridge.mapping.ChannelEvent.modes:type_name -> ircbridge.mapping.SetModes
-	32, // 60: ircbridge.mapping.ChannelEvent.kicked:type_name -> ircbridge.mapping.Kick
-	2,  // 61: ircbridge.mapping.ChannelEvent.person:type_name -> ircbridge.mapping.Person
-	26, // 62: ircbridge.mapping.ChannelEvent.quit:type_name -> ircbridge.mapping.Quit
-	37, // 63: ircbridge.mapping.ChannelEvent.gone:type_name -> ircbridge.mapping.Gone
-	21, // 64: ircbridge.mapping.ChannelEvent.merged:type_name -> ircbridge.mapping.ChannelState
-	33, // 65: ircbridge.mapping.ChannelEvent.invited:type_name -> ircbridge.mapping.Invite
-	2,  // 66: ircbridge.mapping.Joined.person:type_name -> ircbridge.mapping.Person
-	3,  // 67: ircbridge.mapping.Joined.birth:type_name -> ircbridge.mapping.Birth
-	1,  // 68: ircbridge.mapping.Joined.session:type_name -> ircbridge.mapping.Session
-	1,  // 69: ircbridge.mapping.Gone.sessions:type_name -> ircbridge.mapping.Session
-	3,  // 70: ircbridge.mapping.ChannelRenewal.birth:type_name -> ircbridge.mapping.Birth
-	4,  // 71: ircbridge.mapping.ChannelRenewal.epochs:type_name -> ircbridge.mapping.Epoch
-	14, // 72: ircbridge.mapping.ChannelRenewal.members:type_name -> ircbridge.mapping.Member
-	21, // 73: ircbridge.mapping.ChannelAnswer.state:type_name -> ircbridge.mapping.ChannelState
-	41, // 74: ircbridge.mapping.Listings.items:type_name -> ircbridge.mapping.Listing
-	44, // 75: ircbridge.mapping.Direct.letters:type_name -> ircbridge.mapping.Letters
-	46, // 76: ircbridge.mapping.Direct.whois:type_name -> ircbridge.mapping.WhoisAsk
-	47, // 77: ircbridge.mapping.Direct.invited:type_name -> ircbridge.mapping.Invited
-	1,  // 78: ircbridge.mapping.Letters.from:type_name -> ircbridge.mapping.Session
-	2,  // 79: ircbridge.mapping.Letters.person:type_name -> ircbridge.mapping.Person
-	45, // 80: ircbridge.mapping.Letters.items:type_name -> ircbridge.mapping.Letter
-	27, // 81: ircbridge.mapping.Letter.tags:type_name -> ircbridge.mapping.Tag
-	1,  // 82: ircbridge.mapping.WhoisAsk.asker:type_name -> ircbridge.mapping.Session
-	1,  // 83: ircbridge.mapping.Invited.from:type_name -> ircbridge.mapping.Session
-	2,  // 84: ircbridge.mapping.Invited.person:type_name -> ircbridge.mapping.Person
-	1,  // 85: ircbridge.mapping.Invited.target:type_name -> ircbridge.mapping.Session
-	0,  // 86: ircbridge.mapping.DirectReply.code:type_name -> ircbridge.mapping.Code
-	49, // 87: ircbridge.mapping.DirectReply.whois:type_name -> ircbridge.mapping.WhoisReply
-	1,  // 88: ircbridge.mapping.WhoisReply.session:type_name -> ircbridge.mapping.Session
-	2,  // 89: ircbridge.mapping.WhoisReply.person:type_name -> ircbridge.mapping.Person
-	90, // [90:90] is the sub-list for method output_type
-	90, // [90:90] is the sub-list for method input_type
-	90, // [90:90] is the sub-list for extension type_name
-	90, // [90:90] is the sub-list for extension extendee
-	0,  // [0:90] is the sub-list for field type_name
+	2,  // 13: ircbridge.mapping.NickRequest.person:type_name -> ircbridge.mapping.Person
+	6,  // 14: ircbridge.mapping.NickAnswer.claim:type_name -> ircbridge.mapping.Claim
+	9,  // 15: ircbridge.mapping.NickAnswer.past:type_name -> ircbridge.mapping.Past
+	2,  // 16: ircbridge.mapping.Member.person:type_name -> ircbridge.mapping.Person
+	5,  // 17: ircbridge.mapping.Member.joined:type_name -> ircbridge.mapping.Stamp
+	5,  // 18: ircbridge.mapping.Member.status_stamp:type_name -> ircbridge.mapping.Stamp
+	5,  // 19: ircbridge.mapping.Removal.stamp:type_name -> ircbridge.mapping.Stamp
+	5,  // 20: ircbridge.mapping.Topic.stamp:type_name -> ircbridge.mapping.Stamp
+	5,  // 21: ircbridge.mapping.Mode.stamp:type_name -> ircbridge.mapping.Stamp
+	5,  // 22: ircbridge.mapping.Ban.stamp:type_name -> ircbridge.mapping.Stamp
+	5,  // 23: ircbridge.mapping.Invitation.stamp:type_name -> ircbridge.mapping.Stamp
+	3,  // 24: ircbridge.mapping.ChannelState.birth:type_name -> ircbridge.mapping.Birth
+	4,  // 25: ircbridge.mapping.ChannelState.epochs:type_name -> ircbridge.mapping.Epoch
+	15, // 26: ircbridge.mapping.ChannelState.nodes:type_name -> ircbridge.mapping.Node
+	14, // 27: ircbridge.mapping.ChannelState.members:type_name -> ircbridge.mapping.Member
+	16, // 28: ircbridge.mapping.ChannelState.removals:type_name -> ircbridge.mapping.Removal
+	17, // 29: ircbridge.mapping.ChannelState.topic:type_name -> ircbridge.mapping.Topic
+	18, // 30: ircbridge.mapping.ChannelState.modes:type_name -> ircbridge.mapping.Mode
+	19, // 31: ircbridge.mapping.ChannelState.bans:type_name -> ircbridge.mapping.Ban
+	20, // 32: ircbridge.mapping.ChannelState.invitations:type_name -> ircbridge.mapping.Invitation
+	22, // 33: ircbridge.mapping.ChannelState.tail:type_name -> ircbridge.mapping.Line
+	5,  // 34: ircbridge.mapping.Line.stamp:type_name -> ircbridge.mapping.Stamp
+	28, // 35: ircbridge.mapping.Line.message:type_name -> ircbridge.mapping.Message
+	24, // 36: ircbridge.mapping.ChannelRequest.join:type_name -> ircbridge.mapping.Join
+	25, // 37: ircbridge.mapping.ChannelRequest.part:type_name -> ircbridge.mapping.Part
+	28, // 38: ircbridge.mapping.ChannelRequest.message:type_name -> ircbridge.mapping.Message
+	29, // 39: ircbridge.mapping.ChannelRequest.topic:type_name -> ircbridge.mapping.SetTopic
+	31, // 40: ircbridge.mapping.ChannelRequest.modes:type_name -> ircbridge.mapping.SetModes
+	32, // 41: ircbridge.mapping.ChannelRequest.kick:type_name -> ircbridge.mapping.Kick
+	33, // 42: ircbridge.mapping.ChannelRequest.invite:type_name -> ircbridge.mapping.Invite
+	2,  // 43: ircbridge.mapping.ChannelRequest.person:type_name -> ircbridge.mapping.Person
+	26, // 44: ircbridge.mapping.ChannelRequest.quit:type_name -> ircbridge.mapping.Quit
+	21, // 45: ircbridge.mapping.ChannelRequest.merge:type_name -> ircbridge.mapping.ChannelState
+	2,  // 46: ircbridge.mapping.Join.person:type_name -> ircbridge.mapping.Person
+	27, // 47: ircbridge.mapping.Message.tags:type_name -> ircbridge.mapping.Tag
+	2,  // 48: ircbridge.mapping.Message.person:type_name -> ircbridge.mapping.Person
+	1,  // 49: ircbridge.mapping.ModeChange.target:type_name -> ircbridge.mapping.Session
+	30, // 50: ircbridge.mapping.SetModes.changes:type_name -> ircbridge.mapping.ModeChange
+	1,  // 51: ircbridge.mapping.Kick.target:type_name -> ircbridge.mapping.Session
+	1,  // 52: ircbridge.mapping.Invite.target:type_name -> ircbridge.mapping.Session
+	0,  // 53: ircbridge.mapping.Result.code:type_name -> ircbridge.mapping.Code
+	30, // 54: ircbridge.mapping.Result.applied:type_name -> ircbridge.mapping.ModeChange
+	6,  // 55: ircbridge.mapping.Result.holder:type_name -> ircbridge.mapping.Claim
+	36, // 56: ircbridge.mapping.ChannelEvent.joined:type_name -> ircbridge.mapping.Joined
+	25, // 57: ircbridge.mapping.ChannelEvent.parted:type_name -> ircbridge.mapping.Part
+	28, // 58: ircbridge.mapping.ChannelEvent.message:type_name -> ircbridge.mapping.Message
+	17, // 59: ircbridge.mapping.ChannelEvent.topic:type_name -> ircbridge.mapping.Topic
+	31, // 60: ircbridge.mapping.ChannelEvent.modes:type_name -> ircbridge.mapping.SetModes
+	32, // 61: ircbridge.mapping.ChannelEvent.kicked:type_name -> ircbridge.mapping.Kick
+	2,  // 62: ircbridge.mapping.ChannelEvent.person:type_name -> ircbridge.mapping.Person
+	26, // 63: ircbridge.mapping.ChannelEvent.quit:type_name -> ircbridge.mapping.Quit
+	37, // 64: ircbridge.mapping.ChannelEvent.gone:type_name -> ircbridge.mapping.Gone
+	21, // 65: ircbridge.mapping.ChannelEvent.merged:type_name -> ircbridge.mapping.ChannelState
+	33, // 66: ircbridge.mapping.ChannelEvent.invited:type_name -> ircbridge.mapping.Invite
+	2,  // 67: ircbridge.mapping.Joined.person:type_name -> ircbridge.mapping.Person
+	3,  // 68: ircbridge.mapping.Joined.birth:type_name -> ircbridge.mapping.Birth
+	1,  // 69: ircbridge.mapping.Joined.session:type_name -> ircbridge.mapping.Session
+	1,  // 70: ircbridge.mapping.Gone.sessions:type_name -> ircbridge.mapping.Session
+	3,  // 71: ircbridge.mapping.ChannelRenewal.birth:type_name -> ircbridge.mapping.Birth
+	4,  // 72: ircbridge.mapping.ChannelRenewal.epochs:type_name -> ircbridge.mapping.Epoch
+	14, // 73: ircbridge.mapping.ChannelRenewal.members:type_name -> ircbridge.mapping.Member
+	21, // 74: ircbridge.mapping.ChannelAnswer.state:type_name -> ircbridge.mapping.ChannelState
+	41, // 75: ircbridge.mapping.Listings.items:type_name -> ircbridge.mapping.Listing
+	44, // 76: ircbridge.mapping.Direct.letters:type_name -> ircbridge.mapping.Letters
+	46, // 77: ircbridge.mapping.Direct.whois:type_name -> ircbridge.mapping.WhoisAsk
+	47, // 78: ircbridge.mapping.Direct.invited:type_name -> ircbridge.mapping.Invited
+	1,  // 79: ircbridge.mapping.Letters.from:type_name -> ircbridge.mapping.Session
+	2,  // 80: ircbridge.mapping.Letters.person:type_name -> ircbridge.mapping.Person
+	45, // 81: ircbridge.mapping.Letters.items:type_name -> ircbridge.mapping.Letter
+	27, // 82: ircbridge.mapping.Letter.tags:type_name -> ircbridge.mapping.Tag
+	1,  // 83: ircbridge.mapping.WhoisAsk.asker:type_name -> ircbridge.mapping.Session
+	1,  // 84: ircbridge.mapping.Invited.from:type_name -> ircbridge.mapping.Session
+	2,  // 85: ircbridge.mapping.Invited.person:type_name -> ircbridge.mapping.Person
+	1,  // 86: ircbridge.mapping.Invited.target:type_name -> ircbridge.mapping.Session
+	0,  // 87: ircbridge.mapping.DirectReply.code:type_name -> ircbridge.mapping.Code
+	49, // 88: ircbridge.mapping.DirectReply.whois:type_name -> ircbridge.mapping.WhoisReply
+	1,  // 89: ircbridge.mapping.WhoisReply.session:type_name -> ircbridge.mapping.Session
+	2,  // 90: ircbridge.mapping.WhoisReply.person:type_name -> ircbridge.mapping.Person
+	91, // [91:91] is the sub-list for method output_type
+	91, // [91:91] is the sub-list for method input_type
+	91, // [91:91] is the sub-list for extension type_name
+	91, // [91:91] is the sub-list for extension extendee
+	0,  // [0:91] is the sub-list for field type_name
 }
 
 func init() { file_mapping_proto_init() }
@@ -4248,6 +4266,7 @@ func file_mapping_proto_init() {
 	file_mapping_proto_msgTypes[9].OneofWrappers = []any{
 		(*NickRequest_Claim)(nil),
 		(*NickRequest_Release)(nil),
+		(*NickRequest_Person)(nil),
 	}
 	file_mapping_proto_msgTypes[22].OneofWrappers = []any{
 		(*ChannelRequest_Join)(nil),

@@ -39,6 +39,8 @@ type conn struct {
 
 	complained bool // a bad line has been logged (the reader's own)
 
+	pulse pulse // for who wants the nick (ghost.go)
+
 	turn sync.Mutex
 
 	ctx context.Context // ends with the connection
@@ -110,6 +112,7 @@ func (c *conn) serve(ctx context.Context) {
 	woken := make(chan struct{})
 	stopWaking := context.AfterFunc(c.ctx, func() {
 		c.nc.SetReadDeadline(time.Unix(1, 0))
+		c.out.finishBy(c.nc, time.Now().Add(goodbyeTimeout)) // who waits for room may hold the turn
 		close(woken)
 	})
 
@@ -137,6 +140,7 @@ func (c *conn) goodbye(why *closing) {
 	if c.session != nil {
 		c.session.Close(cutString(why.others, chat.MaxReason))
 		<-c.pumpDone
+		c.srv.enter(c, c.self.Nick, "")
 		c.srv.registered(-1)
 	}
 	level := slog.LevelDebug
@@ -219,7 +223,12 @@ func (c *conn) nextLine(deadline time.Time) ([]byte, error) {
 	if err := c.ctx.Err(); err != nil { // its end may have come before the deadline was set
 		return nil, err
 	}
-	return c.in.next()
+	c.pulse.listening()
+	line, err := c.in.next()
+	if err == nil || errors.Is(err, errLineTooLong) {
+		c.pulse.heard()
+	}
+	return line, err
 }
 
 // handle answers one line. An error ends the connection.

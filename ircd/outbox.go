@@ -51,6 +51,17 @@ func (o *outbox) put(line []byte) error {
 	return nil
 }
 
+// offer appends a line if there is room for it now. Any number of goroutines may
+// call it.
+func (o *outbox) offer(line []byte) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.buf) < maxOutbox && !o.closed && !o.dead {
+		o.buf = append(o.buf, line...)
+		signal(o.ready)
+	}
+}
+
 // size is how many bytes wait.
 func (o *outbox) size() int {
 	o.mu.Lock()
@@ -70,10 +81,14 @@ func (o *outbox) close(last []byte) {
 	signal(o.room)
 }
 
-// finishBy sets an absolute deadline for all that is still to be written.
+// finishBy sets an absolute deadline for all that is still to be written. The
+// first one stays.
 func (o *outbox) finishBy(nc net.Conn, t time.Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if !o.by.IsZero() {
+		return
+	}
 	o.by = t
 	nc.SetWriteDeadline(t) // of the write that is under way
 }

@@ -60,10 +60,13 @@ func (c *conn) changeNick(nick string) {
 	if nick == c.self.Nick {
 		return
 	}
-	ctx, cancel := c.timeout()
-	defer cancel()
 	c.wantNick = nick
-	if err := c.session.SetNick(ctx, nick); err != nil {
+	err := c.claim(nick, func() error {
+		ctx, cancel := c.timeout()
+		defer cancel()
+		return c.session.SetNick(ctx, nick)
+	})
+	if err != nil {
 		c.fail(err, subject{command: "NICK", nick: nick})
 		return
 	}
@@ -73,6 +76,7 @@ func (c *conn) changeNick(nick string) {
 // showNick tells the client his new nick.
 func (c *conn) showNick(nick string) {
 	mask := c.self.Mask()
+	c.srv.enter(c, c.self.Nick, nick)
 	c.self.Nick = nick
 	c.write("", mask, "NICK", nil, nick)
 }
@@ -86,9 +90,13 @@ func (c *conn) tryRegister() error {
 		c.reply(errPasswdMismatch)
 		return cutOff("Password incorrect")
 	}
-	ctx, cancel := c.timeout()
-	defer cancel()
-	session, err := c.srv.service.Open(ctx, chat.User{Nick: c.nick, Username: c.username, Realname: c.realname})
+	var session chat.Session
+	err := c.claim(c.nick, func() (err error) {
+		ctx, cancel := c.timeout()
+		defer cancel()
+		session, err = c.srv.service.Open(ctx, chat.User{Nick: c.nick, Username: c.username, Realname: c.realname})
+		return err
+	})
 	switch {
 	case errors.Is(err, chat.ErrNickInUse), errors.Is(err, chat.ErrBadNick):
 		nick := c.nick
@@ -100,6 +108,7 @@ func (c *conn) tryRegister() error {
 	}
 	c.session = session
 	c.self = session.Self()
+	c.srv.enter(c, "", c.self.Nick)
 	c.srv.registered(1)
 	c.pumpDone = make(chan struct{})
 	c.welcome()

@@ -34,9 +34,10 @@ type Server struct {
 	listeners []net.Listener
 	hints     []string
 
-	mu        sync.Mutex // guards what follows
-	conns     int        // connections, registered or not
-	users     int        // of them registered
+	mu        sync.Mutex       // guards what follows
+	clients   map[string]*conn // registered, by folded nick
+	conns     int              // connections, registered or not
+	users     int              // of them registered
 	maxUsers  int
 	maxGlobal int
 }
@@ -71,7 +72,7 @@ func newServer(setup chat.Setup, cfg Config) (*Server, error) {
 	s := &Server{
 		cfg: cfg, name: cfg.ServerName, version: "ircbridge-" + setup.Version,
 		service: setup.Service, log: setup.Log, now: time.Now,
-		commands: commandTable(), isupport: isupportTokens(&cfg),
+		commands: commandTable(), isupport: isupportTokens(&cfg), clients: map[string]*conn{},
 	}
 	s.uses = make(map[string]*use, len(s.commands))
 	for name := range s.commands {

@@ -175,11 +175,12 @@ type Overlay struct {
 	movedTo   contacts                // where what we kept went
 	unsettled []gained                // ranges that a dead predecessor left us
 
-	lastPred *chord.Contact // whose death would bring us its range
-	bereft   time.Time      // when a predecessor was lost last
-	alone    bool           // the ring had no successor when last heard
-	open     bool           // we answer for our range
-	joining  bool           // and it is being opened
+	near     map[host.PeerID]bool // the neighbours on the ring
+	lastPred *chord.Contact       // whose death would bring us its range
+	bereft   time.Time            // when a predecessor was lost last
+	alone    bool                 // the ring had no successor when last heard
+	open     bool                 // we answer for our range
+	joining  bool                 // and it is being opened
 	leaving  bool
 	left     bool
 	granted  map[host.PeerID]bool // joiners to whom we listed their range
@@ -276,6 +277,7 @@ func (o *Overlay) KeepsNow(kind, name string) bool {
 func (o *Overlay) onChange(c chord.Change) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.missLocked(c)
 	o.gainLocked(c)
 	// any order: all but the present predecessor are forgotten
 	for id := range o.granted {
@@ -289,6 +291,27 @@ func (o *Overlay) onChange(c chord.Change) {
 	}
 	o.alone = len(c.Succs) == 0
 	o.sweepNow.Signal()
+}
+
+// missLocked renews at once what neighbours kept whom the ring has dropped. A
+// node that hangs loses no connection that would tell; and what it took before
+// it hung may have reached only some of the others.
+func (o *Overlay) missLocked(c chord.Change) {
+	near := make(map[host.PeerID]bool)
+	for _, s := range c.Succs {
+		near[s.Peer.ID] = true
+	}
+	if c.Pred != nil {
+		near[c.Pred.Peer.ID] = true
+	}
+	// any order: each is forgotten for itself
+	for id := range o.near {
+		if !near[id] {
+			o.keepers.dropNode(id)
+		}
+	}
+	o.renewSoonLocked(func(_ ref, hd *hold) bool { return o.near[hd.keeper] && !near[hd.keeper] })
+	o.near = near
 }
 
 // gainLocked notes what a predecessor's death brings us: the range from the

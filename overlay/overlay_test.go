@@ -391,6 +391,37 @@ func TestADeadMemberIsGoneAfterTheGraceTime(t *testing.T) {
 	})
 }
 
+// A keeper that hangs is replaced within seconds, although no connection is lost
+// and nobody asks anything of it: what it took last may have reached only some of
+// the members.
+func TestAHungKeeperIsReplacedUnasked(t *testing.T) {
+	for seed := range seeds(10) {
+		w := newWorld(t, seed)
+		w.run(func() {
+			w.grow(5)
+			keeper := w.nodes[4]
+			name := w.roomKeptBy(func(n *node) bool { return n == keeper })
+			w.nodes[0].do(w, name, "join")
+			w.nodes[1].do(w, name, "join")
+			w.nodes[0].do(w, name, "say before")
+			w.must("heard", func() bool { return w.nodes[1].views.heard(name, "before") })
+			w.Pause(keeper.host)
+			began := w.Elapsed()
+			w.must("replaced", func() bool {
+				for _, n := range w.nodes[:4] {
+					if n.o.KeepsNow("room", name) {
+						return true
+					}
+				}
+				return false
+			})
+			if d := w.Elapsed() - began; d > 8*time.Second {
+				t.Errorf("seed %d: replaced after %v", seed, d)
+			}
+		})
+	}
+}
+
 // A keeper that hangs while another takes its place is refused when it wakes,
 // and steps down.
 func TestAKeeperOfAnOldEpochStepsDown(t *testing.T) {

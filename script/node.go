@@ -284,7 +284,7 @@ func (p *play) doors(join []template) ([]string, error) {
 	return out, nil
 }
 
-// ready waits until a node has said its ID, takes IRC connections and, if it is to
+// ready waits until a node has said its IDs, takes IRC connections and, if it is to
 // join, has joined.
 func (p *play) ready(ctx context.Context, n *node, within time.Duration) error {
 	err := p.until(ctx, within, func() (bool, error) {
@@ -299,10 +299,10 @@ func (p *play) ready(ctx context.Context, n *node, within time.Duration) error {
 		if !n.running {
 			return false, errors.New("its process " + n.stateLocked())
 		}
-		return n.id != "" && (len(n.join) == 0 || n.alone || n.hasJoinedLocked()), nil
+		return n.id != "" && n.peer != "" && (len(n.join) == 0 || n.alone || n.hasJoinedLocked()), nil
 	})
 	if isTimeout(err) {
-		return fmt.Errorf("its ID on standard output, and in its log that it joined, came %w", err)
+		return fmt.Errorf("its IDs on standard output, and in its log that it joined, came %w", err)
 	}
 	if err != nil {
 		return err

@@ -277,11 +277,15 @@ func (c *channelObject) kick(t turn, w *wire.Kick) *wire.Result {
 	return c.emit(t, ev)
 }
 
-// invite lets a session pass +i once. Its node tells it.
+// invite lets a session pass +i once. The inviter's node tells it; the event
+// is for the operators.
 func (c *channelObject) invite(t turn, w *wire.Invite) *wire.Result {
 	m, on := c.s.members[t.From()]
 	target, err := sessionFromWire(w.GetTarget())
 	_, there := c.s.members[target]
+	if w.GetPerson() != nil && err == nil {
+		_, err = personFromWire(w.Person)
+	}
 	switch {
 	case err != nil:
 		return refuse(wire.Code_BAD_REQUEST)

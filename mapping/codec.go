@@ -321,6 +321,12 @@ func decodeEvent(b []byte, name string) (*wire.ChannelEvent, error) {
 	case *wire.ChannelEvent_Person:
 		_, err := personFromWire(w.Person)
 		return ev, err
+	case *wire.ChannelEvent_Invited:
+		if w.Invited.GetPerson() == nil { // of a node that does not send it
+			return ev, nil
+		}
+		_, err := personFromWire(w.Invited.Person)
+		return ev, err
 	case *wire.ChannelEvent_Merged:
 		_, err := stateFromWire(w.Merged)
 		return ev, err

@@ -109,7 +109,7 @@ func (se *session) Invite(ctx context.Context, nick, channel string) (chat.Profi
 		return fail(err)
 	}
 	res, err := se.command(ctx, channel, &wire.ChannelRequest{What: &wire.ChannelRequest_Invite{
-		Invite: &wire.Invite{Target: sessionToWire(who)},
+		Invite: &wire.Invite{Target: sessionToWire(who), Person: personToWire(p)},
 	}})
 	if err != nil {
 		return fail(err)

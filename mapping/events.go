@@ -84,9 +84,9 @@ func (se *session) Next(ctx context.Context) (chat.Event, error) {
 // forgetLocked drops what is queued of a channel that the session has left:
 // no event of a membership follows after Part (rule 2). Outcomes stay.
 func (se *session) forgetLocked(folded string) {
-	kept := se.queue[:0:0]
+	kept, me := se.queue[:0:0], sessionID(se.stream)
 	for _, e := range se.queue {
-		if chat.Fold(channelOf(e)) != folded {
+		if chat.Fold(channelOf(e, me)) != folded {
 			kept = append(kept, e)
 			continue
 		}
@@ -96,7 +96,7 @@ func (se *session) forgetLocked(folded string) {
 }
 
 // channelOf is the channel whose membership an event belongs to, or "".
-func channelOf(e chat.Event) string {
+func channelOf(e chat.Event, of chat.SessionID) string {
 	switch e := e.(type) {
 	case chat.Joined:
 		return e.Channel
@@ -110,6 +110,10 @@ func channelOf(e chat.Event) string {
 		return e.Channel
 	case chat.ViewChanged:
 		return e.Channel
+	case chat.Invited:
+		if e.Target.Session != of { // told as an operator
+			return e.Channel
+		}
 	case chat.Message:
 		return e.Target // a nick is never the name of a channel
 	}

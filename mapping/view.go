@@ -330,6 +330,11 @@ func (v *view) takeLocked(e overlay.Entry, ev *wire.ChannelEvent) {
 				Channel: v.display(), By: string(ev.By), At: e.At, Changes: v.s.modesFromWireLocked(v, w.Modes.GetChanges()),
 			})
 		}
+	case *wire.ChannelEvent_Invited:
+		v.state.apply(st, ev)
+		if fresh {
+			v.invitedLocked(e, w.Invited)
+		}
 	case *wire.ChannelEvent_Merged:
 		old := v.state.clone()
 		v.state.apply(st, ev)
@@ -390,6 +395,25 @@ func (v *view) kickOutLocked(who, by overlay.Stream, k chat.Kicked) {
 			se.pushLocked(k)
 		}
 		v.releaseLocked()
+	}
+}
+
+// invitedLocked tells the local operators of an invitation, but for who made it.
+// The invited hears of it from the inviter's node.
+func (v *view) invitedLocked(e overlay.Entry, w *wire.Invite) {
+	target, err := sessionFromWire(w.GetTarget())
+	p, err2 := personFromWire(w.GetPerson())
+	by, known := v.s.knownLocked(e.From)
+	if err != nil || err2 != nil || !known {
+		return
+	}
+	inv := chat.Invited{Channel: v.display(), By: by.profile(e.From), Nick: p.nick, Target: p.profile(target), At: e.At}
+	for _, n := range sortedKeys(v.locals) {
+		se := v.s.sessions[n]
+		if se == nil || se.stream == e.From || se.stream == target || v.state.members[se.stream].status&chat.Operator == 0 {
+			continue
+		}
+		se.pushLocked(inv)
 	}
 }
 

@@ -17,6 +17,7 @@ func gateCases() []testCase {
 		{"Limit", 3, testGateLimit},
 		{"Invite", 3, testGateInvite},
 		{"InviteErrors", 2, testGateInviteErrors},
+		{"InviteOperators", 3, testGateInviteOperators},
 		{"Secret", 2, testGateSecret},
 	}
 }
@@ -136,6 +137,46 @@ func testGateInviteErrors(w *world) {
 	a.mode("#a", plus('i', ""))
 	await(b, "+i", anyOf[chat.ModeChanged])
 	w.want("the same under +i", invite(b, "cat", "#a"), chat.ErrNoPrivileges)
+}
+
+// testGateInviteOperators: the operators but the inviter are told, and the
+// invited, each once.
+func testGateInviteOperators(w *world) {
+	ctx := context.Background()
+	a, b, c := w.open(0, "ann"), w.open(1, "bob"), w.open(2, "cat")
+	here, voiced, guest := w.open(0, "here"), w.open(1, "voiced"), w.open(2, "guest")
+	w.meet(a, guest)
+	w.joinAll("#a", a, b, c, here, voiced)
+	a.mode("#a", plus('o', "bob"), plus('o', "here"), plus('v', "voiced"))
+	for _, u := range []*user{b, c, here, voiced} {
+		await(u, "the statuses", anyOf[chat.ModeChanged])
+	}
+	for i, inviter := range []*user{a, c} { // an operator, a member
+		_, err := inviter.Invite(ctx, "guest", "#A")
+		w.must("invite", err)
+		by := inviter.Self()
+		mine := func(e chat.Invited) bool { return e.By.Nick == by.Nick }
+		for _, u := range []*user{a, b, here, guest} {
+			if u == inviter {
+				continue
+			}
+			e := await(u, "the invitation", mine)
+			if e.Channel != "#a" || e.By != by || e.Nick != "guest" || e.Target != guest.Self() || e.At.IsZero() {
+				w.T().Errorf("%s is told %+v", u.Self().Nick, e)
+			}
+		}
+		w.Sleep(quiet)
+		for _, u := range []*user{b, here, guest} {
+			once(u, "an invitation", mine)
+		}
+		for _, u := range []*user{c, voiced} {
+			none(u, "an invitation", anyOf[chat.Invited])
+		}
+		if i == 0 {
+			none(a, "his own invitation", anyOf[chat.Invited])
+		}
+	}
+	once(a, "the member's invitation", anyOf[chat.Invited])
 }
 
 func testGateSecret(w *world) {

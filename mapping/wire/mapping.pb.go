@@ -2449,9 +2449,11 @@ func (x *Kick) GetJoin() uint64 {
 	return 0
 }
 
+// Invite: the person is the invited, for the operators who are told.
 type Invite struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Target        *Session               `protobuf:"bytes,1,opt,name=target,proto3" json:"target,omitempty"`
+	Person        *Person                `protobuf:"bytes,2,opt,name=person,proto3" json:"person,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2489,6 +2491,13 @@ func (*Invite) Descriptor() ([]byte, []int) {
 func (x *Invite) GetTarget() *Session {
 	if x != nil {
 		return x.Target
+	}
+	return nil
+}
+
+func (x *Invite) GetPerson() *Person {
+	if x != nil {
+		return x.Person
 	}
 	return nil
 }
@@ -3973,9 +3982,10 @@ const file_mapping_proto_rawDesc = "" +
 	"\x04Kick\x122\n" +
 	"\x06target\x18\x01 \x01(\v2\x1a.ircbridge.mapping.SessionR\x06target\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\fR\x06reason\x12\x12\n" +
-	"\x04join\x18\x03 \x01(\x04R\x04join\"<\n" +
+	"\x04join\x18\x03 \x01(\x04R\x04join\"o\n" +
 	"\x06Invite\x122\n" +
-	"\x06target\x18\x01 \x01(\v2\x1a.ircbridge.mapping.SessionR\x06target\"\x8f\x02\n" +
+	"\x06target\x18\x01 \x01(\v2\x1a.ircbridge.mapping.SessionR\x06target\x121\n" +
+	"\x06person\x18\x02 \x01(\v2\x19.ircbridge.mapping.PersonR\x06person\"\x8f\x02\n" +
 	"\x06Result\x12+\n" +
 	"\x04code\x18\x01 \x01(\x0e2\x17.ircbridge.mapping.CodeR\x04code\x12\x16\n" +
 	"\x06detail\x18\x02 \x01(\tR\x06detail\x12\x14\n" +
@@ -4213,49 +4223,50 @@ var file_mapping_proto_depIdxs = []int32{
 	30, // 50: ircbridge.mapping.SetModes.changes:type_name -> ircbridge.mapping.ModeChange
 	1,  // 51: ircbridge.mapping.Kick.target:type_name -> ircbridge.mapping.Session
 	1,  // 52: ircbridge.mapping.Invite.target:type_name -> ircbridge.mapping.Session
-	0,  // 53: ircbridge.mapping.Result.code:type_name -> ircbridge.mapping.Code
-	30, // 54: ircbridge.mapping.Result.applied:type_name -> ircbridge.mapping.ModeChange
-	6,  // 55: ircbridge.mapping.Result.holder:type_name -> ircbridge.mapping.Claim
-	36, // 56: ircbridge.mapping.ChannelEvent.joined:type_name -> ircbridge.mapping.Joined
-	25, // 57: ircbridge.mapping.ChannelEvent.parted:type_name -> ircbridge.mapping.Part
-	28, // 58: ircbridge.mapping.ChannelEvent.message:type_name -> ircbridge.mapping.Message
-	17, // 59: ircbridge.mapping.ChannelEvent.topic:type_name -> ircbridge.mapping.Topic
-	31, // 60: ircbridge.mapping.ChannelEvent.modes:type_name -> ircbridge.mapping.SetModes
-	32, // 61: ircbridge.mapping.ChannelEvent.kicked:type_name -> ircbridge.mapping.Kick
-	2,  // 62: ircbridge.mapping.ChannelEvent.person:type_name -> ircbridge.mapping.Person
-	26, // 63: ircbridge.mapping.ChannelEvent.quit:type_name -> ircbridge.mapping.Quit
-	37, // 64: ircbridge.mapping.ChannelEvent.gone:type_name -> ircbridge.mapping.Gone
-	21, // 65: ircbridge.mapping.ChannelEvent.merged:type_name -> ircbridge.mapping.ChannelState
-	33, // 66: ircbridge.mapping.ChannelEvent.invited:type_name -> ircbridge.mapping.Invite
-	2,  // 67: ircbridge.mapping.Joined.person:type_name -> ircbridge.mapping.Person
-	3,  // 68: ircbridge.mapping.Joined.birth:type_name -> ircbridge.mapping.Birth
-	1,  // 69: ircbridge.mapping.Joined.session:type_name -> ircbridge.mapping.Session
-	1,  // 70: ircbridge.mapping.Gone.sessions:type_name -> ircbridge.mapping.Session
-	3,  // 71: ircbridge.mapping.ChannelRenewal.birth:type_name -> ircbridge.mapping.Birth
-	4,  // 72: ircbridge.mapping.ChannelRenewal.epochs:type_name -> ircbridge.mapping.Epoch
-	14, // 73: ircbridge.mapping.ChannelRenewal.members:type_name -> ircbridge.mapping.Member
-	21, // 74: ircbridge.mapping.ChannelAnswer.state:type_name -> ircbridge.mapping.ChannelState
-	41, // 75: ircbridge.mapping.Listings.items:type_name -> ircbridge.mapping.Listing
-	44, // 76: ircbridge.mapping.Direct.letters:type_name -> ircbridge.mapping.Letters
-	46, // 77: ircbridge.mapping.Direct.whois:type_name -> ircbridge.mapping.WhoisAsk
-	47, // 78: ircbridge.mapping.Direct.invited:type_name -> ircbridge.mapping.Invited
-	1,  // 79: ircbridge.mapping.Letters.from:type_name -> ircbridge.mapping.Session
-	2,  // 80: ircbridge.mapping.Letters.person:type_name -> ircbridge.mapping.Person
-	45, // 81: ircbridge.mapping.Letters.items:type_name -> ircbridge.mapping.Letter
-	27, // 82: ircbridge.mapping.Letter.tags:type_name -> ircbridge.mapping.Tag
-	1,  // 83: ircbridge.mapping.WhoisAsk.asker:type_name -> ircbridge.mapping.Session
-	1,  // 84: ircbridge.mapping.Invited.from:type_name -> ircbridge.mapping.Session
-	2,  // 85: ircbridge.mapping.Invited.person:type_name -> ircbridge.mapping.Person
-	1,  // 86: ircbridge.mapping.Invited.target:type_name -> ircbridge.mapping.Session
-	0,  // 87: ircbridge.mapping.DirectReply.code:type_name -> ircbridge.mapping.Code
-	49, // 88: ircbridge.mapping.DirectReply.whois:type_name -> ircbridge.mapping.WhoisReply
-	1,  // 89: ircbridge.mapping.WhoisReply.session:type_name -> ircbridge.mapping.Session
-	2,  // 90: ircbridge.mapping.WhoisReply.person:type_name -> ircbridge.mapping.Person
-	91, // [91:91] is the sub-list for method output_type
-	91, // [91:91] is the sub-list for method input_type
-	91, // [91:91] is the sub-list for extension type_name
-	91, // [91:91] is the sub-list for extension extendee
-	0,  // [0:91] is the sub-list for field type_name
+	2,  // 53: ircbridge.mapping.Invite.person:type_name -> ircbridge.mapping.Person
+	0,  // 54: ircbridge.mapping.Result.code:type_name -> ircbridge.mapping.Code
+	30, // 55: ircbridge.mapping.Result.applied:type_name -> ircbridge.mapping.ModeChange
+	6,  // 56: ircbridge.mapping.Result.holder:type_name -> ircbridge.mapping.Claim
+	36, // 57: ircbridge.mapping.ChannelEvent.joined:type_name -> ircbridge.mapping.Joined
+	25, // 58: ircbridge.mapping.ChannelEvent.parted:type_name -> ircbridge.mapping.Part
+	28, // 59: ircbridge.mapping.ChannelEvent.message:type_name -> ircbridge.mapping.Message
+	17, // 60: ircbridge.mapping.ChannelEvent.topic:type_name -> ircbridge.mapping.Topic
+	31, // 61: ircbridge.mapping.ChannelEvent.modes:type_name -> ircbridge.mapping.SetModes
+	32, // 62: ircbridge.mapping.ChannelEvent.kicked:type_name -> ircbridge.mapping.Kick
+	2,  // 63: ircbridge.mapping.ChannelEvent.person:type_name -> ircbridge.mapping.Person
+	26, // 64: ircbridge.mapping.ChannelEvent.quit:type_name -> ircbridge.mapping.Quit
+	37, // 65: ircbridge.mapping.ChannelEvent.gone:type_name -> ircbridge.mapping.Gone
+	21, // 66: ircbridge.mapping.ChannelEvent.merged:type_name -> ircbridge.mapping.ChannelState
+	33, // 67: ircbridge.mapping.ChannelEvent.invited:type_name -> ircbridge.mapping.Invite
+	2,  // 68: ircbridge.mapping.Joined.person:type_name -> ircbridge.mapping.Person
+	3,  // 69: ircbridge.mapping.Joined.birth:type_name -> ircbridge.mapping.Birth
+	1,  // 70: ircbridge.mapping.Joined.session:type_name -> ircbridge.mapping.Session
+	1,  // 71: ircbridge.mapping.Gone.sessions:type_name -> ircbridge.mapping.Session
+	3,  // 72: ircbridge.mapping.ChannelRenewal.birth:type_name -> ircbridge.mapping.Birth
+	4,  // 73: ircbridge.mapping.ChannelRenewal.epochs:type_name -> ircbridge.mapping.Epoch
+	14, // 74: ircbridge.mapping.ChannelRenewal.members:type_name -> ircbridge.mapping.Member
+	21, // 75: ircbridge.mapping.ChannelAnswer.state:type_name -> ircbridge.mapping.ChannelState
+	41, // 76: ircbridge.mapping.Listings.items:type_name -> ircbridge.mapping.Listing
+	44, // 77: ircbridge.mapping.Direct.letters:type_name -> ircbridge.mapping.Letters
+	46, // 78: ircbridge.mapping.Direct.whois:type_name -> ircbridge.mapping.WhoisAsk
+	47, // 79: ircbridge.mapping.Direct.invited:type_name -> ircbridge.mapping.Invited
+	1,  // 80: ircbridge.mapping.Letters.from:type_name -> ircbridge.mapping.Session
+	2,  // 81: ircbridge.mapping.Letters.person:type_name -> ircbridge.mapping.Person
+	45, // 82: ircbridge.mapping.Letters.items:type_name -> ircbridge.mapping.Letter
+	27, // 83: ircbridge.mapping.Letter.tags:type_name -> ircbridge.mapping.Tag
+	1,  // 84: ircbridge.mapping.WhoisAsk.asker:type_name -> ircbridge.mapping.Session
+	1,  // 85: ircbridge.mapping.Invited.from:type_name -> ircbridge.mapping.Session
+	2,  // 86: ircbridge.mapping.Invited.person:type_name -> ircbridge.mapping.Person
+	1,  // 87: ircbridge.mapping.Invited.target:type_name -> ircbridge.mapping.Session
+	0,  // 88: ircbridge.mapping.DirectReply.code:type_name -> ircbridge.mapping.Code
+	49, // 89: ircbridge.mapping.DirectReply.whois:type_name -> ircbridge.mapping.WhoisReply
+	1,  // 90: ircbridge.mapping.WhoisReply.session:type_name -> ircbridge.mapping.Session
+	2,  // 91: ircbridge.mapping.WhoisReply.person:type_name -> ircbridge.mapping.Person
+	92, // [92:92] is the sub-list for method output_type
+	92, // [92:92] is the sub-list for method input_type
+	92, // [92:92] is the sub-list for extension type_name
+	92, // [92:92] is the sub-list for extension extendee
+	0,  // [0:92] is the sub-list for field type_name
 }
 
 func init() { file_mapping_proto_init() }

@@ -66,13 +66,7 @@ func (h *Host) dial(text string, d time.Duration) (host.Peer, error) {
 	if err != nil {
 		return host.Peer{}, sharpen(err)
 	}
-	got := host.Peer{ID: id, Addrs: []string{addr.String()}}
-	for _, a := range l.peer.Addrs {
-		if !slices.Contains(got.Addrs, a) {
-			got.Addrs = append(got.Addrs, a)
-		}
-	}
-	return got, nil
+	return withAddrs(host.Peer{ID: id, Addrs: []string{addr.String()}}, l.peer.Addrs), nil
 }
 
 // whoIs learns who answers at an address, and holds it against the one that

@@ -3,6 +3,7 @@ package p2p
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -206,6 +207,22 @@ func labCommand(h *Host, cfg labConfig, words []string) (a labAnswer, err error)
 			}
 			err = h.Sleep(time.Millisecond)
 		}
+	case "link": // ID: over what it is connected
+		a.Peer.ID, err = host.ParsePeerID(words[1])
+	case "discover":
+		err = h.Discover(func(p host.Peer) { labFound.Store(p.ID, p) })
+	case "found": // ID: waits until that node was found
+		if a.Peer.ID, err = host.ParsePeerID(words[1]); err == nil {
+			err = errors.New("not found")
+		}
+		for err != nil && time.Now().Before(end) && h.ctx.Err() == nil {
+			if p, ok := labFound.Load(a.Peer.ID); ok {
+				a.Peer, err = p.(host.Peer), nil
+				break
+			}
+			_ = h.Sleep(time.Millisecond)
+		}
+		labFound.Range(func(any, any) bool { a.Count++; return true })
 	case "crowd": // NUMBER ADDRESS: as many more nodes call it at once, and stay
 		var number int
 		if number, err = strconv.Atoi(words[1]); err == nil {
@@ -216,6 +233,9 @@ func labCommand(h *Host, cfg labConfig, words []string) (a labAnswer, err error)
 	}
 	return a, err
 }
+
+// labFound are the peers that this process's Discover told of.
+var labFound sync.Map
 
 // crowdPatience is less than libp2p's own limits would make sixty nodes wait
 // (forty-four times five seconds), and enough for a slow machine.

@@ -1,7 +1,10 @@
 package p2p
 
 import (
+	"bytes"
 	"context"
+	"io"
+	"log"
 	"log/slog"
 	"os"
 	"slices"
@@ -29,6 +32,7 @@ func takeLibraryLog(l *slog.Logger) (release func()) {
 		gologshim.SetDefaultHandler(libraryHandler{from: slog.LevelError})
 		// QUIC's library advises each user, by the standard log, to raise a limit of the
 		// system for speeds that chat does not need.
+		log.SetOutput(standardLog{log.Writer()})
 		const advice = "QUIC_GO_DISABLE_RECEIVE_BUFFER_WARNING"
 		if _, set := os.LookupEnv(advice); !set {
 			_ = os.Setenv(advice, "true")
@@ -44,6 +48,21 @@ func takeLibraryLog(l *slog.Logger) (release func()) {
 			c.to = slices.Delete(c.to, i, i+1)
 		}
 	}
+}
+
+// standardLog is the standard log's output without the lines of the library of
+// multicast DNS, which says there that a machine has no IPv6. They go the way of libp2p's.
+type standardLog struct{ rest io.Writer }
+
+// Write implements io.Writer.
+func (s standardLog) Write(line []byte) (int, error) {
+	if !bytes.Contains(line, []byte("zeroconf")) {
+		return s.rest.Write(line)
+	}
+	if to := libraryTarget(); to != nil {
+		slog.New(to).Debug("libp2p: " + cleanText(string(bytes.TrimSpace(line)), 300))
+	}
+	return len(line), nil
 }
 
 // libraryTarget is where libp2p's log goes now; nil: nowhere.

@@ -87,16 +87,17 @@ type Host struct {
 	notes   [64]sync.Mutex // by the last byte of the sender; see link.notes
 	own     loopback
 
-	mu       sync.Mutex
-	started  bool
-	lp       lphost.Host // nil before Start
-	unlog    func()      // gives libp2p's log back; set with lp
-	peers    map[host.PeerID]*peerState
-	links    int                   // peers with a link
-	kept     map[host.PeerID]bool  // see Keep
-	greeting map[host.PeerID]int   // inbound handshakes that run
-	asking   map[*Attempt]struct{} // dials that do not know yet who answers
-	attempts uint64                // links that this node tried to open
+	mu        sync.Mutex
+	started   bool
+	discovers bool        // Discover was called
+	lp        lphost.Host // nil before Start
+	unlog     func()      // gives libp2p's log back; set with lp
+	peers     map[host.PeerID]*peerState
+	links     int                   // peers with a link
+	kept      map[host.PeerID]bool  // see Keep
+	greeting  map[host.PeerID]int   // inbound handshakes that run
+	asking    map[*Attempt]struct{} // dials that do not know yet who answers
+	attempts  uint64                // links that this node tried to open
 
 	addrs  addrCache
 	gate   gate

@@ -270,8 +270,9 @@ func TestCloseSendsWhatIsQueued(t *testing.T) {
 	eventually(t, "all arrived", func() bool { return len(got) == cap(got) })
 }
 
-// Goroutines end with the host, and a node at rest has few.
-func TestGoroutines(t *testing.T) {
+// restingGoroutines is their number once those of other tests are gone.
+func restingGoroutines(t *testing.T) int {
+	t.Helper()
 	last := 0
 	eventually(t, "the goroutines of other tests were gone", func() bool {
 		now := runtime.NumGoroutine()
@@ -280,7 +281,12 @@ func TestGoroutines(t *testing.T) {
 		time.Sleep(20 * time.Millisecond)
 		return same
 	})
-	before := runtime.NumGoroutine()
+	return last
+}
+
+// Goroutines end with the host, and a node at rest has few.
+func TestGoroutines(t *testing.T) {
+	before := restingGoroutines(t)
 	h, err := New(testConfig(t))
 	if err != nil {
 		t.Fatal(err)

@@ -53,6 +53,10 @@ func (r *records) String() string {
 
 func (r *records) logger() *slog.Logger { return slog.New(slog.NewTextHandler(r, nil)) }
 
+func (r *records) debugLogger() *slog.Logger {
+	return slog.New(slog.NewTextHandler(r, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
 // node is a started host with the methods that tests need.
 type node struct {
 	*Host

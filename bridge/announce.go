@@ -37,11 +37,20 @@ func (n *Node) announce(p *parts, moved string) {
 	}
 	n.say("A friend joins with:")
 	for _, a := range reachable(s.Addresses) {
-		n.say("  ircbridge -join %s", a)
+		n.say("  %s", joinLine(s.Overlay, a))
 	}
-	if n.cfg.Overlay.Name != defaultOverlay {
-		n.say("  (and needs name = %q under [overlay] in the configuration, as you have it)", n.cfg.Overlay.Name)
+}
+
+// joinLine is the command line with which a friend joins.
+func joinLine(overlay string, addrs ...string) string {
+	line := "ircbridge"
+	for _, a := range addrs {
+		line += " -join " + a
 	}
+	if overlay != defaultOverlay {
+		line += " -overlay " + overlay
+	}
+	return line
 }
 
 func orNone(addrs []string) string {

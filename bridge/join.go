@@ -214,7 +214,7 @@ func (j *joiner) through(a answer) bool {
 	if j.begun && !j.alone() {
 		j.introduce(a.peer)
 		j.arrived(a, joinAnswers)
-		j.say("%s answers (peer %s); the ring of this node knows of it now.", a.addr, a.peer.ID)
+		j.say("%s answers (peer %s). If it is in another ring than this node, the two become one.", a.addr, a.peer.ID)
 		j.log.Info("introduced to the ring", "address", a.addr, "peer", a.peer.ID)
 		return true
 	}

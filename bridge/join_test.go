@@ -207,7 +207,7 @@ func TestJoiningWithCompany(t *testing.T) {
 		peer := host.PeerID("peer").String()
 		want := []string{
 			"Joining through a:1 …", silent, "create", "Other nodes are in the ring of this one.",
-			"introduced", "a:1 answers (peer " + peer + "); the ring of this node knows of it now.",
+			"introduced", "a:1 answers (peer " + peer + "). If it is in another ring than this node, the two become one.",
 			"This node is alone again; joining through a:1 …", silent, // what failed before is told again
 			"Joined the ring through a:1 (peer " + peer + ").",
 		}

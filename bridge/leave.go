@@ -51,7 +51,7 @@ func (n *Node) serve(ctx context.Context, p *parts) error {
 func (n *Node) joiner(p *parts) *joiner {
 	return &joiner{
 		self: p.host.Self().ID, addrs: n.cfg.Node.Join,
-		dial: p.host.Dial, join: p.overlay.Join, introduce: p.ring.Remember, create: p.overlay.Create,
+		dial: p.host.Dial, join: p.overlay.Join, introduce: p.ring.Introduce, create: p.overlay.Create,
 		alone: p.ring.Alone, known: p.known, say: n.say, log: p.log,
 	}
 }

@@ -57,23 +57,16 @@ func TestTwoNodesChat(t *testing.T) {
 
 // A node with users of its own that finds its ring late takes them along.
 func TestUsersOfALoneNodeComeAlong(t *testing.T) {
-	// A port on which nobody listens yet.
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := l.Addr().String()
-	l.Close()
-
-	b := startNode(t, "b", addr)
-	b.out.await(t, addr+" does not answer")
+	gate := newGate(t)
+	b := startNode(t, "b", gate.addr)
 	bob := b.user(t, "bob")
 	joinChannel(t, bob, "#tea")
 
-	a := startWith(t, "a", Overrides{DataDir: filepath.Join(t.TempDir(), "a"), Listen: []string{addr}})
+	a := startNode(t, "a")
 	ann := a.user(t, "ann")
 	joinChannel(t, ann, "#tea") // founds it there as well: the two meet
-	b.out.await(t, "Joined the ring through "+addr)
+	gate.open(a)
+	b.out.await(t, "Joined the ring through "+gate.addr)
 	come := func(nick string) func(chat.Event) bool {
 		return func(e chat.Event) bool {
 			switch e := e.(type) {
@@ -104,6 +97,32 @@ func TestUsersOfALoneNodeComeAlong(t *testing.T) {
 	}
 	send(t, ann, "bob", "in private")
 	bob.sees(t, "ann's private message", message("ann", "in private"))
+}
+
+// Two rings that were started apart become one when a node of the one reaches
+// an address of the other.
+func TestTwoRingsBecomeOne(t *testing.T) {
+	gate := newGate(t)
+	a := startNode(t, "a", gate.addr)
+	b := startNode(t, "b", a.Status().Node.Addresses[0])
+	b.out.await(t, "Joined the ring")
+	c := startNode(t, "c")
+	d := startNode(t, "d", c.Status().Node.Addresses[0])
+	d.out.await(t, "Joined the ring")
+	gate.open(c)
+	a.out.await(t, gate.addr+" answers (peer "+c.Status().Node.Peer+"). If it is in another ring than this node, the two become one.")
+	look := time.NewTicker(5 * time.Millisecond)
+	defer look.Stop()
+	late := time.After(deadline)
+	for _, n := range []*running{a, b, c, d} {
+		for len(n.Status().Ring.Successors) < 3 {
+			select {
+			case <-look.C:
+			case <-late:
+				t.Fatalf("a node has the ring %+v", n.Status().Ring)
+			}
+		}
+	}
 }
 
 // A node that was in a ring finds it again without being told an address.
@@ -204,7 +223,7 @@ func TestAnotherOverlay(t *testing.T) {
 	}
 	b := startConfig(t, "b", cfg)
 	b.out.await(t, a.Status().Node.Addresses[0]+" belongs to another overlay")
-	b.out.await(t, `(and needs name = "other" under [overlay] in the configuration, as you have it)`)
+	b.out.await(t, "  ircbridge -join "+b.Status().Node.Addresses[0]+" -overlay other\n")
 	if s := b.Status(); !s.Ring.Alone {
 		t.Errorf("status %+v", s)
 	}

@@ -1,6 +1,11 @@
 package bridge
 
-import "time"
+import (
+	"time"
+
+	"ircbridge/chord"
+	"ircbridge/host"
+)
 
 // PeerStatus is a node with an open connection.
 type PeerStatus struct {
@@ -51,4 +56,44 @@ type FailedDial struct {
 	Address string    `json:"address,omitempty"`
 	Error   string    `json:"error"`
 	At      time.Time `json:"at"`
+}
+
+// peersStatus are the nodes with an open connection.
+func (p *parts) peersStatus() []PeerStatus {
+	list := []PeerStatus{}
+	for _, c := range p.host.Connections() {
+		list = append(list, PeerStatus{
+			ID: nodeOf(c.Peer), Peer: peerText(c.Peer), Address: c.Addr, Transport: c.Transport, Inbound: c.Inbound,
+			Since: c.Since, Idle: c.Idle.Seconds(), Kept: c.Kept, Program: c.Version,
+		})
+	}
+	return list
+}
+
+// tryingStatus is what the node tries to reach.
+func (p *parts) tryingStatus() TryingStatus {
+	s := TryingStatus{Join: p.joiner.state.read(), Dialling: []DialStatus{}, Failed: []FailedDial{}}
+	for _, a := range p.host.Dialling() {
+		s.Dialling = append(s.Dialling, DialStatus{ID: nodeOf(a.Peer), Peer: peerText(a.Peer), Address: a.Addr, Since: a.Since})
+	}
+	for _, f := range p.host.Failures() {
+		s.Failed = append(s.Failed, FailedDial{ID: nodeOf(f.Peer), Peer: peerText(f.Peer), Address: f.Addr, Error: f.Err, At: f.At})
+	}
+	return s
+}
+
+// nodeOf is the node ID of a peer, "" for no peer.
+func nodeOf(id host.PeerID) string {
+	if id == "" {
+		return ""
+	}
+	return chord.NodeID(id).String()
+}
+
+// peerText is the text form of a peer ID, "" for no peer.
+func peerText(id host.PeerID) string {
+	if id == "" {
+		return ""
+	}
+	return id.String()
 }

@@ -3,10 +3,13 @@ package bridge
 import (
 	"context"
 	"fmt"
+	"io"
+	"net"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -118,6 +121,57 @@ func startSeen(t testing.TB, name string, cfg Config, seen func(chat.Setup)) *ru
 		t.Fatalf("%s is not ready", name)
 	}
 	return r
+}
+
+// gate is an address at which nobody is reached until it is opened, and then a
+// node. The port is the test's all the while, so that no other program takes it.
+type gate struct {
+	addr string
+	to   atomic.Pointer[string]
+}
+
+func newGate(t testing.TB) *gate {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := &gate{addr: l.Addr().String()}
+	var pipes sync.WaitGroup
+	pipes.Go(func() {
+		for {
+			in, err := l.Accept()
+			if err != nil {
+				return
+			}
+			pipes.Go(func() { g.pass(in) })
+		}
+	})
+	t.Cleanup(func() { l.Close(); pipes.Wait() }) // the nodes have ended by now
+	return g
+}
+
+func (g *gate) open(r *running) {
+	to := r.Status().Node.Addresses[0]
+	g.to.Store(&to)
+}
+
+func (g *gate) pass(in net.Conn) {
+	defer in.Close()
+	to := g.to.Load()
+	if to == nil {
+		return
+	}
+	out, err := net.Dial("tcp", *to)
+	if err != nil {
+		return
+	}
+	defer out.Close()
+	var back sync.WaitGroup
+	back.Go(func() { _, _ = io.Copy(in, out); in.Close() })
+	_, _ = io.Copy(out, in)
+	out.Close()
+	back.Wait()
 }
 
 // leave stops the node and waits until it is gone.

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"ircbridge/chord"
-	"ircbridge/host"
 )
 
 // Status is what a running node says of itself; `ircbridge status -json` prints
@@ -92,8 +91,8 @@ func (n *Node) status(p *parts) Status {
 			Here: counts.LocalUsers, Users: counts.KnownUsers, Channels: counts.KnownChannels, Nodes: counts.KnownNodes,
 		},
 		Keeps:  p.keepsStatus(),
-		Peers:  []PeerStatus{},
-		Trying: TryingStatus{Join: p.joiner.state.read(), Dialling: []DialStatus{}, Failed: []FailedDial{}},
+		Peers:  p.peersStatus(),
+		Trying: p.tryingStatus(),
 	}
 	return s
 }
@@ -143,12 +142,4 @@ func memoryHeld() uint64 {
 // ms is a duration in milliseconds.
 func ms(d time.Duration) float64 {
 	return float64(d.Round(time.Microsecond)) / float64(time.Millisecond)
-}
-
-// nodeOf is the node ID of a peer, "" when there is no peer.
-func nodeOf(id host.PeerID) string {
-	if id == "" {
-		return ""
-	}
-	return chord.NodeID(id).String()
 }

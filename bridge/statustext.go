@@ -130,6 +130,9 @@ func (s Status) peerRow(role string, p PeerStatus) []string {
 func (s Status) tryingRows() [][]string {
 	var rows [][]string
 	for _, j := range s.Trying.Join {
+		if j.State == joinJoined || j.State == joinAnswers {
+			continue
+		}
 		row := []string{j.Address, j.State}
 		if !j.Next.IsZero() {
 			row[1] += ", again in " + span(j.Next.Sub(s.Node.Now))

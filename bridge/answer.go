@@ -25,8 +25,9 @@ type request struct {
 
 // reply has one of these.
 type reply struct {
-	Error  string  `json:"error,omitempty"`
-	Status *Status `json:"status,omitempty"`
+	Error      string      `json:"error,omitempty"`
+	Status     *Status     `json:"status,omitempty"`
+	Invitation *Invitation `json:"invitation,omitempty"`
 }
 
 // openControl takes the control socket. A node works without it, too.
@@ -57,8 +58,11 @@ func (n *Node) reply(_ context.Context, p *parts, q request) reply {
 	case "status":
 		s := n.status(p)
 		return reply{Status: &s}
+	case "invite":
+		i := n.invite(p)
+		return reply{Invitation: &i}
 	}
-	return reply{Error: fmt.Sprintf("this node (ircbridge %s) does not know the question %q; it answers status", n.env.Version, q.Ask)}
+	return reply{Error: fmt.Sprintf("this node (ircbridge %s) does not know the question %q; it answers status and invite", n.env.Version, q.Ask)}
 }
 
 // query asks the node that runs on a data directory.
@@ -86,6 +90,12 @@ func QueryStatus(ctx context.Context, dataDir string) (Status, error) {
 	return *r.Status, nil
 }
 
+// askHelp lists the questions of users.
+const askHelp = `status: what this node is, its ring, and its peers
+invite: the line with which a friend joins
+help: this list
+`
+
 // ask answers a question of a user in lines for him (chat.Setup.Ask).
 func (n *Node) ask(ctx context.Context, p *parts, question string) []string {
 	words := strings.Fields(question)
@@ -96,8 +106,10 @@ func (n *Node) ask(ctx context.Context, p *parts, question string) []string {
 	switch strings.ToLower(words[0]) {
 	case "status":
 		text.WriteString(n.status(p).Text())
+	case "invite":
+		text.WriteString(n.invite(p).Text())
 	case "help":
-		text.WriteString("status: what this node is, its ring, and its peers\nhelp: this list\n")
+		text.WriteString(askHelp)
 	default:
 		text.WriteString("I do not know that; \"help\" lists what I know.\n")
 	}

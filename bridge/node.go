@@ -122,6 +122,7 @@ type parts struct {
 	service *mapping.Service
 	fronts  []front
 	joiner  *joiner
+	reach   *reacher
 	control *control.Server // nil: there is no place for a socket
 }
 
@@ -165,6 +166,7 @@ func (n *Node) assemble(dir *dataDir, listen []string) (*parts, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.reach = newReacher(p)
 	p.ring = chord.New(p.host, chord.Config{Log: p.log})
 	p.overlay = overlay.New(p.host, p.ring, overlay.Config{Log: p.log})
 	p.service = mapping.New(mapping.Config{Host: p.host, Ring: p.ring, Overlay: p.overlay, Log: p.log, Neighbours: p.neighbours})

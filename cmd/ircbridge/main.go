@@ -41,6 +41,7 @@ func subcommands() []subcommand {
 	return []subcommand{
 		{"run", runUsage, "run a node (what happens without a subcommand)", runNode},
 		{"status", statusUsage, "say what the node that runs here is doing", printStatus},
+		{"invite", statusUsage, "check where the node that runs here is reached, and print the line with which a friend joins", printInvitation},
 		{"script", "[-server HOST:PORT] [-timeout DURATION] [-v] FILE...", "run scripted IRC sessions (docs/scripts.md)", script.Main},
 		{"completion", completionUsage, "print what makes a shell complete these command lines", printCompletion},
 		{"version", "", "print the version", printVersion},

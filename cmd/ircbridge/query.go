@@ -102,3 +102,10 @@ func printStatus(args []string, stdout, stderr io.Writer) int {
 			return bridge.QueryStatus(ctx, dir)
 		})
 }
+
+func printInvitation(args []string, stdout, stderr io.Writer) int {
+	return askNode("invite", args, stdout, stderr, nil,
+		func(ctx context.Context, dir string, _ []string) (bridge.Invitation, error) {
+			return bridge.QueryInvitation(ctx, dir)
+		})
+}

@@ -117,6 +117,10 @@ func (r *Ring) each(name string, n int, f func(i int)) {
 // startCheck checks c in a task of its own, and drops it when it is dead.
 // join: when it is alive it gets its place in a short list.
 func (r *Ring) startCheck(c Contact, join bool) {
+	r.startCheckBy(c, join, func() bool { return r.check(c) })
+}
+
+func (r *Ring) startCheckBy(c Contact, join bool, check func() bool) {
 	r.mu.Lock()
 	ok := c.ID != r.id && !r.checks[c.ID] && len(r.checks) < maxChecks && r.state != left
 	if ok {
@@ -127,7 +131,7 @@ func (r *Ring) startCheck(c Contact, join bool) {
 		return
 	}
 	r.h.Go("chord check", func() {
-		alive := r.check(c)
+		alive := check()
 		r.mu.Lock()
 		delete(r.checks, c.ID)
 		r.mu.Unlock()
@@ -197,8 +201,8 @@ func (r *Ring) drop(c Contact, why error) {
 	switch {
 	case short && wasSucc >= 0:
 		r.announce(nil, []host.PeerID{c.Peer.ID})
-	case wasSucc == 0:
-		r.tellGone(c.Peer.ID, r.cfg.SuccessorListLen)
+	case wasSucc >= 0:
+		r.tellGone(c.Peer.ID, r.cfg.SuccessorListLen-wasSucc-1)
 	}
 }
 

@@ -113,7 +113,11 @@ func (r *Ring) someoneToMeet() (Contact, bool) {
 		return Contact{}, false
 	}
 	m.rounds = 0
-	return from[int(r.h.Rand()%uint64(len(from)))], true
+	c := from[int(r.h.Rand()%uint64(len(from)))]
+	t := m.trials[c.ID]
+	t.next = now.Add(r.cfg.MaxTimeout) // not twice at once
+	m.trials[c.ID] = t
+	return c, true
 }
 
 // meet asks c to have this node brought to its place in c's ring, and notes
@@ -320,12 +324,19 @@ func (r *Ring) firstOf(head Contact, said neighbours) (Contact, neighbours) {
 }
 
 // passOn tells a node that has become first successor of the former one, which
-// it does not know: so the merge goes on from there.
+// it does not know: so the merge goes on from there. In a small ring all others
+// hear of the node as well.
 func (r *Ring) passOn(head Contact, said neighbours, former Contact) {
 	if head.ID == former.ID || indexOf(said.succs, former.ID) >= 0 || !Between(r.id, head.ID, former.ID) {
 		return
 	}
 	r.sendMeeting(head, &wire.Meeting{Other: contactToWire(former)})
+	r.mu.Lock()
+	short := r.wholeLocked()
+	r.mu.Unlock()
+	if short {
+		r.announce([]Contact{head}, nil)
+	}
 }
 
 // spreadNews tells some contacts of the ring of a node in another ring, and that

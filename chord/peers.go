@@ -29,6 +29,7 @@ type peerStat struct {
 	bad      bool
 	badUntil time.Time
 	apart    bool      // it is bad for this node only: others reach it (probe.go)
+	wait     int       // for how many periods, the last time
 	tried    time.Time // directly, while it was apart
 }
 
@@ -57,7 +58,7 @@ func (t *peerTable) get(id ID) *peerStat {
 func (t *peerTable) answered(id ID, took time.Duration) {
 	p := t.get(id)
 	p.misses = 0
-	p.bad = false
+	p.bad, p.wait = false, 0
 	if !p.measured {
 		p.measured, p.mean, p.dev = true, took, took/2
 		return
@@ -108,6 +109,15 @@ func (t *peerTable) isBad(id ID, now time.Time) bool {
 	}
 	p := e.Value.(*peerStat)
 	return p.bad && now.Before(p.badUntil)
+}
+
+// setApart notes that others reach the peer, but not this node: from one time to
+// the next for twice as many periods.
+func (t *peerTable) setApart(id ID, until func(periods int) time.Time) (periods int) {
+	p := t.get(id)
+	p.wait = min(max(2*p.wait, minApart), maxApart)
+	p.bad, p.apart, p.badUntil = true, true, until(p.wait)
+	return p.wait
 }
 
 // isApart reports whether others reach the peer, but this node does not.

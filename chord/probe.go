@@ -31,14 +31,13 @@ const (
 	// patience is how often a peer that others reach is tried again, with ever
 	// longer deadlines, before it counts as apart.
 	patience = 3
+	// maxApart is the longest time, in periods, for which a peer that is apart is
+	// not tried directly. It begins with minApart, and doubles.
+	minApart, maxApart = 4, 32
 	// maxRelays bounds the requests that this node puts to others for its
 	// neighbours at once.
 	maxRelays = 32
 )
-
-// apartFor is how long a peer that others reach is not tried directly, unless
-// it calls.
-func (r *Ring) apartFor() time.Duration { return 30 * r.cfg.StabilizePeriod }
 
 func (r *Ring) registerProbe() {
 	r.h.HandleCall(methodRelay, r.handleRelay)
@@ -223,9 +222,15 @@ func (r *Ring) afterSilence(c Contact, q *inquiry, d time.Duration) (alive bool)
 	if living == 0 {
 		return false
 	}
-	for n := range patience {
-		if isMember, err := r.ping(c, d*time.Duration(2+n)); err == nil {
+	for n, left := 0, 2*r.cfg.MaxTimeout; n < patience && left > 0; n++ {
+		wait := min(d*time.Duration(1+n), left)
+		left -= wait
+		isMember, err := r.ping(c, wait)
+		if err == nil {
 			return isMember
+		}
+		if !errors.Is(err, host.ErrTimeout) && r.h.Sleep(min(wait, r.cfg.StabilizePeriod/4)) != nil {
+			return true
 		}
 	}
 	r.setApart(c)
@@ -331,9 +336,10 @@ func (r *Ring) setApart(c Contact) {
 	now := r.h.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.peers.setBad(c.ID, now.Add(r.jitter(r.apartFor())))
-	r.peers.get(c.ID).apart = true
-	r.log.Info("others reach a node that this one does not", "node", r.id, "apart", c.ID)
+	periods := r.peers.setApart(c.ID, func(periods int) time.Time {
+		return now.Add(r.jitter(time.Duration(periods) * r.cfg.StabilizePeriod))
+	})
+	r.log.Info("others reach a node that this one does not", "node", r.id, "apart", c.ID, "periods", periods)
 }
 
 // isApart reports whether c lives, but out of this node's reach.
@@ -364,7 +370,7 @@ func (r *Ring) standOff(c Contact) bool {
 }
 
 // tellGone tells the nodes before this one, which have c in their lists, that it
-// is dead: its successor in the list has found so.
+// is dead, as this one has found.
 func (r *Ring) tellGone(c host.PeerID, steps int) {
 	r.mu.Lock()
 	pred := r.pred
@@ -393,8 +399,21 @@ func (r *Ring) handleGone(from host.Peer, msg []byte) {
 	r.mu.Unlock()
 	if ok {
 		r.tellGone(id, int(min(m.Steps, maxContacts))-1)
-		r.startCheck(c, false)
+		r.startCheckBy(c, false, func() bool { return r.confirmGone(c) })
 	}
+}
+
+// confirmGone checks a node of which another one has found, with its
+// neighbours, that it is dead: once, and briefly.
+func (r *Ring) confirmGone(c Contact) (alive bool) {
+	isMember, err := r.ping(c, min(r.timeout(c), r.cfg.MaxTimeout/2))
+	switch {
+	case err == nil:
+		return isMember
+	case errors.Is(err, host.ErrTimeout), errors.Is(err, host.ErrUnreachable):
+		return false
+	}
+	return true
 }
 
 func decodeRelay(b []byte) (to Contact, m host.Method, body []byte, d time.Duration, err error) {

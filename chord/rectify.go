@@ -128,6 +128,8 @@ func (r *Ring) handleHint(from host.Peer, msg []byte) {
 	ok := r.state == member && len(r.succs) > 0 && Between(r.id, c.ID, r.succs[0].ID)
 	if ok {
 		r.hintLocked(c)
+	} else if len(r.succs) > 0 {
+		ok = c.ID == r.succs[0].ID // it has much to tell
 	}
 	r.mu.Unlock()
 	if ok {

@@ -101,6 +101,7 @@ func (r *Ring) stabilize() {
 
 // stabilizeOnce asks one successor; true asks for another step.
 func (r *Ring) stabilizeOnce() (again bool) {
+	r.noteTick()
 	r.mu.Lock()
 	if r.state != member {
 		r.mu.Unlock()
@@ -205,6 +206,7 @@ func (r *Ring) adopt(head Contact, said neighbours) bool {
 	r.mu.Unlock()
 
 	alive := r.checkAll(doubtful)
+	r.noteTick()
 
 	now = r.h.Now()
 	r.mu.Lock()
@@ -221,6 +223,7 @@ func (r *Ring) adopt(head Contact, said neighbours) bool {
 			missing = append(missing, c)
 		}
 	}
+	fresh, pred := len(strangers(union, r.succs)), r.pred
 	r.setSuccsLocked(union)
 	if r.view.from == head.ID && len(missing) == 0 && len(next) == len(said.succs) && len(doubtful) == 0 {
 		r.view.list = r.succs
@@ -229,6 +232,9 @@ func (r *Ring) adopt(head Contact, said neighbours) bool {
 	r.mu.Unlock()
 	for _, c := range missing {
 		r.startCheck(c, false)
+	}
+	if fresh > 1 && pred != nil {
+		r.sendHint(*pred, r.Self()) // rings merge, or many died: it need not wait a period to hear of it
 	}
 	return first
 }
@@ -321,6 +327,7 @@ func (r *Ring) askNeighbours(c Contact, successor bool) (neighbours, error) {
 		return neighbours{}, err
 	}
 	r.mu.Lock()
+	r.slow = max(r.slow-1, 0)
 	if successor {
 		r.before = r.view.from
 		if !r.view.valid || r.view.from != c.ID || r.view.said.digest != said.digest {

@@ -752,6 +752,7 @@ func (x *FindReply) GetBetter() []*Contact {
 // Method 5, one way: "your first successor may be candidate". Sent to the old
 // predecessor by a node that has just adopted a nearer one, so that the gap
 // closes now and not after a period. Only a hint: candidate is queried first.
+// A first successor whose list has changed in several places names itself, and is queried at once.
 type SuccessorHint struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Candidate     *Contact               `protobuf:"bytes,1,opt,name=candidate,proto3" json:"candidate,omitempty"`

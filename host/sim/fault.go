@@ -220,6 +220,7 @@ func (w *World) timer(m *message) {
 	case msgDialLimit:
 		if !e.open {
 			w.lose(e, nil, false)
+			w.lose(e.other(), nil, true) // it dialled too, or its answer did not come
 		}
 	case msgBreak:
 		if e.conn.breaks == gen {

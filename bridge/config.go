@@ -48,8 +48,8 @@ type NodeConfig struct {
 	Listen []string `toml:"listen"`
 	// Join are nodes to join through, each HOST:PORT or a multiaddress.
 	Join []string `toml:"join"`
-	// Discovery finds nodes on the local network. It is not there yet: true is
-	// refused.
+	// Discovery finds nodes of the same overlay on the local network, and lets
+	// them find this one.
 	Discovery bool `toml:"discovery"`
 }
 
@@ -59,6 +59,8 @@ type Overrides struct {
 	DataDir string
 	Listen  []string
 	Join    []string
+	// Discovery is nil when no flag says anything of it.
+	Discovery *bool
 	// Tables are single keys of front-ends' tables, such as
 	// {"irc": {"listen": []string{"127.0.0.1:6668"}}}.
 	Tables map[string]map[string]any
@@ -77,7 +79,7 @@ const DefaultListen = "0.0.0.0:4747"
 func Load(path string, o Overrides) (Config, error) {
 	cfg := Config{
 		Overlay:   OverlayConfig{Name: defaultOverlay},
-		Node:      NodeConfig{Listen: []string{DefaultListen}},
+		Node:      NodeConfig{Listen: []string{DefaultListen}, Discovery: true},
 		overrides: o.Tables,
 	}
 	if path != "" {
@@ -148,9 +150,6 @@ func (c *Config) decodeFile(path string, text []byte) error {
 	if d.has("node", "data_dir") && c.Node.DataDir == "" {
 		return d.errorf([]string{"node", "data_dir"}, `node.data_dir is empty; name a directory, or leave the line away for the default`)
 	}
-	if c.Node.Discovery {
-		return d.errorf([]string{"node", "discovery"}, "node.discovery: nodes on the local network cannot be found yet; set it to false, and name one of them under join")
-	}
 	if err := checkOverlayName(c.Overlay.Name); err != nil {
 		return d.errorf([]string{"overlay", "name"}, "overlay.name: %w", err)
 	}
@@ -184,6 +183,9 @@ func (c *Config) override(o Overrides) error {
 			return fmt.Errorf("-join: %w", err)
 		}
 		c.Node.Join = o.Join
+	}
+	if o.Discovery != nil {
+		c.Node.Discovery = *o.Discovery
 	}
 	return nil
 }

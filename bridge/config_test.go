@@ -77,7 +77,6 @@ func TestWrongConfiguration(t *testing.T) {
 		{"listen on a name", "[node]\nlisten = [\"example.org:1\"]\n", `config.toml:2: node.listen: "example.org:1" has no IP address of this machine in front of its port; write IP:PORT or :PORT, such as "0.0.0.0:4747"`},
 		{"port too large", "[node]\nlisten = [\":70000\"]\n", `config.toml:2: node.listen: ":70000" has no port of 0 to 65535; write IP:PORT or :PORT, such as "0.0.0.0:4747"`},
 		{"join without port", "[node]\njoin = [\"host\"]\n", `config.toml:2: node.join: "host" is not HOST:PORT; write it as your friend's node prints it, such as "192.0.2.7:4747"`},
-		{"discovery", "[node]\ndiscovery = true\n", `config.toml:2: node.discovery: nodes on the local network cannot be found yet; set it to false, and name one of them under join`},
 		{"join port 0", "[node]\njoin = [\"host:0\"]\n", `config.toml:2: node.join: "host:0" has no port of 1 to 65535; the usual one is 4747`},
 		{"join without host", "[node]\njoin = [\":4747\"]\n", `config.toml:2: node.join: ":4747" is not HOST:PORT; write it as your friend's node prints it, such as "192.0.2.7:4747"`},
 		{"front-end: misspelt", "[front]\n\nlistne = []\n", `config.toml:3: unknown field "listne" in [front]; did you mean "listen"?`},
@@ -115,6 +114,7 @@ func TestWrongFlags(t *testing.T) {
 	}{
 		{"listen", Overrides{Listen: []string{"x"}}, `-listen: "x" is no address with a port; write IP:PORT or :PORT, such as "0.0.0.0:4747"`},
 		{"join", Overrides{Join: []string{"x"}}, `-join: "x" is not HOST:PORT; write it as your friend's node prints it, such as "192.0.2.7:4747"`},
+		{"overlay", Overrides{Overlay: "a b"}, `-overlay: "a b" may hold letters, digits, dots, underscores and hyphens only`},
 		{"front-end", Overrides{Tables: map[string]map[string]any{"front": {"idel": "5s"}}}, `command line: unknown field "idel" in [front]; did you mean "idle"?`},
 	}
 	for _, test := range tests {
@@ -153,7 +153,7 @@ name = "team-7"
 data_dir = "/file"
 listen = ["127.0.0.1:5000"]
 join = ["a:1", "/ip4/192.0.2.1/tcp/4747"]
-discovery = false
+discovery = true
 [front]
 listen = ["file"]
 burst = 7
@@ -163,10 +163,13 @@ limits.channels = 3
 name = "one"
 `)
 	front := frontTable{Listen: []string{"default"}, Rate: 2.5, Burst: 5}
+	off := false
 	cfg, err := loadAll(path, Overrides{
-		DataDir: "/flag",
-		Join:    []string{"b:2"},
-		Tables:  map[string]map[string]any{"front": {"listen": []string{"flag", "two"}, "on": true}},
+		Overlay:   "team-8",
+		DataDir:   "/flag",
+		Join:      []string{"b:2"},
+		Discovery: &off,
+		Tables:    map[string]map[string]any{"front": {"listen": []string{"flag", "two"}, "on": true}},
 	}, &front)
 	if err != nil {
 		t.Fatal(err)
@@ -174,7 +177,7 @@ name = "one"
 	if want := (NodeConfig{DataDir: "/flag", Listen: []string{"127.0.0.1:5000"}, Join: []string{"b:2"}}); !reflect.DeepEqual(cfg.Node, want) {
 		t.Errorf("node: got %+v, want %+v", cfg.Node, want)
 	}
-	if cfg.Overlay.Name != "team-7" || !cfg.named {
+	if cfg.Overlay.Name != "team-8" || !cfg.named {
 		t.Errorf("overlay %q, listen named: %v", cfg.Overlay.Name, cfg.named)
 	}
 	want := frontTable{Listen: []string{"flag", "two"}, Rate: 2.5, Burst: 7, On: true, Idle: time.Minute}
@@ -197,7 +200,7 @@ func TestDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := NodeConfig{DataDir: dir, Listen: []string{"0.0.0.0:4747"}}
+	want := NodeConfig{DataDir: dir, Listen: []string{"0.0.0.0:4747"}, Discovery: true}
 	if !reflect.DeepEqual(cfg.Node, want) || cfg.Overlay.Name != "default" || cfg.named {
 		t.Errorf("got %+v", cfg)
 	}

@@ -260,7 +260,7 @@ func TestFoundNodes(t *testing.T) {
 		{"alone, and the other one goes first", false, 0, nil, []host.PeerID{"a"},
 			[]string{"Joined the ring through a node found on the local network (peer " + text("a") + ")."}},
 		{"not taken in at first", false, 1, nil, []host.PeerID{"z", "z"},
-			[]string{"A node was found on the local network (peer " + text("z") + "), but its ring did not take this one in; trying again.",
+			[]string{"A node was found on the local network (peer " + text("z") + "), but its ring did not take this one in; trying again.", "introduced",
 				"Joined the ring through a node found on the local network (peer " + text("z") + ")."}},
 		{"with company", true, 0, nil, []host.PeerID{"z", "z"},
 			[]string{"Found another node on the local network (peer " + text("z") + ").", "introduced", "introduced"}},

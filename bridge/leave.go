@@ -32,6 +32,7 @@ func (n *Node) serve(ctx context.Context, p *parts) error {
 	var joining sync.WaitGroup
 	joinCtx, stopJoining := context.WithCancel(context.WithoutCancel(ctx))
 	begun := make(chan struct{})
+	p.joiner.found = n.discover(p)
 	joining.Go(func() { p.joiner.run(joinCtx, func() { close(begun) }) })
 	joining.Go(func() { n.answer(joinCtx, p) })
 

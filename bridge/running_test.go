@@ -88,6 +88,7 @@ func startConfig(t testing.TB, name string, cfg Config) *running {
 
 func startSeen(t testing.TB, name string, cfg Config, seen func(chat.Setup)) *running {
 	t.Helper()
+	cfg.Node.Discovery = false // nodes of other tests are on this network
 	r := &running{dir: cfg.Node.DataDir, out: newLines(), log: newLines(), ended: make(chan error, 1)}
 	r.door = newDoor()
 	var err error

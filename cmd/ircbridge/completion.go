@@ -22,7 +22,7 @@ func printCompletion(args []string, stdout, stderr io.Writer) int {
 
 // argument is a flag or a plain word of a usage line.
 type argument struct {
-	flag  string // with its hyphen; "" for a plain word
+	flag  string // with its hyphen, perhaps also with a value, as in -v=false; "" for a plain word
 	value string // what is to be written, such as FILE; "" for a flag without
 }
 

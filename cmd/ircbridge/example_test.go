@@ -164,19 +164,19 @@ func TestSecondStart(t *testing.T) {
 	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
 	t.Setenv("HOME", t.TempDir())
 	dir := filepath.Join(t.TempDir(), "a b")
-	first := startProgram(t, "-data", dir, "-listen", "127.0.0.1:0", "-irc", "127.0.0.1:0")
+	first := startProgram(t, "-discovery=false", "-data", dir, "-listen", "127.0.0.1:0", "-irc", "127.0.0.1:0")
 	defer first.stop(t)
 
 	var stdout, stderr bytes.Buffer
-	if status := dispatch([]string{"-data", dir}, &stdout, &stderr); status != 1 {
+	if status := dispatch([]string{"-data", dir, "-discovery=false"}, &stdout, &stderr); status != 1 {
 		t.Fatalf("status %d", status)
 	}
 	line := regexp.MustCompile(`^ircbridge: another ircbridge runs on the data directory .*/a b; a second node starts with: ` +
-		`ircbridge -data '(.*/a b-2)' -irc (127\.0\.0\.1:66\d\d) -listen (:47\d\d)\n$`).FindStringSubmatch(stderr.String())
+		`ircbridge -data '(.*/a b-2)' -irc (127\.0\.0\.1:66\d\d) -listen (:47\d\d) -discovery=false\n$`).FindStringSubmatch(stderr.String())
 	if line == nil {
 		t.Fatalf("stderr: %q", stderr.String())
 	}
-	startProgram(t, "-data", line[1], "-irc", line[2], "-listen", line[3]).stop(t)
+	startProgram(t, "-data", line[1], "-irc", line[2], "-listen", line[3], "-discovery=false").stop(t)
 }
 
 // program is a node that runs in this process.

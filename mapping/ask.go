@@ -184,7 +184,12 @@ func (se *session) List(ctx context.Context) ([]chat.Listed, error) {
 		if ms := se.memberships[name]; v.state.is('s') && (ms == nil || !ms.in) {
 			continue
 		}
-		found[name] = chat.Listed{Name: v.display(), Topic: v.state.topic.text, Count: len(v.state.members)}
+		c := v.state.channel(v.display())
+		l := chat.Listed{Name: c.Name, Topic: c.Topic.Text, Created: c.Created, Count: c.Count}
+		if l.Topic != "" {
+			l.TopicAt = c.Topic.At
+		}
+		found[name] = l
 	}
 	s.mu.Unlock()
 	listed, err := s.directory(ctx)

@@ -164,8 +164,10 @@ func FuzzNick(f *testing.F) {
 // FuzzDirectory: entries from anybody.
 func FuzzDirectory(f *testing.F) {
 	f.Add(encode(&wire.Listings{Items: []*wire.Listing{{Name: []byte("#tea"), Topic: []byte("x"), Count: 3}}}))
+	f.Add(encode(&wire.Listings{Census: []*wire.Census{{Users: 3, Channels: 2}}}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		d, k := newDirectoryObject(shardOf("#tea")), newKeeperLog(0, 1)
+		_ = d.Query("", b)
 		d.apply(k.turn(testStream(1, 1)), b)
 		_ = d.Merge(b)
 		if _, err := decodeListings(d.Snapshot()); err != nil {
@@ -249,6 +251,9 @@ func FuzzAnswers(f *testing.F) {
 			_, _ = u.Lookup(bg, "bob")
 			_, _ = u.Lookup(bg, "ann")
 			_, _ = u.List(bg)
+			_, _ = u.Whowas(bg, "bob", 0)
+			n.s.countOverlay()
+			_ = n.s.Counts()
 			for _, target := range []string{"bob", "ann", n.s.Node().ID} {
 				_, _ = u.Send(chat.Outgoing{Target: target, Text: "x"})
 			}

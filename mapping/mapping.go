@@ -80,6 +80,7 @@ type Service struct {
 	running     int                            // lanes at work
 	idle        host.Event                     // signalled when running falls to 0
 	listings    map[string]*listing
+	census      census
 }
 
 // New makes the service and registers its kinds with the overlay. It starts
@@ -162,40 +163,6 @@ func (s *Service) Leave(d time.Duration) {
 
 // Node implements chat.Service.
 func (s *Service) Node() chat.Node { return s.node }
-
-// Counts implements chat.Service.
-func (s *Service) Counts() chat.Counts {
-	kept := s.o.Kept(kindChannel)
-	nodes := map[host.PeerID]bool{s.self: true}
-	if s.cfg.Neighbours != nil {
-		for _, id := range s.cfg.Neighbours() {
-			nodes[id] = true
-		}
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	users := map[overlay.Stream]bool{}
-	for n := range s.sessions { // any order: counted
-		users[s.stream(n)] = true
-	}
-	channels := map[string]bool{}
-	for name, v := range s.views { // any order: counted
-		channels[name] = true
-		if v.state == nil {
-			continue
-		}
-		for who := range v.state.members { // any order: counted
-			users[who] = true
-			nodes[who.Node] = true
-		}
-	}
-	for _, name := range kept {
-		channels[name] = true
-	}
-	return chat.Counts{
-		LocalUsers: len(s.sessions), KnownUsers: len(users), KnownChannels: len(channels), KnownNodes: len(nodes),
-	}
-}
 
 // stream is the origin stream of one of this node's sessions; 0 is the node.
 func (s *Service) stream(session uint64) overlay.Stream {

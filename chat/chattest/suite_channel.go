@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,6 +28,7 @@ func channelCases() []testCase {
 		{"Kick", 3, testKick},
 		{"KickErrors", 2, testKickErrors},
 		{"List", 2, testList},
+		{"ListTimes", 2, testListTimes},
 		{"Keeper", 3, testKeeper},
 		{"EqualEverywhere", 3, testEqualEverywhere},
 	}
@@ -292,6 +294,38 @@ func testList(w *world) {
 	a.lists(append(open, chat.Listed{Name: "#hidden", Count: 1})...)
 	w.must("part", a.Part(context.Background(), "#c", ""))
 	b.lists(open[:2]...)
+}
+
+func testListTimes(w *world) {
+	ctx := context.Background()
+	a, b := w.open(0, "ann"), w.open(1, "bob")
+	a.join("#quiet")
+	a.join("#a")
+	listed := func(u *user, name string, want chat.Channel) {
+		w.T().Helper()
+		want = plainTimes(want)
+		w.Eventually(fmt.Sprintf("%s lists %s with its times", u.Self().Nick, name), func() bool {
+			list, err := u.List(ctx)
+			i := slices.IndexFunc(list, func(l chat.Listed) bool { return l.Name == name })
+			return err == nil && i >= 0 && list[i].Created.Equal(want.Created) && list[i].TopicAt.Equal(want.Topic.At)
+		})
+	}
+	for _, topic := range []string{"first", "second", "second", ""} {
+		w.Sleep(time.Second)
+		w.must("topic", a.SetTopic(ctx, "#a", topic))
+		for _, name := range []string{"#a", "#quiet"} {
+			view, err := a.Channel(ctx, name)
+			w.must("channel", err)
+			if view.Topic.Text == "" {
+				view.Topic.At = time.Time{}
+			}
+			if view.Created.IsZero() || view.Topic.At.IsZero() != (view.Topic.Text == "") {
+				w.T().Errorf("the view is %+v", view)
+			}
+			listed(a, name, view)
+			listed(b, name, view)
+		}
+	}
 }
 
 // lists waits until the user's List is this one, but for the times.

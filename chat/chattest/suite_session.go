@@ -18,6 +18,7 @@ func sessionCases() []testCase {
 		{"QuitOnce", 3, testQuitOnce},
 		{"QuitFreesView", 2, testQuitFreesView},
 		{"Slow", 2, testSlow},
+		{"Counts", 3, testCounts},
 	}
 }
 
@@ -40,6 +41,44 @@ func testSelf(w *world) {
 			w.T().Errorf("counts of %s are %+v", where(i), c)
 		}
 	}
+}
+
+// testCounts: every node comes to know how many users and channels there are
+// anywhere, the secret ones too.
+func testCounts(w *world) {
+	nodes := map[string]int{} // sessions, by node
+	for i := range 3 {
+		nodes[w.Service(i).Node().ID]++
+	}
+	counted := func(users, channels int) {
+		w.T().Helper()
+		for i := range 3 {
+			s := w.Service(i)
+			var got chat.Counts
+			w.Eventually(fmt.Sprintf("%s counts %d users and %d channels", where(i), users, channels), func() bool {
+				got = s.Counts()
+				return got.KnownUsers == users && got.KnownChannels == channels && got.KnownNodes >= len(nodes)
+			})
+			if got.LocalUsers != nodes[s.Node().ID] {
+				w.T().Errorf("%s has %d users of its own, want %d", where(i), got.LocalUsers, nodes[s.Node().ID])
+			}
+		}
+	}
+	a, b, c := w.open(0, "ann"), w.open(1, "bob"), w.open(2, "cat")
+	counted(3, 0)
+	a.join("#open")
+	b.join("#hidden")
+	b.mode("#hidden", plus('s', ""))
+	counted(3, 2)
+	w.must("part", b.Part(context.Background(), "#hidden", ""))
+	extra := w.open(2, "dora")
+	nodes[w.Service(2).Node().ID]++
+	counted(4, 1)
+	extra.Close("")
+	nodes[w.Service(2).Node().ID]--
+	counted(3, 1)
+	c.join("#open")
+	c.sees("#open", "ann", "cat")
 }
 
 func testClosed(w *world) {

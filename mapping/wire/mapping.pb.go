@@ -3173,8 +3173,10 @@ type Listing struct {
 	Topic         []byte                 `protobuf:"bytes,2,opt,name=topic,proto3" json:"topic,omitempty"`
 	Count         uint32                 `protobuf:"varint,3,opt,name=count,proto3" json:"count,omitempty"`
 	Gone          bool                   `protobuf:"varint,4,opt,name=gone,proto3" json:"gone,omitempty"`
-	AtMs          int64                  `protobuf:"varint,5,opt,name=at_ms,json=atMs,proto3" json:"at_ms,omitempty"` // of its last renewal
-	Version       uint64                 `protobuf:"varint,6,opt,name=version,proto3" json:"version,omitempty"`       // of the listing, by its keeper
+	AtMs          int64                  `protobuf:"varint,5,opt,name=at_ms,json=atMs,proto3" json:"at_ms,omitempty"`                  // of its last renewal
+	Version       uint64                 `protobuf:"varint,6,opt,name=version,proto3" json:"version,omitempty"`                        // of the listing, by its keeper
+	CreatedMs     int64                  `protobuf:"varint,7,opt,name=created_ms,json=createdMs,proto3" json:"created_ms,omitempty"`   // of the channel's birth
+	TopicAtMs     int64                  `protobuf:"varint,8,opt,name=topic_at_ms,json=topicAtMs,proto3" json:"topic_at_ms,omitempty"` // 0 without topic
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3251,17 +3253,111 @@ func (x *Listing) GetVersion() uint64 {
 	return 0
 }
 
-// Listings is a request (of a channel's keeper), an answer and a snapshot.
+func (x *Listing) GetCreatedMs() int64 {
+	if x != nil {
+		return x.CreatedMs
+	}
+	return 0
+}
+
+func (x *Listing) GetTopicAtMs() int64 {
+	if x != nil {
+		return x.TopicAtMs
+	}
+	return 0
+}
+
+// Census is what one node keeps, or the sum of a shard's nodes.
+type Census struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Node          []byte                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`              // ID, 20 bytes; in a snapshot only: a request's origin says it
+	Users         uint32                 `protobuf:"varint,2,opt,name=users,proto3" json:"users,omitempty"`           // names that somebody holds
+	Channels      uint32                 `protobuf:"varint,3,opt,name=channels,proto3" json:"channels,omitempty"`     // with members, the secret ones too
+	AtMs          int64                  `protobuf:"varint,4,opt,name=at_ms,json=atMs,proto3" json:"at_ms,omitempty"` // of its last renewal
+	Nodes         uint32                 `protobuf:"varint,5,opt,name=nodes,proto3" json:"nodes,omitempty"`           // in a sum
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Census) Reset() {
+	*x = Census{}
+	mi := &file_mapping_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Census) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Census) ProtoMessage() {}
+
+func (x *Census) ProtoReflect() protoreflect.Message {
+	mi := &file_mapping_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Census.ProtoReflect.Descriptor instead.
+func (*Census) Descriptor() ([]byte, []int) {
+	return file_mapping_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *Census) GetNode() []byte {
+	if x != nil {
+		return x.Node
+	}
+	return nil
+}
+
+func (x *Census) GetUsers() uint32 {
+	if x != nil {
+		return x.Users
+	}
+	return 0
+}
+
+func (x *Census) GetChannels() uint32 {
+	if x != nil {
+		return x.Channels
+	}
+	return 0
+}
+
+func (x *Census) GetAtMs() int64 {
+	if x != nil {
+		return x.AtMs
+	}
+	return 0
+}
+
+func (x *Census) GetNodes() uint32 {
+	if x != nil {
+		return x.Nodes
+	}
+	return 0
+}
+
+// Listings is a request (of a channel's keeper, or of a node for itself), an
+// answer and a snapshot.
 type Listings struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Items         []*Listing             `protobuf:"bytes,1,rep,name=items,proto3" json:"items,omitempty"`
+	Census        []*Census              `protobuf:"bytes,2,rep,name=census,proto3" json:"census,omitempty"` // in a request one at most
+	Total         *Census                `protobuf:"bytes,3,opt,name=total,proto3" json:"total,omitempty"`   // in an answer
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Listings) Reset() {
 	*x = Listings{}
-	mi := &file_mapping_proto_msgTypes[41]
+	mi := &file_mapping_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3273,7 +3369,7 @@ func (x *Listings) String() string {
 func (*Listings) ProtoMessage() {}
 
 func (x *Listings) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[41]
+	mi := &file_mapping_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3286,7 +3382,7 @@ func (x *Listings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Listings.ProtoReflect.Descriptor instead.
 func (*Listings) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{41}
+	return file_mapping_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *Listings) GetItems() []*Listing {
@@ -3294,6 +3390,65 @@ func (x *Listings) GetItems() []*Listing {
 		return x.Items
 	}
 	return nil
+}
+
+func (x *Listings) GetCensus() []*Census {
+	if x != nil {
+		return x.Census
+	}
+	return nil
+}
+
+func (x *Listings) GetTotal() *Census {
+	if x != nil {
+		return x.Total
+	}
+	return nil
+}
+
+// DirectoryQuery asks a shard for its channels, or for the sum of its nodes.
+type DirectoryQuery struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Census        bool                   `protobuf:"varint,1,opt,name=census,proto3" json:"census,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DirectoryQuery) Reset() {
+	*x = DirectoryQuery{}
+	mi := &file_mapping_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DirectoryQuery) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DirectoryQuery) ProtoMessage() {}
+
+func (x *DirectoryQuery) ProtoReflect() protoreflect.Message {
+	mi := &file_mapping_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DirectoryQuery.ProtoReflect.Descriptor instead.
+func (*DirectoryQuery) Descriptor() ([]byte, []int) {
+	return file_mapping_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *DirectoryQuery) GetCensus() bool {
+	if x != nil {
+		return x.Census
+	}
+	return false
 }
 
 // Direct is what one node tells another.
@@ -3311,7 +3466,7 @@ type Direct struct {
 
 func (x *Direct) Reset() {
 	*x = Direct{}
-	mi := &file_mapping_proto_msgTypes[42]
+	mi := &file_mapping_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3323,7 +3478,7 @@ func (x *Direct) String() string {
 func (*Direct) ProtoMessage() {}
 
 func (x *Direct) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[42]
+	mi := &file_mapping_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3336,7 +3491,7 @@ func (x *Direct) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Direct.ProtoReflect.Descriptor instead.
 func (*Direct) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{42}
+	return file_mapping_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *Direct) GetWhat() isDirect_What {
@@ -3408,7 +3563,7 @@ type Letters struct {
 
 func (x *Letters) Reset() {
 	*x = Letters{}
-	mi := &file_mapping_proto_msgTypes[43]
+	mi := &file_mapping_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3420,7 +3575,7 @@ func (x *Letters) String() string {
 func (*Letters) ProtoMessage() {}
 
 func (x *Letters) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[43]
+	mi := &file_mapping_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3433,7 +3588,7 @@ func (x *Letters) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Letters.ProtoReflect.Descriptor instead.
 func (*Letters) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{43}
+	return file_mapping_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *Letters) GetFrom() *Session {
@@ -3477,7 +3632,7 @@ type Letter struct {
 
 func (x *Letter) Reset() {
 	*x = Letter{}
-	mi := &file_mapping_proto_msgTypes[44]
+	mi := &file_mapping_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3489,7 +3644,7 @@ func (x *Letter) String() string {
 func (*Letter) ProtoMessage() {}
 
 func (x *Letter) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[44]
+	mi := &file_mapping_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3502,7 +3657,7 @@ func (x *Letter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Letter.ProtoReflect.Descriptor instead.
 func (*Letter) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{44}
+	return file_mapping_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *Letter) GetNumber() uint64 {
@@ -3550,7 +3705,7 @@ type WhoisAsk struct {
 
 func (x *WhoisAsk) Reset() {
 	*x = WhoisAsk{}
-	mi := &file_mapping_proto_msgTypes[45]
+	mi := &file_mapping_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3562,7 +3717,7 @@ func (x *WhoisAsk) String() string {
 func (*WhoisAsk) ProtoMessage() {}
 
 func (x *WhoisAsk) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[45]
+	mi := &file_mapping_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3575,7 +3730,7 @@ func (x *WhoisAsk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhoisAsk.ProtoReflect.Descriptor instead.
 func (*WhoisAsk) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{45}
+	return file_mapping_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *WhoisAsk) GetNick() []byte {
@@ -3604,7 +3759,7 @@ type Invited struct {
 
 func (x *Invited) Reset() {
 	*x = Invited{}
-	mi := &file_mapping_proto_msgTypes[46]
+	mi := &file_mapping_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3616,7 +3771,7 @@ func (x *Invited) String() string {
 func (*Invited) ProtoMessage() {}
 
 func (x *Invited) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[46]
+	mi := &file_mapping_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3629,7 +3784,7 @@ func (x *Invited) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Invited.ProtoReflect.Descriptor instead.
 func (*Invited) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{46}
+	return file_mapping_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *Invited) GetFrom() *Session {
@@ -3674,7 +3829,7 @@ type DirectReply struct {
 
 func (x *DirectReply) Reset() {
 	*x = DirectReply{}
-	mi := &file_mapping_proto_msgTypes[47]
+	mi := &file_mapping_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3686,7 +3841,7 @@ func (x *DirectReply) String() string {
 func (*DirectReply) ProtoMessage() {}
 
 func (x *DirectReply) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[47]
+	mi := &file_mapping_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3699,7 +3854,7 @@ func (x *DirectReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DirectReply.ProtoReflect.Descriptor instead.
 func (*DirectReply) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{47}
+	return file_mapping_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *DirectReply) GetCode() Code {
@@ -3750,7 +3905,7 @@ type WhoisReply struct {
 
 func (x *WhoisReply) Reset() {
 	*x = WhoisReply{}
-	mi := &file_mapping_proto_msgTypes[48]
+	mi := &file_mapping_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3762,7 +3917,7 @@ func (x *WhoisReply) String() string {
 func (*WhoisReply) ProtoMessage() {}
 
 func (x *WhoisReply) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[48]
+	mi := &file_mapping_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3775,7 +3930,7 @@ func (x *WhoisReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhoisReply.ProtoReflect.Descriptor instead.
 func (*WhoisReply) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{48}
+	return file_mapping_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *WhoisReply) GetSession() *Session {
@@ -4032,16 +4187,29 @@ const file_mapping_proto_rawDesc = "" +
 	"\x06exists\x18\x01 \x01(\bR\x06exists\x12\x16\n" +
 	"\x06secret\x18\x02 \x01(\bR\x06secret\x12\x14\n" +
 	"\x05count\x18\x03 \x01(\rR\x05count\x125\n" +
-	"\x05state\x18\x04 \x01(\v2\x1f.ircbridge.mapping.ChannelStateR\x05state\"\x8c\x01\n" +
+	"\x05state\x18\x04 \x01(\v2\x1f.ircbridge.mapping.ChannelStateR\x05state\"\xcb\x01\n" +
 	"\aListing\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\fR\x04name\x12\x14\n" +
 	"\x05topic\x18\x02 \x01(\fR\x05topic\x12\x14\n" +
 	"\x05count\x18\x03 \x01(\rR\x05count\x12\x12\n" +
 	"\x04gone\x18\x04 \x01(\bR\x04gone\x12\x13\n" +
 	"\x05at_ms\x18\x05 \x01(\x03R\x04atMs\x12\x18\n" +
-	"\aversion\x18\x06 \x01(\x04R\aversion\"<\n" +
+	"\aversion\x18\x06 \x01(\x04R\aversion\x12\x1d\n" +
+	"\n" +
+	"created_ms\x18\a \x01(\x03R\tcreatedMs\x12\x1e\n" +
+	"\vtopic_at_ms\x18\b \x01(\x03R\ttopicAtMs\"y\n" +
+	"\x06Census\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\fR\x04node\x12\x14\n" +
+	"\x05users\x18\x02 \x01(\rR\x05users\x12\x1a\n" +
+	"\bchannels\x18\x03 \x01(\rR\bchannels\x12\x13\n" +
+	"\x05at_ms\x18\x04 \x01(\x03R\x04atMs\x12\x14\n" +
+	"\x05nodes\x18\x05 \x01(\rR\x05nodes\"\xa0\x01\n" +
 	"\bListings\x120\n" +
-	"\x05items\x18\x01 \x03(\v2\x1a.ircbridge.mapping.ListingR\x05items\"\xb5\x01\n" +
+	"\x05items\x18\x01 \x03(\v2\x1a.ircbridge.mapping.ListingR\x05items\x121\n" +
+	"\x06census\x18\x02 \x03(\v2\x19.ircbridge.mapping.CensusR\x06census\x12/\n" +
+	"\x05total\x18\x03 \x01(\v2\x19.ircbridge.mapping.CensusR\x05total\"(\n" +
+	"\x0eDirectoryQuery\x12\x16\n" +
+	"\x06census\x18\x01 \x01(\bR\x06census\"\xb5\x01\n" +
 	"\x06Direct\x126\n" +
 	"\aletters\x18\x01 \x01(\v2\x1a.ircbridge.mapping.LettersH\x00R\aletters\x123\n" +
 	"\x05whois\x18\x02 \x01(\v2\x1b.ircbridge.mapping.WhoisAskH\x00R\x05whois\x126\n" +
@@ -4116,7 +4284,7 @@ func file_mapping_proto_rawDescGZIP() []byte {
 }
 
 var file_mapping_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_mapping_proto_msgTypes = make([]protoimpl.MessageInfo, 49)
+var file_mapping_proto_msgTypes = make([]protoimpl.MessageInfo, 51)
 var file_mapping_proto_goTypes = []any{
 	(Code)(0),              // 0: ircbridge.mapping.Code
 	(*Session)(nil),        // 1: ircbridge.mapping.Session
@@ -4160,14 +4328,16 @@ var file_mapping_proto_goTypes = []any{
 	(*ChannelQuery)(nil),   // 39: ircbridge.mapping.ChannelQuery
 	(*ChannelAnswer)(nil),  // 40: ircbridge.mapping.ChannelAnswer
 	(*Listing)(nil),        // 41: ircbridge.mapping.Listing
-	(*Listings)(nil),       // 42: ircbridge.mapping.Listings
-	(*Direct)(nil),         // 43: ircbridge.mapping.Direct
-	(*Letters)(nil),        // 44: ircbridge.mapping.Letters
-	(*Letter)(nil),         // 45: ircbridge.mapping.Letter
-	(*WhoisAsk)(nil),       // 46: ircbridge.mapping.WhoisAsk
-	(*Invited)(nil),        // 47: ircbridge.mapping.Invited
-	(*DirectReply)(nil),    // 48: ircbridge.mapping.DirectReply
-	(*WhoisReply)(nil),     // 49: ircbridge.mapping.WhoisReply
+	(*Census)(nil),         // 42: ircbridge.mapping.Census
+	(*Listings)(nil),       // 43: ircbridge.mapping.Listings
+	(*DirectoryQuery)(nil), // 44: ircbridge.mapping.DirectoryQuery
+	(*Direct)(nil),         // 45: ircbridge.mapping.Direct
+	(*Letters)(nil),        // 46: ircbridge.mapping.Letters
+	(*Letter)(nil),         // 47: ircbridge.mapping.Letter
+	(*WhoisAsk)(nil),       // 48: ircbridge.mapping.WhoisAsk
+	(*Invited)(nil),        // 49: ircbridge.mapping.Invited
+	(*DirectReply)(nil),    // 50: ircbridge.mapping.DirectReply
+	(*WhoisReply)(nil),     // 51: ircbridge.mapping.WhoisReply
 }
 var file_mapping_proto_depIdxs = []int32{
 	1,  // 0: ircbridge.mapping.Claim.owner:type_name -> ircbridge.mapping.Session
@@ -4247,26 +4417,28 @@ var file_mapping_proto_depIdxs = []int32{
 	14, // 74: ircbridge.mapping.ChannelRenewal.members:type_name -> ircbridge.mapping.Member
 	21, // 75: ircbridge.mapping.ChannelAnswer.state:type_name -> ircbridge.mapping.ChannelState
 	41, // 76: ircbridge.mapping.Listings.items:type_name -> ircbridge.mapping.Listing
-	44, // 77: ircbridge.mapping.Direct.letters:type_name -> ircbridge.mapping.Letters
-	46, // 78: ircbridge.mapping.Direct.whois:type_name -> ircbridge.mapping.WhoisAsk
-	47, // 79: ircbridge.mapping.Direct.invited:type_name -> ircbridge.mapping.Invited
-	1,  // 80: ircbridge.mapping.Letters.from:type_name -> ircbridge.mapping.Session
-	2,  // 81: ircbridge.mapping.Letters.person:type_name -> ircbridge.mapping.Person
-	45, // 82: ircbridge.mapping.Letters.items:type_name -> ircbridge.mapping.Letter
-	27, // 83: ircbridge.mapping.Letter.tags:type_name -> ircbridge.mapping.Tag
-	1,  // 84: ircbridge.mapping.WhoisAsk.asker:type_name -> ircbridge.mapping.Session
-	1,  // 85: ircbridge.mapping.Invited.from:type_name -> ircbridge.mapping.Session
-	2,  // 86: ircbridge.mapping.Invited.person:type_name -> ircbridge.mapping.Person
-	1,  // 87: ircbridge.mapping.Invited.target:type_name -> ircbridge.mapping.Session
-	0,  // 88: ircbridge.mapping.DirectReply.code:type_name -> ircbridge.mapping.Code
-	49, // 89: ircbridge.mapping.DirectReply.whois:type_name -> ircbridge.mapping.WhoisReply
-	1,  // 90: ircbridge.mapping.WhoisReply.session:type_name -> ircbridge.mapping.Session
-	2,  // 91: ircbridge.mapping.WhoisReply.person:type_name -> ircbridge.mapping.Person
-	92, // [92:92] is the sub-list for method output_type
-	92, // [92:92] is the sub-list for method input_type
-	92, // [92:92] is the sub-list for extension type_name
-	92, // [92:92] is the sub-list for extension extendee
-	0,  // [0:92] is the sub-list for field type_name
+	42, // 77: ircbridge.mapping.Listings.census:type_name -> ircbridge.mapping.Census
+	42, // 78: ircbridge.mapping.Listings.total:type_name -> ircbridge.mapping.Census
+	46, // 79: ircbridge.mapping.Direct.letters:type_name -> ircbridge.mapping.Letters
+	48, // 80: ircbridge.mapping.Direct.whois:type_name -> ircbridge.mapping.WhoisAsk
+	49, // 81: ircbridge.mapping.Direct.invited:type_name -> ircbridge.mapping.Invited
+	1,  // 82: ircbridge.mapping.Letters.from:type_name -> ircbridge.mapping.Session
+	2,  // 83: ircbridge.mapping.Letters.person:type_name -> ircbridge.mapping.Person
+	47, // 84: ircbridge.mapping.Letters.items:type_name -> ircbridge.mapping.Letter
+	27, // 85: ircbridge.mapping.Letter.tags:type_name -> ircbridge.mapping.Tag
+	1,  // 86: ircbridge.mapping.WhoisAsk.asker:type_name -> ircbridge.mapping.Session
+	1,  // 87: ircbridge.mapping.Invited.from:type_name -> ircbridge.mapping.Session
+	2,  // 88: ircbridge.mapping.Invited.person:type_name -> ircbridge.mapping.Person
+	1,  // 89: ircbridge.mapping.Invited.target:type_name -> ircbridge.mapping.Session
+	0,  // 90: ircbridge.mapping.DirectReply.code:type_name -> ircbridge.mapping.Code
+	51, // 91: ircbridge.mapping.DirectReply.whois:type_name -> ircbridge.mapping.WhoisReply
+	1,  // 92: ircbridge.mapping.WhoisReply.session:type_name -> ircbridge.mapping.Session
+	2,  // 93: ircbridge.mapping.WhoisReply.person:type_name -> ircbridge.mapping.Person
+	94, // [94:94] is the sub-list for method output_type
+	94, // [94:94] is the sub-list for method input_type
+	94, // [94:94] is the sub-list for extension type_name
+	94, // [94:94] is the sub-list for extension extendee
+	0,  // [0:94] is the sub-list for field type_name
 }
 
 func init() { file_mapping_proto_init() }
@@ -4304,7 +4476,7 @@ func file_mapping_proto_init() {
 		(*ChannelEvent_Merged)(nil),
 		(*ChannelEvent_Invited)(nil),
 	}
-	file_mapping_proto_msgTypes[42].OneofWrappers = []any{
+	file_mapping_proto_msgTypes[44].OneofWrappers = []any{
 		(*Direct_Letters)(nil),
 		(*Direct_Whois)(nil),
 		(*Direct_Invited)(nil),
@@ -4315,7 +4487,7 @@ func file_mapping_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mapping_proto_rawDesc), len(file_mapping_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   49,
+			NumMessages:   51,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -125,7 +125,7 @@ func BenchmarkEncode(b *testing.B) {
 	var line []byte
 	b.ReportAllocs()
 	for b.Loop() {
-		tags := encodeTags(c.caps, benchTime, "0123456789abcdef", nil)
+		tags := encodeTags(c.caps, benchTime, "", "0123456789abcdef", nil)
 		line = appendLine(line[:0], tags, "nick!user@0123456789ab.node.ircbridge", "PRIVMSG", []string{"#channel"}, "the quick brown fox jumps over the lazy dog", true)
 	}
 }

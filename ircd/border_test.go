@@ -121,7 +121,7 @@ func TestTagsAreBounded(t *testing.T) {
 	for _, name := range []string{"+a", "+b", "+c", "+d", "bad name", "+", "+x;y"} {
 		tags[name] = strings.Repeat(`\`, 2000) // doubles when escaped
 	}
-	got := encodeTags(capMessageTags|capServerTime, time.Unix(0, 0), "id", tags)
+	got := encodeTags(capMessageTags|capServerTime, time.Unix(0, 0), "", "id", tags)
 	if len(got) > maxTags-2 || !strings.HasPrefix(got, "time=1970-01-01T00:00:00.000Z;msgid=id;+a=") || strings.Contains(got, "bad") {
 		t.Errorf("%d bytes: %.60s", len(got), got)
 	}
@@ -129,10 +129,10 @@ func TestTagsAreBounded(t *testing.T) {
 		tags[fmt.Sprint("+z", i)] = "0123456789012345678901234567890123456789"
 	}
 	const room = maxTags - 2 - maxResponseTag
-	if n := len(encodeTags(capMessageTags, time.Time{}, "id", tags)); n > room || n < room-60 {
+	if n := len(encodeTags(capMessageTags, time.Time{}, "", "id", tags)); n > room || n < room-60 {
 		t.Errorf("%d bytes, room for %d", n, room)
 	}
-	if got := encodeTags(capServerTime, time.Unix(0, 0), "id", tags); got != "time=1970-01-01T00:00:00.000Z" {
+	if got := encodeTags(capServerTime, time.Unix(0, 0), "", "id", tags); got != "time=1970-01-01T00:00:00.000Z" {
 		t.Error(got)
 	}
 }
@@ -150,7 +150,7 @@ func FuzzLine(f *testing.F) {
 		if err != nil {
 			return
 		}
-		tags := encodeTags(capMessageTags|capServerTime, time.Unix(1, 0), "id", m.tags)
+		tags := encodeTags(capMessageTags|capServerTime, time.Unix(1, 0), "", "id", m.tags)
 		out := appendLine(nil, tags, "nick!user@host", m.command, m.params, string(line), true)
 		if bytes.Count(out, []byte("\n")) != 1 || bytes.Count(out, []byte("\r")) != 1 || bytes.IndexByte(out, 0) >= 0 || !utf8.Valid(out) {
 			t.Errorf("%q became %q", line, out)

@@ -7,19 +7,24 @@ import (
 )
 
 // capSet is a set of capabilities.
-type capSet uint16
+type capSet uint32
 
 const (
-	capAwayNotify capSet = 1 << iota
+	capAccountNotify capSet = 1 << iota
+	capAccountTag
+	capAwayNotify
 	capBatch
 	capCapNotify
+	capChghost
 	capEchoMessage
 	capExtendedJoin
+	capInviteNotify
 	capLabeledResponse
 	capMessageTags
 	capMultiPrefix
 	capNoImplicitNames
 	capServerTime
+	capSetname
 	capStandardReplies
 	capUserhostInNames
 )
@@ -29,16 +34,21 @@ var capabilities = []struct {
 	name string
 	bit  capSet
 }{
+	{"account-notify", capAccountNotify},
+	{"account-tag", capAccountTag},
 	{"away-notify", capAwayNotify},
 	{"batch", capBatch},
 	{"cap-notify", capCapNotify},
+	{"chghost", capChghost},
 	{"echo-message", capEchoMessage},
 	{"extended-join", capExtendedJoin},
+	{"invite-notify", capInviteNotify},
 	{"labeled-response", capLabeledResponse},
 	{"message-tags", capMessageTags},
 	{"multi-prefix", capMultiPrefix},
 	{"no-implicit-names", capNoImplicitNames},
 	{"server-time", capServerTime},
+	{"setname", capSetname},
 	{"standard-replies", capStandardReplies},
 	{"userhost-in-names", capUserhostInNames},
 }

@@ -57,7 +57,7 @@ func (c *conn) join(name, key string) {
 // showJoin tells the client of a channel that he is on from now on.
 func (c *conn) showJoin(ch chat.Channel) {
 	c.joined[chat.Fold(ch.Name)] = ch.Name
-	c.writeJoin("", c.self, ch.Name)
+	c.writeJoin(c.ownTags(), c.self, ch.Name)
 	if ch.Topic.Text != "" {
 		c.sendTopic(ch)
 	}
@@ -116,7 +116,7 @@ func (c *conn) part(name, reason string) {
 		return
 	}
 	display := c.forget(name)
-	c.writeReason("", c.self.Mask(), "PART", reason, display)
+	c.writeReason(c.ownTags(), c.self.Mask(), "PART", reason, display)
 }
 
 // forget takes a channel from those the client is on, and returns its name as
@@ -172,7 +172,7 @@ func cmdTopic(c *conn, m *message) error {
 		c.fail(c.unknownIfNotOn(err, name), about)
 		return nil
 	}
-	c.write("", c.self.Mask(), "TOPIC", []string{c.displayChannel(name)}, text)
+	c.write(c.ownTags(), c.self.Mask(), "TOPIC", []string{c.displayChannel(name)}, text)
 	return nil
 }
 
@@ -336,67 +336,5 @@ func (c *conn) kick(name, nick, reason string) {
 	if chat.SameName(nick, c.self.Nick) {
 		c.forget(name)
 	}
-	c.write("", c.self.Mask(), "KICK", []string{display, nick}, reason)
-}
-
-func cmdList(c *conn, m *message) error {
-	ctx, cancel := c.timeout()
-	defer cancel()
-	var all []chat.Listed
-	var err error
-	session := c.session
-	c.yield(func() { all, err = session.List(ctx) })
-	c.reply(rplListStart, "Channel")
-	if err != nil {
-		c.incomplete("LIST", "*")
-	}
-	want := parseListFilter(m.param(0))
-	for _, ch := range all {
-		if want.matches(ch) {
-			c.replyText(rplList, ch.Topic, ch.Name, strconv.Itoa(ch.Count))
-		}
-	}
-	c.reply(rplListEnd)
-	return nil
-}
-
-// listFilter is the parameter of LIST (ELIST=MNU).
-type listFilter struct {
-	masks, not []string
-	more, less int // users; -1 when not asked
-}
-
-func parseListFilter(text string) listFilter {
-	f := listFilter{more: -1, less: -1}
-	for _, cond := range targets(text) {
-		n, err := strconv.Atoi(cond[1:])
-		switch {
-		case cond[0] == '>' && err == nil:
-			f.more = n
-		case cond[0] == '<' && err == nil:
-			f.less = n
-		case cond[0] == '!':
-			f.not = append(f.not, cond[1:])
-		default:
-			f.masks = append(f.masks, cond)
-		}
-	}
-	return f
-}
-
-func (f listFilter) matches(ch chat.Listed) bool {
-	if f.more >= 0 && ch.Count <= f.more || f.less >= 0 && ch.Count >= f.less {
-		return false
-	}
-	for _, mask := range f.not {
-		if chat.MatchMask(mask, ch.Name) {
-			return false
-		}
-	}
-	for _, mask := range f.masks {
-		if chat.MatchMask(mask, ch.Name) {
-			return true
-		}
-	}
-	return len(f.masks) == 0
+	c.write(c.ownTags(), c.self.Mask(), "KICK", []string{display, nick}, reason)
 }

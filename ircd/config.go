@@ -41,6 +41,9 @@ type Config struct {
 	Password string `toml:"password"`
 	// MOTD is the message of the day, of up to 100 lines. Default: "" (none).
 	MOTD string `toml:"motd"`
+	// Admin says who runs this server: up to 3 lines (place, organisation,
+	// address) for ADMIN. Default: none.
+	Admin []string `toml:"admin"`
 	// Limits on clients.
 	Limits Limits `toml:"limits"`
 }
@@ -71,6 +74,9 @@ type Limits struct {
 	// LimitLoopback applies LineRate to clients on this machine too. Default:
 	// false.
 	LimitLoopback bool `toml:"limit_loopback"`
+	// NickChanges is the number of nick changes that one client may ask for in a
+	// minute; more are refused with 438. 0 means no limit. Default: 10.
+	NickChanges int `toml:"nick_changes"`
 	// Channels is the number of channels that one client may be on, at most
 	// 100. Default: 100.
 	Channels int `toml:"channels"`
@@ -81,12 +87,15 @@ const (
 	defaultPort  = 6667
 	defaultPorts = 10 // how many are tried
 	maxMOTDLines = 100
+
+	maxAdminLines = 3
 )
 
 func defaultConfig() Config {
 	return Config{
 		TLSListen: []string{},
 		Network:   "ircbridge",
+		Admin:     []string{},
 		Limits: Limits{
 			MaxConnections: 2000,
 			Registration:   30 * time.Second,
@@ -95,6 +104,7 @@ func defaultConfig() Config {
 			WriteTimeout:   30 * time.Second,
 			LineRate:       5,
 			LineBurst:      40,
+			NickChanges:    10,
 			Channels:       chat.MaxChannels,
 		},
 	}
@@ -114,6 +124,9 @@ func (c *Config) check() error {
 	case len(motdLines(c.MOTD)) > maxMOTDLines:
 		return fmt.Errorf("[irc] motd: has more than %d lines: shorten it", maxMOTDLines)
 	}
+	if err := c.checkAdmin(); err != nil {
+		return err
+	}
 	if err := c.Limits.check(); err != nil {
 		return err
 	}
@@ -123,6 +136,18 @@ func (c *Config) check() error {
 		}
 	}
 	return c.checkTLS()
+}
+
+func (c *Config) checkAdmin() error {
+	if len(c.Admin) > maxAdminLines {
+		return fmt.Errorf("[irc] admin: has more than %d lines: shorten it", maxAdminLines)
+	}
+	for _, line := range c.Admin {
+		if !utf8.ValidString(line) || strings.ContainsAny(line, "\r\n\x00") {
+			return errors.New("[irc] admin: each line must be UTF-8, without NUL and line breaks")
+		}
+	}
+	return nil
 }
 
 func (c *Config) checkTLS() error {
@@ -160,6 +185,8 @@ func (l *Limits) check() error {
 		return fmt.Errorf("[irc.limits] line_rate = %v: must be between 0 (no limit) and 1000000 lines a second", l.LineRate)
 	case l.LineBurst < 1 || l.LineBurst > 1_000_000:
 		return fmt.Errorf("[irc.limits] line_burst = %d: must be between 1 and 1000000 lines", l.LineBurst)
+	case l.NickChanges < 0 || l.NickChanges > 1_000_000:
+		return fmt.Errorf("[irc.limits] nick_changes = %d: must be between 0 (no limit) and 1000000 a minute", l.NickChanges)
 	case l.Channels < 1 || l.Channels > chat.MaxChannels:
 		return fmt.Errorf("[irc.limits] channels = %d: must be between 1 and %d", l.Channels, chat.MaxChannels)
 	}

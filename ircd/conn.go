@@ -62,6 +62,7 @@ type conn struct {
 	joined   map[string]string   // channels, by folded name, as the client knows them
 	unsure   bool                // a request was given up, and may still have been done
 	wantNick string              // the last nick asked for
+	nicks    *bucket             // limits nick changes; nil before the first
 	modeI    bool                // user mode +i
 	waiting  map[uint64]struct{} // messages sent, outcome not written yet
 	settled  chan struct{}       // has room for one: waiting became empty
@@ -329,34 +330,4 @@ func linger(nc net.Conn) {
 func isLoopback(nc net.Conn) bool {
 	a, ok := nc.RemoteAddr().(*net.TCPAddr)
 	return !ok || a.IP.IsLoopback() // a pipe or a Unix socket is local too
-}
-
-// bucket limits the rate of lines.
-type bucket struct {
-	rate   float64
-	burst  float64
-	tokens float64
-	last   time.Time
-}
-
-func newBucket(rate float64, burst int) *bucket {
-	return &bucket{rate: rate, burst: float64(burst), tokens: float64(burst), last: time.Now()}
-}
-
-// take takes one token, waiting for it if it must; false when ctx ends first.
-func (b *bucket) take(ctx context.Context) bool {
-	now := time.Now()
-	b.tokens = min(b.burst, b.tokens+now.Sub(b.last).Seconds()*b.rate) - 1
-	b.last = now
-	if b.tokens >= 0 {
-		return true
-	}
-	timer := time.NewTimer(time.Duration(-b.tokens / b.rate * float64(time.Second)))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

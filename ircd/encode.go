@@ -135,17 +135,20 @@ func appendTag(tags []byte, name, value string) []byte {
 	return tags
 }
 
-// encodeTags makes the tags of one line for a client with these capabilities.
-// Tags that would exceed the limit of a line are left out, the last names
-// first.
-func encodeTags(caps capSet, at time.Time, id string, client map[string]string) string {
-	if caps&(capServerTime|capMessageTags) == 0 {
+// encodeTags makes the tags of one line for a client with these capabilities:
+// its time, the account of who sent it, and what a message has. Tags that would
+// exceed the limit of a line are left out, the last names first.
+func encodeTags(caps capSet, at time.Time, account, id string, client map[string]string) string {
+	if caps&(capServerTime|capMessageTags|capAccountTag) == 0 {
 		return ""
 	}
 	tags := make([]byte, 0, 96)
 	if caps&capServerTime != 0 && !at.IsZero() {
 		tags = append(tags, "time="...)
 		tags = at.UTC().AppendFormat(tags, timeForm)
+	}
+	if caps&capAccountTag != 0 && account != "" {
+		tags = appendTag(tags, "account", account)
 	}
 	if caps&capMessageTags == 0 {
 		return string(tags)

@@ -37,13 +37,15 @@ func (c *conn) event(e chat.Event) {
 	case chat.Parted:
 		c.gone(e.Channel, e.Who, e.Reason, e.At)
 	case chat.Quit:
-		c.writeReason(c.tags(e.At), e.Who.Mask(), "QUIT", e.Reason)
+		c.writeReason(c.tagsOf(e.Who, e.At), e.Who.Mask(), "QUIT", e.Reason)
 	case chat.Kicked:
 		c.kicked(e)
 	case chat.Renamed:
 		c.renamed(e)
 	case chat.AwayChanged:
 		c.away(e.Who, e.At)
+	case chat.ProfileChanged:
+		c.profileChanged(e)
 	case chat.TopicChanged:
 		if c.on(e.Channel) {
 			c.write(c.tags(e.Topic.At), e.Topic.By, "TOPIC", []string{e.Channel}, e.Topic.Text)
@@ -53,9 +55,7 @@ func (c *conn) event(e chat.Event) {
 			c.writeModes(c.tags(e.At), e.By, e.Channel, e.Changes)
 		}
 	case chat.Invited:
-		if e.Target.Session == c.self.Session {
-			c.writeBare(c.tags(e.At), e.By.Mask(), "INVITE", c.self.Nick, e.Channel)
-		}
+		c.invited(e)
 	case chat.ViewChanged:
 		if c.on(e.Channel) {
 			c.viewChanged(e)
@@ -72,8 +72,9 @@ func (c *conn) on(channel string) bool {
 	return on
 }
 
-// tags of a line that is no message.
-func (c *conn) tags(at time.Time) string { return encodeTags(c.caps, at, "", nil) }
+// tags of a line that comes from no user, or from one of whom only the mask is
+// known.
+func (c *conn) tags(at time.Time) string { return encodeTags(c.caps, at, "", "", nil) }
 
 func (c *conn) received(e chat.Message) {
 	switch {
@@ -87,7 +88,7 @@ func (c *conn) received(e chat.Message) {
 // came writes a JOIN and what goes with it.
 func (c *conn) came(channel, server string, m chat.Member, at time.Time) {
 	tags := c.tags(at)
-	c.writeJoin(tags, m.Profile, channel)
+	c.writeJoin(c.tagsOf(m.Profile, at), m.Profile, channel)
 	var changes []chat.ModeChange
 	for _, s := range []struct {
 		bit    chat.Status
@@ -112,7 +113,7 @@ func (c *conn) gone(channel string, who chat.Profile, reason string, at time.Tim
 	if who.Session == c.self.Session {
 		channel = c.forget(channel)
 	}
-	c.writeReason(c.tags(at), who.Mask(), "PART", reason, channel)
+	c.writeReason(c.tagsOf(who, at), who.Mask(), "PART", reason, channel)
 }
 
 func (c *conn) kicked(e chat.Kicked) {
@@ -129,7 +130,7 @@ func (c *conn) kicked(e chat.Kicked) {
 // without a word.
 func (c *conn) renamed(e chat.Renamed) {
 	if e.Who.Session != c.self.Session {
-		c.write(c.tags(e.At), e.Who.Mask(), "NICK", nil, e.Nick)
+		c.write(c.tagsOf(e.Who, e.At), e.Who.Mask(), "NICK", nil, e.Nick)
 		return
 	}
 	c.showNick(e.Nick)
@@ -144,7 +145,7 @@ func (c *conn) renamed(e chat.Renamed) {
 // away writes an AWAY to clients with away-notify.
 func (c *conn) away(who chat.Profile, at time.Time) {
 	if c.caps&capAwayNotify != 0 {
-		c.writeReason(c.tags(at), who.Mask(), "AWAY", who.Away)
+		c.writeReason(c.tagsOf(who, at), who.Mask(), "AWAY", who.Away)
 	}
 }
 

@@ -98,10 +98,19 @@ func cmdInfo(c *conn, m *message) error {
 	return nil
 }
 
-// cmdAdmin: the configuration names nobody.
+// cmdAdmin shows the lines of the configuration, if there are any: RFC 2812,
+// section 3.4.9, has a numeric for each.
 func cmdAdmin(c *conn, m *message) error {
-	if !c.elsewhere(m.param(0)) {
+	lines := c.srv.cfg.Admin
+	switch {
+	case c.elsewhere(m.param(0)):
+	case len(lines) == 0:
 		c.reply(errNoAdminInfo, c.srv.name)
+	default:
+		c.reply(rplAdminMe, c.srv.name)
+		for i, n := range []numeric{rplAdminLoc1, rplAdminLoc2, rplAdminEmail}[:len(lines)] {
+			c.replyText(n, lines[i])
+		}
 	}
 	return nil
 }

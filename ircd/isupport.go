@@ -12,6 +12,7 @@ const (
 	maxKicks     = 10 // users of one KICK
 	maxNames     = 10 // channels of one NAMES
 	maxPeople    = 20 // nicks of ISON and USERHOST
+	maxWhowas    = 4  // nicks of WHOWAS
 )
 
 // isupportTokens are the tokens of 005: only what is true.
@@ -26,16 +27,18 @@ func isupportTokens(cfg *Config) []string {
 		fmt.Sprintf("MAXLIST=b:%d", chat.MaxBans),
 		fmt.Sprintf("CHANLIMIT=#:%d", cfg.Limits.Channels),
 		fmt.Sprintf("NICKLEN=%d", chat.MaxNick),
+		fmt.Sprintf("NAMELEN=%d", chat.MaxRealname),
 		fmt.Sprintf("CHANNELLEN=%d", chat.MaxChannel),
 		fmt.Sprintf("TOPICLEN=%d", chat.MaxTopic),
 		fmt.Sprintf("KICKLEN=%d", chat.MaxReason),
 		fmt.Sprintf("AWAYLEN=%d", chat.MaxAway),
 		fmt.Sprintf("USERLEN=%d", chat.MaxUsername),
 		fmt.Sprintf("LINELEN=%d", maxBody+2),
-		fmt.Sprintf("TARGMAX=JOIN:,PART:,KICK:%d,NAMES:%d,PRIVMSG:%d,NOTICE:%d,WHOIS:1", maxKicks, maxNames, maxMsgTarget, maxMsgTarget),
+		fmt.Sprintf("TARGMAX=JOIN:,PART:,KICK:%d,NAMES:%d,PRIVMSG:%d,NOTICE:%d,WHOIS:1,WHOWAS:%d", maxKicks, maxNames, maxMsgTarget, maxMsgTarget, maxWhowas),
 		fmt.Sprintf("MAXTARGETS=%d", maxMsgTarget),
-		"ELIST=MNU",
+		"ELIST=CMNTU",
 		"SAFELIST",
+		"SAFERATE",
 		"UTF8ONLY",
 		"WHOX",
 	}

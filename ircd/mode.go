@@ -163,7 +163,7 @@ func (c *conn) changeModes(name string, changes []chat.ModeChange) bool {
 	ctx, cancel := c.timeout()
 	defer cancel()
 	made, err := c.session.SetMode(ctx, name, changes)
-	c.writeModes("", c.self.Mask(), c.displayChannel(name), made)
+	c.writeModes(c.ownTags(), c.self.Mask(), c.displayChannel(name), made)
 	if err != nil {
 		c.fail(badIsUnknown(c.unknownIfNotOn(err, name)), c.blame(err, name, changes, made))
 	}

@@ -35,6 +35,10 @@ var (
 	rplLUserUnknown  = numeric{"253", "unknown connection(s)"}
 	rplLUserChannels = numeric{"254", "channels formed"}
 	rplLUserMe       = numeric{code: "255"}
+	rplAdminMe       = numeric{"256", "Administrative info"}
+	rplAdminLoc1     = numeric{code: "257"}
+	rplAdminLoc2     = numeric{code: "258"}
+	rplAdminEmail    = numeric{code: "259"}
 	rplTraceEnd      = numeric{"262", "End of TRACE"}
 	rplTryAgain      = numeric{"263", "Please wait a while and try again"}
 	rplLocalUsers    = numeric{code: "265"}
@@ -46,6 +50,7 @@ var (
 	rplNowAway       = numeric{"306", "You have been marked as being away"}
 	rplWhoisUser     = numeric{code: "311"}
 	rplWhoisServer   = numeric{code: "312"}
+	rplWhowasUser    = numeric{code: "314"}
 	rplEndOfWho      = numeric{"315", "End of WHO list"}
 	rplWhoisIdle     = numeric{"317", "seconds idle, signon time"}
 	rplEndOfWhois    = numeric{"318", "End of WHOIS list"}
@@ -55,6 +60,7 @@ var (
 	rplListEnd       = numeric{"323", "End of LIST"}
 	rplChannelModeIs = numeric{code: "324"}
 	rplCreationTime  = numeric{code: "329"}
+	rplWhoisAccount  = numeric{"330", "is logged in as"}
 	rplNoTopic       = numeric{"331", "No topic is set"}
 	rplTopic         = numeric{code: "332"}
 	rplTopicWhoTime  = numeric{code: "333"}
@@ -68,6 +74,7 @@ var (
 	rplEndOfNames    = numeric{"366", "End of NAMES list"}
 	rplBanList       = numeric{code: "367"}
 	rplEndOfBanList  = numeric{"368", "End of channel ban list"}
+	rplEndOfWhowas   = numeric{"369", "End of WHOWAS"}
 	rplInfo          = numeric{code: "371"}
 	rplMOTD          = numeric{code: "372"}
 	rplEndOfInfo     = numeric{"374", "End of INFO list"}
@@ -83,6 +90,7 @@ var (
 	errNoSuchChannel    = numeric{"403", "No such channel"}
 	errCannotSend       = numeric{"404", "Cannot send to channel"}
 	errTooManyChannels  = numeric{"405", "You have joined too many channels"}
+	errWasNoSuchNick    = numeric{"406", "There was no such nickname"}
 	errTooManyTargets   = numeric{"407", "Too many targets: this one and those after it were left out"}
 	errInvalidCapCmd    = numeric{"410", "Invalid CAP command"}
 	errNoRecipient      = numeric{"411", "No recipient given"}
@@ -95,6 +103,7 @@ var (
 	errErroneusNickname = numeric{"432", "Erroneous nickname"}
 	errNicknameInUse    = numeric{"433", "Nickname is already in use"}
 	errUnavailable      = numeric{"437", "Nick/channel is temporarily unavailable: the network did not answer"}
+	errNickTooFast      = numeric{code: "438"}
 	errUserNotInChannel = numeric{"441", "They aren't on that channel"}
 	errNotOnChannel     = numeric{"442", "You're not on that channel"}
 	errUserOnChannel    = numeric{"443", "is already on channel"}

@@ -101,6 +101,9 @@ func (c *conn) sendWhois(w chat.Whois) {
 	c.replyText(rplWhoisUser, w.Realname, w.Nick, w.Username, w.Host, "*")
 	c.replyWords(rplWhoisChannels, w.Channels, w.Nick)
 	c.replyText(rplWhoisServer, "node "+w.Node, w.Nick, c.serverOf(w.Profile))
+	if w.Account != "" {
+		c.reply(rplWhoisAccount, w.Nick, w.Account)
+	}
 	if w.Away != "" {
 		c.replyText(rplAway, w.Away, w.Nick)
 	}

@@ -5,7 +5,9 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
+	"time"
 
 	"ircbridge/chat"
 )
@@ -45,10 +47,10 @@ func cmdNick(c *conn, m *message) error {
 	switch {
 	case nick == "":
 		c.reply(errNoNicknameGiven)
-	case c.session != nil:
-		c.changeNick(nick)
 	case !chat.ValidNick(nick):
 		c.fail(chat.ErrBadNick, subject{command: "NICK", nick: nick})
+	case c.session != nil:
+		c.changeNick(nick)
 	default:
 		c.nick = nick
 		return c.tryRegister()
@@ -58,6 +60,10 @@ func cmdNick(c *conn, m *message) error {
 
 func (c *conn) changeNick(nick string) {
 	if nick == c.self.Nick {
+		return
+	}
+	if wait := c.nickPause(); wait > 0 {
+		c.replyText(errNickTooFast, fmt.Sprintf("Nick change too fast: wait %d seconds", int(math.Ceil(wait.Seconds()))), nick)
 		return
 	}
 	c.wantNick = nick
@@ -73,12 +79,25 @@ func (c *conn) changeNick(nick string) {
 	c.showNick(nick)
 }
 
+// nickPause counts a nick change, and says how long the client must wait before
+// it, if it must.
+func (c *conn) nickPause() time.Duration {
+	limit := c.srv.cfg.Limits.NickChanges
+	if limit == 0 {
+		return 0
+	}
+	if c.nicks == nil {
+		c.nicks = newBucket(float64(limit)/time.Minute.Seconds(), limit)
+	}
+	return c.nicks.try()
+}
+
 // showNick tells the client his new nick.
 func (c *conn) showNick(nick string) {
 	mask := c.self.Mask()
 	c.srv.enter(c, c.self.Nick, nick)
 	c.self.Nick = nick
-	c.write("", mask, "NICK", nil, nick)
+	c.write(c.ownTags(), mask, "NICK", nil, nick)
 }
 
 // tryRegister lets the client in when all that it takes is there.

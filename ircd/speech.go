@@ -116,7 +116,7 @@ func (c *conn) writeMessage(e chat.Message) {
 	if e.Notice {
 		command = "NOTICE"
 	}
-	tags := encodeTags(c.caps, e.At, e.ID, e.Tags)
+	tags := encodeTags(c.caps, e.At, e.From.Account, e.ID, e.Tags)
 	source, text := e.From.Mask(), e.Text
 	room := maxBody - len(source) - len(command) - len(e.Target) - len(":   :")
 	target := []string{e.Target}

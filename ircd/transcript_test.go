@@ -31,7 +31,7 @@ var update = flag.Bool("update", false, "rewrite the transcripts in testdata; co
 // that they get.
 //
 //	# a comment
-//	@ password = x          configuration: password, motd, channels, max
+//	@ password = x          configuration, see (*stage).configure
 //	= alice CAPS…           alice connects and registers, unseen, with capabilities
 //	alice >> LINE           alice sends a line, and all answer that will
 //	alice >>> LINE          …together with her next line, in one write
@@ -289,6 +289,14 @@ func (s *stage) configure(line string) {
 		s.cfg.Limits.Channels = n
 	case "max":
 		s.cfg.Limits.MaxConnections = n
+	case "nick_changes":
+		s.cfg.Limits.NickChanges = n
+	case "line_rate": // with a burst of ten, for all clients
+		s.cfg.Limits.LineRate, s.cfg.Limits.LineBurst, s.cfg.Limits.LimitLoopback = float64(n), 10, true
+	case "admin":
+		s.cfg.Admin = strings.Split(value, `\n`)
+	case "accounts":
+		s.svc = chattest.NewService(chattest.Options{Fail: s.fail, Accounts: true})
 	default:
 		s.t.Fatalf("no configuration %q", key)
 	}
@@ -333,6 +341,17 @@ func (s *stage) service(w []string, line string) {
 		s.inject(w[1], chat.Notice{Text: rest(2), At: time.Now()})
 	case "say": // a message of another front-end
 		s.inject(w[1], chat.Message{ID: "x1", At: time.Now(), From: alice(), Target: w[2], Text: s.spoken(rest(3))})
+	case "changed": // of far, or of the receiver's own session
+		was := alice()
+		if w[2] != "far" {
+			was.Session, was.Nick = chat.SessionID(w[2]), w[1]
+		}
+		is := was
+		for _, change := range w[3:] {
+			field, value, _ := strings.Cut(change, "=")
+			*map[string]*string{"user": &is.Username, "host": &is.Host, "account": &is.Account, "name": &is.Realname, "was": &was.Account}[field] = value
+		}
+		s.inject(w[1], chat.ProfileChanged{Old: was, New: is, At: time.Now()})
 	case "view":
 		gone := alice()
 		gone.Nick, gone.Session = "gone", "gone"

@@ -35,7 +35,7 @@ func (c *conn) put() {
 
 // timeTag is the tag of a line that is written now, if the client wants it.
 func (c *conn) timeTag() string {
-	return encodeTags(c.caps&capServerTime, c.srv.now(), "", nil)
+	return encodeTags(c.caps&capServerTime, c.srv.now(), "", "", nil)
 }
 
 // write writes a line that ends with a text.

@@ -42,7 +42,7 @@ import (
 // the defaults named.
 type Config struct {
 	Host    host.Host
-	Ring    interface{ Alone() bool } // the ring: whether it has no other node
+	Ring    Ring
 	Overlay *overlay.Overlay
 	Log     *slog.Logger
 
@@ -53,6 +53,12 @@ type Config struct {
 
 	// Neighbours are the nodes that the ring knows of, for LUSERS; may be nil.
 	Neighbours func() []host.PeerID
+}
+
+// Ring is what a Service asks of the ring.
+type Ring interface {
+	Member() bool // this node is in a ring
+	Alone() bool  // and is the only one in it
 }
 
 // Service lets sessions in on this node. It implements chat.Service.
@@ -137,7 +143,10 @@ func setDefault[T ~int | ~int64](v *T, def T) {
 }
 
 // Run starts the periodic tasks and returns; they end with the host.
-func (s *Service) Run() { s.h.Go("mapping directory", s.directoryLoop) }
+func (s *Service) Run() {
+	s.h.Go("mapping directory", s.directoryLoop)
+	s.h.Go("mapping ring watch", s.ringWatch)
+}
 
 // Leave ends all sessions: their users quit, and their nicks come free. It
 // waits for the keepers to confirm, at most d. No session is opened after it.

@@ -48,7 +48,7 @@ func (r *Ring) checkAgain(c Contact, attempts int) bool {
 	silent := false
 	var said *inquiry
 	for n := 0; n < attempts; n++ {
-		wait := d * time.Duration(3-attempts+n)
+		wait := min(d*time.Duration(3-attempts+n), 3*r.cfg.MaxTimeout/2)
 		if n == attempts-1 && said == nil {
 			said = r.inquire(c, wait)
 		}
@@ -69,7 +69,7 @@ func (r *Ring) checkAgain(c Contact, attempts int) bool {
 		silent = false
 		break // no member, garbage, or found dead by another check meanwhile
 	}
-	if silent && r.afterSilence(c, said, 2*d) {
+	if silent && r.afterSilence(c, said, min(2*d, 3*r.cfg.MaxTimeout/2)) {
 		return true
 	}
 	now := r.h.Now()

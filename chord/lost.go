@@ -1,6 +1,7 @@
 package chord
 
 import (
+	"slices"
 	"time"
 
 	"ircbridge/chord/wire"
@@ -37,8 +38,8 @@ func (r *Ring) withoutSuccessor() (again bool) {
 	r.mu.Lock()
 	r.lost = true
 	r.mu.Unlock()
-	met := r.seek(maxSeek, 2*r.cfg.MaxTimeout)
-	if c := r.nearestLiving(met); c != nil {
+	living, named := r.seek(maxSeek, 2*r.cfg.MaxTimeout)
+	if r.followNearest(living, named) {
 		return true
 	}
 	if pred == nil {
@@ -68,8 +69,8 @@ func (r *Ring) beAlone() {
 }
 
 // seek asks up to n of the known contacts, at once, for the place of this
-// node, and returns whoever they name, and themselves.
-func (r *Ring) seek(n int, d time.Duration) (met []Contact) {
+// node, and returns those that answered, and whomever they name.
+func (r *Ring) seek(n int, d time.Duration) (living, named []Contact) {
 	r.mu.Lock()
 	asked := r.knownLocked()
 	r.mu.Unlock()
@@ -79,6 +80,7 @@ func (r *Ring) seek(n int, d time.Duration) (met []Contact) {
 	}
 	asked = asked[:min(n, len(asked))]
 	answers := make([][]Contact, len(asked))
+	answered := make([]bool, len(asked))
 	r.each("chord seek", len(asked), func(i int) {
 		f, err := r.findPlace(asked[i], d)
 		switch {
@@ -86,40 +88,57 @@ func (r *Ring) seek(n int, d time.Duration) (met []Contact) {
 		case f.outcome == wire.FindReply_FOUND:
 			answers[i] = []Contact{f.owner}
 		default:
-			answers[i] = append(f.better, asked[i])
+			answers[i], answered[i] = f.better, true
 		}
 	})
-	for _, a := range answers {
-		met = append(met, a...)
+	for i, a := range answers {
+		named = append(named, a...)
+		if answered[i] {
+			living = append(living, asked[i])
+		}
 	}
-	return met
+	return living, named
 }
 
-// nearestLiving makes the nearest of cs that answers the first successor of a
-// lost node.
-func (r *Ring) nearestLiving(cs []Contact) *Contact {
-	for _, c := range nearestAfter(r.id, cs, maxBetter) {
-		if c.ID == r.id {
-			continue
+// followNearest makes the nearest of those that answer the first successor of a
+// lost node. Those that are named may be dead; those that live may be far, which
+// is better than nobody: stabilization goes back from there.
+func (r *Ring) followNearest(living, named []Contact) bool {
+	now := r.h.Now()
+	r.mu.Lock()
+	usable := func(cs []Contact) (out []Contact) {
+		for _, c := range cs {
+			if c.ID != r.id && (r.pred == nil || c.ID != r.pred.ID) && !r.peers.isBad(c.ID, now) {
+				out = append(out, c)
+			}
 		}
-		said, err := r.askNeighbours(c, false)
-		if err != nil {
-			continue
-		}
-		r.mu.Lock()
-		ok := r.state == member && len(r.succs) == 0
-		if ok {
-			list, _ := follow(r.id, c, said.succs, r.cfg.SuccessorListLen)
-			r.setSuccsLocked(list)
-			r.log.Info("found the ring again", "node", r.id, "successor", c.ID)
-		}
-		r.mu.Unlock()
-		if ok {
-			return &c
-		}
-		return nil
+		return out
 	}
-	return nil
+	asked := append(nearestAfter(r.id, usable(living), maxBetter), nearestAfter(r.id, usable(named), maxBetter)...)
+	if len(asked) == 0 && r.pred != nil {
+		asked = []Contact{*r.pred}
+	}
+	r.mu.Unlock()
+	asked = nearestAfter(r.id, asked, len(asked))
+	answers := make([]neighbours, len(asked))
+	answered := make([]bool, len(asked))
+	r.each("chord follow", len(asked), func(i int) {
+		said, err := r.askNeighbours(asked[i], false)
+		answers[i], answered[i] = said, err == nil
+	})
+	at := slices.Index(answered, true)
+	if at < 0 {
+		return false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.state != member || len(r.succs) > 0 {
+		return false
+	}
+	list, _ := follow(r.id, asked[at], answers[at].succs, r.cfg.SuccessorListLen)
+	r.setSuccsLocked(list)
+	r.log.Info("found the ring again", "node", r.id, "successor", asked[at].ID)
+	return true
 }
 
 // seekOthers is the round of a node alone: it tries, less and less often but

@@ -242,6 +242,12 @@ func (r *Ring) bring(c Contact, hops uint32) {
 		r.mu.Unlock()
 		if alone {
 			r.Introduce(c.Peer)
+		} else {
+			r.h.Go("chord follow", func() {
+				if r.followNearest([]Contact{c}, nil) {
+					r.wake.Signal()
+				}
+			})
 		}
 		return
 	}

@@ -212,6 +212,7 @@ func (r *Ring) afterSilence(c Contact, q *inquiry, d time.Duration) (alive bool)
 	if q.asked > 0 && living+silent == 0 {
 		// Nobody answers this node: it may be the one that is slow.
 		r.noteSlow()
+		d = min(d, r.cfg.MaxTimeout)
 		q = r.inquire(c, d)
 		isMember, err := r.ping(c, d)
 		if err == nil && isMember {
@@ -317,13 +318,15 @@ func (r *Ring) overslept(start time.Time, d time.Duration) bool {
 }
 
 // checkNext checks the successors behind one that did not answer, meanwhile:
-// where several died none has to wait for the other.
+// where several died none has to wait for the other. The more did not answer in a
+// row, the more are checked.
 func (r *Ring) checkNext(c Contact) {
 	r.mu.Lock()
 	at := indexOf(r.succs, c.ID)
 	var next []Contact
 	if at >= 0 {
-		next = r.succs[at+1 : min(at+3, len(r.succs))]
+		r.silent = min(r.silent+1, 5)
+		next = r.succs[at+1 : min(at+1+1<<r.silent, len(r.succs))]
 	}
 	r.mu.Unlock()
 	for _, n := range next {

@@ -329,6 +329,7 @@ func (r *Ring) askNeighbours(c Contact, successor bool) (neighbours, error) {
 	r.mu.Lock()
 	r.slow = max(r.slow-1, 0)
 	if successor {
+		r.silent = 0
 		r.before = r.view.from
 		if !r.view.valid || r.view.from != c.ID || r.view.said.digest != said.digest {
 			r.view = headView{valid: true, from: c.ID, said: said}

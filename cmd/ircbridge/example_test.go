@@ -183,6 +183,7 @@ func TestSecondStart(t *testing.T) {
 type program struct {
 	cancel         context.CancelFunc
 	ended          chan int
+	reload         chan struct{}
 	stdout, stderr *watched
 }
 
@@ -193,8 +194,8 @@ func startProgram(t *testing.T, args ...string) *program {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	p := &program{cancel: cancel, ended: make(chan int, 1), stdout: newWatched(), stderr: newWatched()}
-	go func() { p.ended <- f.run(ctx, p.stdout, p.stderr) }()
+	p := &program{cancel: cancel, ended: make(chan int, 1), reload: make(chan struct{}), stdout: newWatched(), stderr: newWatched()}
+	go func() { p.ended <- f.run(ctx, p.reload, p.stdout, p.stderr) }()
 	if err := p.stdout.await("ircbridge -join ", 10*time.Second); err != nil {
 		cancel()
 		t.Fatalf("%v\nstderr: %s", err, p.stderr)

@@ -6,10 +6,8 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
 	"strings"
-	"syscall"
+	"sync"
 
 	"ircbridge/bridge"
 )
@@ -89,8 +87,7 @@ func (f *runFlags) overrides() bridge.Overrides {
 	return o
 }
 
-// runNode is the subcommand run. The first SIGINT, SIGTERM or SIGHUP ends the
-// node in order, the second at once.
+// runNode is the subcommand run.
 func runNode(args []string, stdout, stderr io.Writer) int {
 	f := newRunFlags()
 	switch err := f.parse(args); {
@@ -101,45 +98,15 @@ func runNode(args []string, stdout, stderr io.Writer) int {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
-	defer endOnSignals(stop)()
-	return f.run(ctx, stdout, stderr)
+	reload := make(chan struct{}, 1)
+	defer heedSignals(stop, reload)()
+	return f.run(ctx, reload, stdout, stderr)
 }
 
-// endOnSignals calls stop on the first signal to end, and ends the process on
-// the second. The function that it returns takes that back.
-func endOnSignals(stop func()) (undo func()) {
-	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
-	if !signal.Ignored(syscall.SIGHUP) { // nohup means it
-		signals = append(signals, syscall.SIGHUP)
-	}
-	got, done := make(chan os.Signal, 2), make(chan struct{})
-	signal.Notify(got, signals...)
-	go func() {
-		for first := true; ; first = false {
-			select {
-			case <-got:
-				if !first {
-					os.Exit(statusFailed)
-				}
-				stop()
-			case <-done:
-				return
-			}
-		}
-	}()
-	return func() { signal.Stop(got); close(done) }
-}
-
-// run runs a node until ctx is done, and tells what went wrong.
-func (f *runFlags) run(ctx context.Context, stdout, stderr io.Writer) int {
-	path := f.config
-	if path == "" {
-		var err error
-		if path, err = bridge.DefaultConfigPath(); err != nil {
-			return complain(stderr, statusWrong, err)
-		}
-	}
-	cfg, err := bridge.Load(path, f.overrides())
+// run runs a node until ctx is done, reads its configuration again whenever
+// reload has something, and tells what went wrong.
+func (f *runFlags) run(ctx context.Context, reload <-chan struct{}, stdout, stderr io.Writer) int {
+	cfg, err := f.load()
 	if err != nil {
 		return complain(stderr, statusWrong, err)
 	}
@@ -147,7 +114,7 @@ func (f *runFlags) run(ctx context.Context, stdout, stderr io.Writer) int {
 		Out: stdout, Err: stderr, Version: version, Frontends: frontends(), Terminal: terminal(),
 	})
 	if err == nil {
-		err = node.Run(ctx)
+		err = f.supervised(ctx, node, reload)
 	}
 	var locked *bridge.LockedError
 	var config *bridge.ConfigError
@@ -160,6 +127,57 @@ func (f *runFlags) run(ctx context.Context, stdout, stderr io.Writer) int {
 		return complain(stderr, statusWrong, err)
 	}
 	return complain(stderr, statusFailed, err)
+}
+
+// load reads the configuration that the flags name, with the flags on top.
+func (f *runFlags) load() (bridge.Config, error) {
+	path := f.config
+	if path == "" {
+		var err error
+		if path, err = bridge.DefaultConfigPath(); err != nil {
+			return bridge.Config{}, err
+		}
+	}
+	return bridge.Load(path, f.overrides())
+}
+
+// supervised runs the node; meanwhile one goroutine tells the service manager
+// of its life and reloads its configuration.
+func (f *runFlags) supervised(ctx context.Context, node *bridge.Node, reload <-chan struct{}) error {
+	manager := newManager()
+	defer manager.close()
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	over, end := context.WithCancel(context.Background())
+	defer end()
+	watching.Go(func() {
+		select {
+		case <-node.Ready():
+			manager.tell("READY=1")
+		case <-over.Done():
+			return
+		}
+		alive := manager.watchdog()
+		defer alive.Stop()
+		leaving := ctx.Done()
+		for {
+			select {
+			case <-reload:
+				manager.tell("RELOADING=1")
+				_ = node.Reload(f.load) // which tells the person
+				manager.tell("READY=1")
+			case <-alive.C:
+				node.Status() // goes through every part of the node, and hangs if one does
+				manager.tell("WATCHDOG=1")
+			case <-leaving:
+				leaving = nil // and the watchdog is fed on
+				manager.tell("STOPPING=1")
+			case <-over.Done():
+				return
+			}
+		}
+	})
+	return node.Run(ctx)
 }
 
 // another adds to the error of a locked data directory the line with which a

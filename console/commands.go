@@ -18,24 +18,29 @@ type command struct {
 	// run does it. arg is what follows the name. It belongs to Serve's
 	// goroutine and has a session; ctx ends after commandTime.
 	run func(c *Console, ctx context.Context, arg string) error
+	// unconnected: it works without a session too.
+	unconnected bool
 }
 
 // commandTable lists the commands in the order of help. exit, quit and help
 // are in it for help only.
 func commandTable() []command {
 	return []command{
-		{"nick", "<name>", "take another nick", (*Console).cmdNick},
-		{"join", "<channel> [key]", "join a channel, or found it", (*Console).cmdJoin},
-		{"leave", "<channel> [reason]", "leave a channel", (*Console).cmdLeave},
-		{"send", "<channel> <text>", "say something to a channel, joined or not", (*Console).cmdSend},
-		{"msg", "<nick or node ID> <text>", "say something to one user, or to all users of a node", (*Console).cmdMsg},
-		{"names", "<channel>", "who is on a channel", (*Console).cmdNames},
-		{"topic", "<channel> [text]", "show a channel's topic, or set it", (*Console).cmdTopic},
-		{"list", "", "all channels that are not secret", (*Console).cmdList},
-		{"whois", "<nick>", "who somebody is, and where", (*Console).cmdWhois},
-		{"keeper", "<channel>", "which node keeps a channel", (*Console).cmdKeeper},
-		{"help", "", "this list", nil},
-		{"exit", "[reason]", "leave all channels and end the node (also: quit)", nil},
+		{"nick", "<name>", "take another nick", (*Console).cmdNick, true},
+		{"setname", "<real name>", "take another real name", (*Console).cmdSetname, false},
+		{"join", "<channel> [key]", "join a channel, or found it", (*Console).cmdJoin, false},
+		{"leave", "<channel> [reason]", "leave a channel", (*Console).cmdLeave, false},
+		{"send", "<channel> <text>", "say something to a channel, joined or not", (*Console).cmdSend, false},
+		{"msg", "<nick or node ID> <text>", "say something to one user, or to all users of a node", (*Console).cmdMsg, false},
+		{"names", "<channel>", "who is on a channel", (*Console).cmdNames, false},
+		{"topic", "<channel> [text]", "show a channel's topic, or set it", (*Console).cmdTopic, false},
+		{"list", "", "all channels that are not secret", (*Console).cmdList, false},
+		{"whois", "<nick>", "who somebody is, and where", (*Console).cmdWhois, false},
+		{"whowas", "<nick>", "who had a nick before", (*Console).cmdWhowas, false},
+		{"keeper", "<channel>", "which node keeps a channel", (*Console).cmdKeeper, false},
+		{"status", "", "what this node does: its ring, its connections, what it keeps", (*Console).cmdStatus, true},
+		{"help", "", "this list", nil, true},
+		{"exit", "[reason]", "leave all channels and end the node (also: quit)", nil, true},
 	}
 }
 
@@ -85,7 +90,7 @@ func (c *Console) command(ctx context.Context, text string) error {
 }
 
 func (c *Console) runOne(ctx context.Context, cmd command, arg string) {
-	if c.session == nil && cmd.name != "nick" {
+	if c.session == nil && !cmd.unconnected {
 		c.out.fail("you are not connected; nick <name> connects you")
 		return
 	}
@@ -137,6 +142,33 @@ func (c *Console) cmdNick(ctx context.Context, arg string) error {
 		return err
 	}
 	c.out.info("you are now %s", c.session.Self().Nick)
+	return nil
+}
+
+func (c *Console) cmdSetname(ctx context.Context, arg string) error {
+	name := strings.TrimSpace(arg)
+	if name == "" {
+		return errUsage
+	}
+	if err := c.session.SetRealname(ctx, name); err != nil {
+		return err
+	}
+	c.out.info("your real name is now: %s", c.session.Self().Realname)
+	return nil
+}
+
+// cmdStatus shows what the node says of itself.
+func (c *Console) cmdStatus(ctx context.Context, _ string) error {
+	var lines []string
+	if c.ask != nil {
+		lines = c.ask(ctx, "status")
+	}
+	if lines == nil {
+		return told("this node tells nothing about itself here")
+	}
+	for _, line := range lines {
+		c.out.info("%s", line)
+	}
 	return nil
 }
 
@@ -341,8 +373,29 @@ func (c *Console) cmdWhois(ctx context.Context, arg string) error {
 	if len(w.Channels) > 0 {
 		c.out.info("%s is on %s", w.Nick, strings.Join(w.Channels, " "))
 	}
+	if w.Account != "" {
+		c.out.info("%s has the account %s", w.Nick, w.Account)
+	}
 	if w.Away != "" {
 		c.out.info("%s is away: %s", w.Nick, w.Away)
+	}
+	return nil
+}
+
+func (c *Console) cmdWhowas(ctx context.Context, arg string) error {
+	nick, _ := word(arg)
+	if nick == "" {
+		return errUsage
+	}
+	list, err := c.session.Whowas(ctx, nick, 0)
+	if err != nil {
+		return err
+	}
+	for _, p := range list {
+		c.out.info("%s was %s (%s) until %s", p.Nick, p.Mask(), p.Realname, c.date(p.Until))
+	}
+	if len(list) == 0 {
+		c.out.info("nobody is remembered as %s", nick)
 	}
 	return nil
 }

@@ -35,6 +35,7 @@ type Console struct {
 	service chat.Service
 	nick    string
 	version string
+	ask     func(ctx context.Context, question string) []string // nil: nobody answers
 	log     *slog.Logger
 	in      io.Reader
 	out     *screen
@@ -75,7 +76,7 @@ func on(s chat.Setup, in io.Reader, out io.Writer) (chat.Frontend, error) {
 		log = slog.New(slog.DiscardHandler)
 	}
 	return &Console{
-		service: s.Service, nick: cfg.Nick, version: s.Version, log: log,
+		service: s.Service, nick: cfg.Nick, version: s.Version, ask: s.Ask, log: log,
 		in: in, out: newScreen(out), lost: make(chan error, 1), tally: newTally(),
 	}, nil
 }

@@ -62,6 +62,7 @@ type play struct {
 	svc    *chattest.Service
 	away   *chattest.Service // a second node
 	fail   error             // what the network answers to all
+	mute   bool              // the node does not answer for itself
 	typed  *io.PipeWriter
 	cancel context.CancelCauseFunc
 	actors map[string]*actor
@@ -88,7 +89,7 @@ func (p *play) note(format string, args ...any) {
 
 func replay(t *testing.T, script string) []byte {
 	p := &play{t: t, actors: map[string]*actor{}}
-	p.svc = chattest.NewService(chattest.Options{Fail: func(op, _ string) error {
+	p.svc = chattest.NewService(chattest.Options{Accounts: true, Fail: func(op, _ string) error {
 		if op == "Open" {
 			return nil
 		}
@@ -97,7 +98,7 @@ func replay(t *testing.T, script string) []byte {
 	p.away = p.svc.AddNode(chat.Node{})
 	in, typed := io.Pipe()
 	p.typed = typed
-	f, err := On(in, p)(chat.Setup{Service: p.svc, Decode: func(v any) error {
+	f, err := On(in, p)(chat.Setup{Service: p.svc, Ask: p.ask, Decode: func(v any) error {
 		*v.(*Config) = Config{Enabled: true, Nick: "me"}
 		return nil
 	}})
@@ -195,12 +196,22 @@ func (p *play) network(what string) {
 			p.t.Errorf("no rename: %s", arg)
 		}
 	case "notice":
-		p.svc.Inject("me", chat.Notice{Text: arg})
+		p.svc.Announce(arg)
+	case "mute":
+		p.mute = true
 	case "heal":
 		p.svc.Inject("me", viewOf(arg))
 	default:
 		p.t.Errorf("unknown step: ! %s", what)
 	}
+}
+
+// ask is the node that answers for itself.
+func (p *play) ask(_ context.Context, question string) []string {
+	if p.mute {
+		return nil
+	}
+	return []string{"you asked: " + question, "all is \x1b[1mwell"}
 }
 
 func viewOf(channel string) chat.ViewChanged {
@@ -263,6 +274,8 @@ func (a *actor) do(what string) {
 		err = a.s.Kick(ctx, target, nick, reason)
 	case "invite":
 		_, err = a.s.Invite(ctx, text, target)
+	case "setname":
+		err = a.s.SetRealname(ctx, rest)
 	case "away":
 		err = a.s.SetAway(ctx, rest)
 	case "mode":

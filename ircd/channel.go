@@ -36,7 +36,7 @@ func (c *conn) join(name, key string) {
 		return
 	}
 	about := subject{command: "JOIN", channel: name}
-	if len(c.joined) >= c.srv.cfg.Limits.Channels {
+	if len(c.joined) >= c.cfg.Limits.Channels {
 		c.fail(chat.ErrTooManyChannels, about)
 		return
 	}

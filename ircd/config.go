@@ -28,7 +28,7 @@ type Config struct {
 	TLSListen []string `toml:"tls_listen"`
 	// TLSCert and TLSKey are the PEM files of the certificate for TLSListen and
 	// of its key. They are read again when they change. Default: "" for both:
-	// the node makes a certificate for each run, and prints its fingerprint.
+	// the node makes a certificate of its own, once, and prints its fingerprint.
 	TLSCert string `toml:"tls_cert"`
 	TLSKey  string `toml:"tls_key"`
 	// ServerName is the name of this server in prefixes and numerics. It needs

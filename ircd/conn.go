@@ -32,6 +32,7 @@ const (
 // the first group never change.
 type conn struct {
 	srv    *Server
+	cfg    *settings // as they were when the client came
 	nc     net.Conn
 	in     *lineReader
 	out    *outbox
@@ -79,13 +80,13 @@ type conn struct {
 
 func newConn(s *Server, nc net.Conn) *conn {
 	c := &conn{
-		srv: s, nc: nc, in: &lineReader{src: nc}, out: newOutbox(),
+		srv: s, cfg: s.live.Load(), nc: nc, in: &lineReader{src: nc}, out: newOutbox(),
 		joined: map[string]string{}, waiting: map[uint64]struct{}{},
 		settled: make(chan struct{}, 1),
 		traffic: traffic{since: s.now()},
 	}
-	if s.cfg.Limits.LineRate > 0 && (s.cfg.Limits.LimitLoopback || !isLoopback(nc)) {
-		c.bucket = newBucket(s.cfg.Limits.LineRate, s.cfg.Limits.LineBurst)
+	if limits := &c.cfg.Limits; limits.LineRate > 0 && (limits.LimitLoopback || !isLoopback(nc)) {
+		c.bucket = newBucket(limits.LineRate, limits.LineBurst)
 	}
 	return c
 }
@@ -119,7 +120,7 @@ func (c *conn) serve(ctx context.Context) {
 
 	var writer sync.WaitGroup
 	writer.Go(func() {
-		if err := c.out.drain(c.nc, c.srv.cfg.Limits.WriteTimeout); err != nil {
+		if err := c.out.drain(c.nc, c.cfg.Limits.WriteTimeout); err != nil {
 			c.end(writeFailed(err))
 		}
 	})
@@ -181,7 +182,7 @@ func writeFailed(err error) error {
 
 // read handles lines until the connection ends, and says why it did.
 func (c *conn) read() error {
-	limits := &c.srv.cfg.Limits
+	limits := &c.cfg.Limits
 	register := time.Now().Add(limits.Registration)
 	pinged := false
 	for {

@@ -24,8 +24,12 @@ type pipes struct {
 	wg sync.WaitGroup
 }
 
-func newPipes(t *testing.T) *pipes {
-	s, err := newServer(chat.Setup{Service: chattest.NewService(chattest.Options{})}, defaultConfig())
+func newPipes(t *testing.T, change ...func(*Config)) *pipes {
+	cfg := defaultConfig()
+	for _, f := range change {
+		f(&cfg)
+	}
+	s, err := newServer(chat.Setup{Service: chattest.NewService(chattest.Options{})}, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,8 +134,7 @@ func TestAGhostThatDoesNotReadYieldsItsNick(t *testing.T) {
 // Also one whose queues are full, so that even its turn is taken, is rid of its
 // nick at once, and soon of its connection.
 func TestAGhostWithFullQueuesIsClosed(t *testing.T) {
-	s := newPipes(t)
-	s.cfg.Limits.WriteTimeout = time.Hour
+	s := newPipes(t, func(c *Config) { c.Limits.WriteTimeout = time.Hour })
 	s.connect(plain).register("al") // and reads no more
 	for range 2 * maxOutbox / 400 {
 		s.service.(*chattest.Service).Inject("al", chat.Notice{Text: strings.Repeat("x", 400)})

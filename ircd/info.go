@@ -26,7 +26,7 @@ func cmdMotd(c *conn, m *message) error {
 }
 
 func (c *conn) sendMOTD() {
-	lines := motdLines(c.srv.cfg.MOTD)
+	lines := motdLines(c.srv.live.Load().MOTD)
 	if len(lines) == 0 {
 		c.reply(errNoMOTD)
 		return
@@ -101,7 +101,7 @@ func cmdInfo(c *conn, m *message) error {
 // cmdAdmin shows the lines of the configuration, if there are any: RFC 2812,
 // section 3.4.9, has a numeric for each.
 func cmdAdmin(c *conn, m *message) error {
-	lines := c.srv.cfg.Admin
+	lines := c.srv.live.Load().Admin
 	switch {
 	case c.elsewhere(m.param(0)):
 	case len(lines) == 0:

@@ -48,7 +48,7 @@ func isupportTokens(cfg *Config) []string {
 const tokensPerLine = 13
 
 func (c *conn) sendISupport() {
-	tokens := c.srv.isupport
+	tokens := c.cfg.isupport
 	for len(tokens) > 0 {
 		n := min(len(tokens), tokensPerLine)
 		c.reply(rplISupport, tokens[:n]...)

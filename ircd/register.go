@@ -82,7 +82,7 @@ func (c *conn) changeNick(nick string) {
 // nickPause counts a nick change, and says how long the client must wait before
 // it, if it must.
 func (c *conn) nickPause() time.Duration {
-	limit := c.srv.cfg.Limits.NickChanges
+	limit := c.cfg.Limits.NickChanges
 	if limit == 0 {
 		return 0
 	}
@@ -105,7 +105,7 @@ func (c *conn) tryRegister() error {
 	if c.session != nil || c.nick == "" || !c.hasUser || c.capOpen {
 		return nil
 	}
-	if want := c.srv.cfg.Password; want != "" && subtle.ConstantTimeCompare([]byte(want), []byte(c.pass)) != 1 {
+	if want := c.srv.live.Load().Password; want != "" && subtle.ConstantTimeCompare([]byte(want), []byte(c.pass)) != 1 {
 		c.reply(errPasswdMismatch)
 		return cutOff("Password incorrect")
 	}

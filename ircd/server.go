@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/net/netutil"
@@ -21,17 +22,21 @@ const slack = 16
 
 // Server is the IRC front-end. It implements chat.Frontend.
 type Server struct {
-	cfg     Config
+	cfg     Config // at the start: addresses and names stay as they are here
 	name    string // of this server, in prefixes
 	version string
+	dataDir string // for what must stay over a restart; "" for none
 	service chat.Service
 	log     *slog.Logger
 	now     func() time.Time // for what people see; deadlines use the real clock
 
 	commands  map[string]command
-	uses      map[string]*use // of each command; the map never changes
-	isupport  []string
+	uses      map[string]*use          // of each command; the map never changes
+	live      atomic.Pointer[settings] // what Reload may change
+	reloading sync.Mutex
+	certs     *certificates // of the TLS ports; nil before Listen, or without them
 	listeners []net.Listener
+	plain     []string // addresses of those without TLS
 	hints     []string
 
 	mu        sync.Mutex       // guards what follows
@@ -72,8 +77,9 @@ func newServer(setup chat.Setup, cfg Config) (*Server, error) {
 	s := &Server{
 		cfg: cfg, name: cfg.ServerName, version: "ircbridge-" + setup.Version,
 		service: setup.Service, log: setup.Log, now: time.Now,
-		commands: commandTable(), isupport: isupportTokens(&cfg), clients: map[string]*conn{},
+		commands: commandTable(), clients: map[string]*conn{}, dataDir: setup.DataDir,
 	}
+	s.live.Store(newSettings(cfg))
 	s.uses = make(map[string]*use, len(s.commands))
 	for name := range s.commands {
 		s.uses[name] = new(use)
@@ -118,10 +124,11 @@ func (s *Server) listenTLS() error {
 	if len(s.cfg.TLSListen) == 0 {
 		return nil
 	}
-	certs, err := loadCertificates(&s.cfg, s.now(), s.log)
+	certs, err := s.loadCertificates()
 	if err != nil {
 		return err
 	}
+	s.certs = certs
 	for _, addr := range s.cfg.TLSListen {
 		l, err := net.Listen("tcp", addr)
 		if err != nil {
@@ -130,13 +137,11 @@ func (s *Server) listenTLS() error {
 		s.listeners = append(s.listeners, tls.NewListener(s.limited(l), certs.config()))
 		host, port := shownAddress(l)
 		sum, flags := fingerprint(certs.current()), "-tls"
-		from := "of " + s.cfg.TLSCert
 		if s.cfg.TLSCert == "" {
-			from = "made for this run"
 			flags = "-tls -notls_verify -tls_pinned_cert " + sum
 		}
 		s.hints = append(s.hints,
-			fmt.Sprintf("IRC with TLS: %s port %s; SHA-256 of the certificate (%s): %s", host, port, from, sum),
+			fmt.Sprintf("IRC with TLS: %s port %s; SHA-256 of the certificate (%s): %s", host, port, certs.origin, sum),
 			fmt.Sprintf("irssi:   /connect %s %s %s", flags, host, port))
 	}
 	return nil
@@ -176,6 +181,7 @@ func (s *Server) listenDefault() error {
 
 func (s *Server) addListener(l net.Listener) {
 	s.listeners = append(s.listeners, s.limited(l))
+	s.plain = append(s.plain, l.Addr().String())
 	host, port := shownAddress(l)
 	pass := ""
 	if s.cfg.Password != "" {
@@ -266,7 +272,7 @@ func (s *Server) accept(ctx context.Context, l net.Listener, wg *sync.WaitGroup)
 func (s *Server) ServeConn(ctx context.Context, nc net.Conn) {
 	defer closeConn(nc)
 	if !s.admit() {
-		s.log.Info("irc: too many connections", "from", addrText(nc), "limit", s.cfg.Limits.MaxConnections)
+		s.log.Info("irc: too many connections", "from", addrText(nc), "limit", s.live.Load().Limits.MaxConnections)
 		nc.SetDeadline(time.Now().Add(time.Second)) // TLS shakes hands first
 		nc.Write([]byte("ERROR :Too many connections\r\n"))
 		linger(nc)
@@ -279,7 +285,7 @@ func (s *Server) ServeConn(ctx context.Context, nc net.Conn) {
 func (s *Server) admit() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.conns >= s.cfg.Limits.MaxConnections {
+	if s.conns >= s.live.Load().Limits.MaxConnections {
 		return false
 	}
 	s.conns++

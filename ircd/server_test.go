@@ -339,7 +339,7 @@ func TestLineRate(t *testing.T) {
 	if newConn(srv, a).bucket != nil {
 		t.Error("local clients are limited by default")
 	}
-	srv.cfg.Limits.LimitLoopback = true
+	srv = listening(t, func(c *Config) { c.Limits.LimitLoopback = true })
 	if newConn(srv, a).bucket == nil {
 		t.Error("limit_loopback has no effect")
 	}

@@ -1,17 +1,11 @@
 package ircd
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/sha256"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/big"
 	"net"
 	"os"
 	"strings"
@@ -20,35 +14,65 @@ import (
 )
 
 // certificates is what the TLS listeners show: the user's certificate, read
-// again when its files change, or one made for this run.
+// again when its files change, or the node's own.
 type certificates struct {
-	certFile, keyFile string // both empty: self-signed
-	log               *slog.Logger
+	log *slog.Logger
+	own func() (*tls.Certificate, error) // the node's own
 
-	mu    sync.Mutex // guards what follows, also while files are read
-	cert  *tls.Certificate
-	stamp string // of the files that were tried last
+	mu     sync.Mutex // guards what follows, also while files are read
+	source source
+	cert   *tls.Certificate
+	stamp  string // of the files that were tried last
+	origin string // of the first certificate, for people
 }
 
-// loadCertificates reads the files, or makes a certificate for name. Errors
+// source is where a certificate comes from: two files, or none for the node's
+// own.
+type source struct{ certFile, keyFile string }
+
+// loadCertificates reads the files, or gets the node's own certificate. Errors
 // are one line that says what to do.
-func loadCertificates(cfg *Config, now time.Time, log *slog.Logger) (*certificates, error) {
-	c := &certificates{certFile: cfg.TLSCert, keyFile: cfg.TLSKey, log: log}
-	if c.certFile == "" {
-		cert, err := selfSigned(cfg.ServerName, now)
-		if err != nil {
-			return nil, fmt.Errorf("[irc] tls_listen: cannot make a certificate: %w: name one with tls_cert and tls_key", err)
-		}
-		c.cert = cert
-		return c, nil
+func (s *Server) loadCertificates() (*certificates, error) {
+	c := &certificates{log: s.log, source: source{s.cfg.TLSCert, s.cfg.TLSKey}}
+	c.origin = "of " + s.cfg.TLSCert
+	c.own = func() (cert *tls.Certificate, err error) {
+		cert, c.origin, err = s.ownCertificate()
+		return cert, err
 	}
-	c.stamp = c.stampFiles()
-	cert, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
+	var err error
+	c.stamp = c.source.stamp()
+	c.cert, err = c.load(c.source)
+	return c, err
+}
+
+func (c *certificates) load(from source) (*tls.Certificate, error) {
+	if from.certFile == "" {
+		return c.own()
+	}
+	cert, err := tls.LoadX509KeyPair(from.certFile, from.keyFile)
 	if err != nil {
-		return nil, fmt.Errorf("[irc] tls_cert = %q, tls_key = %q: cannot use them: %w: both must be PEM files that belong together", c.certFile, c.keyFile, err)
+		return nil, fmt.Errorf("[irc] tls_cert = %q, tls_key = %q: cannot use them: %w: both must be PEM files that belong together", from.certFile, from.keyFile, err)
 	}
-	c.cert = &cert
-	return c, nil
+	return &cert, nil
+}
+
+// change takes the certificate that a new configuration names. With an error
+// the old one stays.
+func (c *certificates) change(cfg *Config) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	next := source{cfg.TLSCert, cfg.TLSKey}
+	if next == c.source {
+		return nil
+	}
+	stamp := next.stamp()
+	cert, err := c.load(next)
+	if err != nil {
+		return err
+	}
+	c.source, c.stamp, c.cert = next, stamp, cert
+	c.log.Info("irc: the certificate has changed", "sha256", fingerprint(cert))
+	return nil
 }
 
 // config is the TLS configuration of a listener.
@@ -65,28 +89,29 @@ func (c *certificates) config() *tls.Config {
 func (c *certificates) current() *tls.Certificate {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.certFile == "" {
-		return c.cert
-	}
-	stamp := c.stampFiles()
+	stamp := c.source.stamp()
 	if stamp == c.stamp {
 		return c.cert
 	}
 	c.stamp = stamp
-	cert, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
+	cert, err := c.load(c.source)
 	if err != nil {
 		c.log.Warn("irc: the changed certificate cannot be used, the last one stays", "error", err)
 		return c.cert
 	}
-	c.cert = &cert
+	c.cert = cert
 	c.log.Info("irc: the certificate has changed", "sha256", fingerprint(c.cert))
 	return c.cert
 }
 
-// stampFiles is a text that changes with the files.
-func (c *certificates) stampFiles() string {
+// stamp is a text that changes with the files; that of the node's own
+// certificate is always the same.
+func (s source) stamp() string {
+	if s.certFile == "" {
+		return ""
+	}
 	var b strings.Builder
-	for _, name := range []string{c.certFile, c.keyFile} {
+	for _, name := range []string{s.certFile, s.keyFile} {
 		if info, err := os.Stat(name); err == nil {
 			fmt.Fprintf(&b, "%d %d;", info.ModTime().UnixNano(), info.Size())
 		} else {
@@ -100,33 +125,6 @@ func (c *certificates) stampFiles() string {
 func fingerprint(cert *tls.Certificate) string {
 	sum := sha256.Sum256(cert.Certificate[0])
 	return strings.ReplaceAll(fmt.Sprintf("% X", sum[:]), " ", ":")
-}
-
-// selfSigned makes a certificate for a server name. It is for one run, since a
-// front-end has no place to keep it.
-func selfSigned(name string, now time.Time) (*tls.Certificate, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return nil, err
-	}
-	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
-	if err != nil {
-		return nil, err
-	}
-	template := &x509.Certificate{
-		SerialNumber: serial,
-		Subject:      pkix.Name{CommonName: name},
-		DNSNames:     []string{name},
-		NotBefore:    now.Add(-24 * time.Hour), // clocks differ
-		NotAfter:     now.AddDate(10, 0, 0),
-		KeyUsage:     x509.KeyUsageDigitalSignature,
-		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		return nil, err
-	}
-	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, nil
 }
 
 // closeTime bounds the goodbye of TLS.

@@ -1,0 +1,85 @@
+package ircd
+
+import (
+	"fmt"
+	"slices"
+)
+
+// settings are a configuration and what is made of it. They never change; Reload
+// puts others in their place. Each client keeps the limits and tokens that were
+// announced to it when it came.
+type settings struct {
+	Config
+	isupport []string
+}
+
+func newSettings(cfg Config) *settings {
+	return &settings{Config: cfg, isupport: isupportTokens(&cfg)}
+}
+
+// Reload implements chat.Reloader. The message of the day, the lines of ADMIN
+// and the password hold from now on for everybody, the certificate and the limits
+// for who connects from now on.
+func (s *Server) Reload(decode func(v any) error) (later []string, err error) {
+	s.reloading.Lock()
+	defer s.reloading.Unlock()
+	next := defaultConfig()
+	if err := decode(&next); err != nil {
+		return nil, err
+	}
+	if next.ServerName == "" {
+		next.ServerName = s.service.Node().Host
+	}
+	if err := next.check(); err != nil {
+		return nil, err
+	}
+	later = s.keepFixed(&next)
+	// The addresses of the start and the rest of the new configuration may not
+	// go together.
+	if err := next.check(); err != nil {
+		return nil, fmt.Errorf("%w (listen and tls_listen change with a restart only)", err)
+	}
+	for _, addr := range s.plain {
+		if err := next.checkAddress(addr); err != nil {
+			return nil, err
+		}
+	}
+	if s.certs != nil {
+		if err := s.certs.change(&next); err != nil {
+			return nil, err
+		}
+	}
+	s.live.Store(newSettings(next))
+	s.log.Info("irc: the configuration was read again", "need a restart", later)
+	return later, nil
+}
+
+// keepFixed puts what cannot change while clients are served back to what it was
+// at the start, and names what would have changed.
+func (s *Server) keepFixed(next *Config) (later []string) {
+	was := &s.cfg
+	for _, k := range []struct {
+		key     string
+		changed bool
+		keep    func()
+	}{
+		{"listen", !sameAddresses(was.Listen, next.Listen), func() { next.Listen = was.Listen }},
+		{"tls_listen", !slices.Equal(was.TLSListen, next.TLSListen), func() { next.TLSListen = was.TLSListen }},
+		{"server_name", was.ServerName != next.ServerName, func() { next.ServerName = was.ServerName }},
+		// Clients keep logs and settings under the network's name.
+		{"network", was.Network != next.Network, func() { next.Network = was.Network }},
+		// The hard bound of the ports is made for the number at the start.
+		{"limits.max_connections", next.Limits.MaxConnections > was.Limits.MaxConnections, func() { next.Limits.MaxConnections = was.Limits.MaxConnections }},
+	} {
+		if k.changed {
+			later = append(later, k.key)
+			k.keep()
+		}
+	}
+	return later
+}
+
+// sameAddresses tells no list, the default, from an empty one.
+func sameAddresses(a, b []string) bool {
+	return (a == nil) == (b == nil) && slices.Equal(a, b)
+}

@@ -65,6 +65,10 @@ func (c *conn) lookup(nicks []string) []found {
 		var wg sync.WaitGroup
 		for i, nick := range nicks {
 			results[i].nick = nick
+			if c.srv.isService(nick) {
+				results[i].Whois = c.srv.serviceUser()
+				continue
+			}
 			if !chat.ValidNick(nick) {
 				results[i].err = chat.ErrNoSuchNick
 				continue

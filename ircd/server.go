@@ -28,7 +28,8 @@ type Server struct {
 	dataDir string // for what must stay over a restart; "" for none
 	service chat.Service
 	log     *slog.Logger
-	now     func() time.Time // for what people see; deadlines use the real clock
+	ask     func(context.Context, string) []string // what the node answers for itself; may be nil
+	now     func() time.Time                       // for what people see; deadlines use the real clock
 
 	commands  map[string]command
 	uses      map[string]*use          // of each command; the map never changes
@@ -77,7 +78,7 @@ func newServer(setup chat.Setup, cfg Config) (*Server, error) {
 	s := &Server{
 		cfg: cfg, name: cfg.ServerName, version: "ircbridge-" + setup.Version,
 		service: setup.Service, log: setup.Log, now: time.Now,
-		commands: commandTable(), clients: map[string]*conn{}, dataDir: setup.DataDir,
+		commands: commandTable(), clients: map[string]*conn{}, dataDir: setup.DataDir, ask: setup.Ask,
 	}
 	s.live.Store(newSettings(cfg))
 	s.uses = make(map[string]*use, len(s.commands))

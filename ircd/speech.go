@@ -40,6 +40,10 @@ func (c *conn) say(m *message, notice bool) {
 			return
 		}
 		out := chat.Outgoing{Target: target, Notice: notice, Text: m.params[1], Tags: tags}
+		if c.srv.isService(target) {
+			c.askService(out)
+			continue
+		}
 		number, err := c.session.Send(out)
 		if errors.Is(err, chat.ErrQueueFull) { // wait as a full pipe does
 			c.settle()

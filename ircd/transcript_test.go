@@ -93,6 +93,7 @@ type stage struct {
 	cancel context.CancelCauseFunc
 	svc    *chattest.Service
 	cfg    Config
+	ask    func(context.Context, string) []string
 	srv    *Server // made by the first client
 	wg     sync.WaitGroup
 
@@ -120,7 +121,7 @@ func (s *stage) fail(op, target string) error {
 
 func (s *stage) server() *Server {
 	if s.srv == nil {
-		srv, err := newServer(chat.Setup{Service: s.svc, Version: "1"}, s.cfg)
+		srv, err := newServer(chat.Setup{Service: s.svc, Version: "1", Ask: s.ask}, s.cfg)
 		if err != nil {
 			s.t.Fatal(err)
 		}
@@ -295,6 +296,13 @@ func (s *stage) configure(line string) {
 		s.cfg.Limits.LineRate, s.cfg.Limits.LineBurst, s.cfg.Limits.LimitLoopback = float64(n), 10, true
 	case "admin":
 		s.cfg.Admin = strings.Split(value, `\n`)
+	case "ask": // what the node answers, after the question; with one word nothing
+		s.ask = func(_ context.Context, question string) []string {
+			if !strings.Contains(value, " ") || strings.HasPrefix(question, "what") {
+				return nil
+			}
+			return append([]string{question}, strings.Split(value, `\n`)...)
+		}
 	case "accounts":
 		s.svc = chattest.NewService(chattest.Options{Fail: s.fail, Accounts: true})
 	default:

@@ -166,11 +166,12 @@ func TestFail(t *testing.T) {
 	_, errChannel := a.Channel(ctx, "#b")
 	_, errList := a.List(ctx)
 	_, errLookup := a.Lookup(ctx, "bob")
+	_, errWhowas := a.Whowas(ctx, "bob", 0)
 	_, errKeeper := a.Keeper(ctx, "#a")
 	for what, err := range map[string]error{
 		"Open": errOpen, "SetNick": a.SetNick(ctx, "eve"), "Join": errJoin, "Kick": a.Kick(ctx, "#a", "bob", ""),
 		"Invite": errInvite, "SetTopic": a.SetTopic(ctx, "#a", "x"), "SetMode": errMode, "Channel": errChannel,
-		"List": errList, "Lookup": errLookup, "Keeper": errKeeper,
+		"List": errList, "Lookup": errLookup, "Whowas": errWhowas, "Keeper": errKeeper,
 	} {
 		if !errors.Is(err, chat.ErrUnreachable) {
 			t.Errorf("%s: %v, want %v", what, err, chat.ErrUnreachable)
@@ -192,8 +193,8 @@ func TestFail(t *testing.T) {
 	if events, _ = drain(b); len(events) != 0 {
 		t.Errorf("what failed was seen: %s", kinds(events))
 	}
-	if len(asked) != 12 {
-		t.Errorf("asked were %q, want each of 12 operations once", asked)
+	if len(asked) != 13 {
+		t.Errorf("asked were %q, want each of 13 operations once", asked)
 	}
 }
 
@@ -305,6 +306,50 @@ func TestCut(t *testing.T) {
 	}{{"abc", 3, "abc"}, {"abcd", 3, "abc"}, {"aää", 4, "aä"}, {"aää", 3, "aä"}, {"aää", 2, "a"}, {"\x80\x80\x80\x80\x80\x80", 5, "\x80\x80"}} {
 		if got := chat.Cut(row.text, row.max); len(got) > row.max || got != row.want && row.text[0] < 0x80 {
 			t.Errorf("chat.Cut(%q, %d) = %q, want %q", row.text, row.max, got, row.want)
+		}
+	}
+}
+
+// TestAnnounce: the users of one node are told, in the order of their nicks.
+func TestAnnounce(t *testing.T) {
+	s := NewService(Options{})
+	other := s.AddNode(chat.Node{})
+	a, b, c := mustOpen(t, s, "ann"), mustOpen(t, s, "bob"), mustOpen(t, other, "cat")
+	s.Announce("alone")
+	for _, se := range []chat.Session{a, b} {
+		if events, _ := drain(se); len(events) != 1 || events[0].(chat.Notice).Text != "alone" {
+			t.Errorf("%s got %+v", se.Self().Nick, events)
+		}
+	}
+	if events, _ := drain(c); len(events) != 0 {
+		t.Errorf("a user of another node got %+v", events)
+	}
+}
+
+// TestPastLapses: who gave a nick up is remembered for a day.
+func TestPastLapses(t *testing.T) {
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	s := NewService(Options{Now: func() time.Time { return at }})
+	a, b := mustOpen(t, s, "ann"), mustOpen(t, s, "bob")
+	a.Close("")
+	for _, step := range []struct {
+		later time.Duration
+		want  int
+	}{{0, 1}, {24*time.Hour - 1, 1}, {1, 0}} {
+		at = at.Add(step.later)
+		if list, err := b.Whowas(context.Background(), "ann", 0); err != nil || len(list) != step.want {
+			t.Errorf("after %v more: %+v, %v", step.later, list, err)
+		}
+	}
+}
+
+// TestAccounts: there are none unless they are asked for.
+func TestAccounts(t *testing.T) {
+	for _, want := range []bool{false, true} {
+		s := NewService(Options{Accounts: want})
+		a, b := mustOpen(t, s, "ann").Self(), mustOpen(t, s.AddNode(chat.Node{}), "bob").Self()
+		if (a.Account != "") != want || (b.Account != a.Account) != want {
+			t.Errorf("with accounts %v they have %q and %q", want, a.Account, b.Account)
 		}
 	}
 }

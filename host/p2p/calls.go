@@ -40,11 +40,11 @@ func (h *Host) Call(to host.Peer, m host.Method, req []byte, d time.Duration) ([
 	return reply, nil
 }
 
-// callPeer tries twice: a link that is found dead before the request was
-// queued has carried nothing of it.
+// callPeer tries again on another link what was not begun: because a link was
+// found dead before the request was queued, or because the peer ended it in order.
 func (h *Host) callPeer(to host.Peer, m host.Method, req []byte, late <-chan time.Time) ([]byte, error) {
 	var err error
-	for range 2 {
+	for range 8 {
 		var l *link
 		if l, err = h.linkTo(to, false, late); err != nil {
 			return nil, err
@@ -68,6 +68,10 @@ func bodyLimit(m host.Method) int {
 func (l *link) call(m host.Method, req []byte, late <-chan time.Time) ([]byte, error) {
 	answer := make(chan *wire.Reply, 1)
 	l.mu.Lock()
+	if l.retired {
+		l.mu.Unlock()
+		return nil, errClosed
+	}
 	l.number++
 	number := l.number
 	l.pending[number] = answer
@@ -100,6 +104,9 @@ func (l *link) call(m host.Method, req []byte, late <-chan time.Time) ([]byte, e
 	if l.h.ctx.Err() != nil {
 		return nil, host.ErrStopped
 	}
+	if errors.Is(l.err, errParted) {
+		return nil, errClosed
+	}
 	return nil, fmt.Errorf("%w: the connection was lost: %s", host.ErrUnreachable, lossText(l.err))
 }
 
@@ -125,7 +132,14 @@ func (l *link) serve(la *lane, r *wire.Request) {
 		refuse(wire.Reply_REFUSED, fmt.Sprintf("no such method: %d", r.GetMethod()))
 		return
 	}
-	if !l.h.mayRun(l) {
+	l.mu.Lock()
+	retired := l.retired
+	may := !retired && l.h.mayRun(l)
+	l.mu.Unlock()
+	if retired {
+		return // the peer has our Part, or will, and asks again elsewhere
+	}
+	if !may {
 		refuse(wire.Reply_BUSY, "")
 		return
 	}

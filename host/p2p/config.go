@@ -46,8 +46,8 @@ type Config struct {
 	// PortMap asks the local router (UPnP, NAT-PMP) to forward the listening
 	// ports. It costs some goroutines and, at the start, packets to the local network.
 	PortMap bool
-	// OpenPeers is how many links stay open: above it those that were longest
-	// without use are closed, but for kept ones (Host.Keep). Zero: 128.
+	// OpenPeers is how many links stay open beside the kept ones (Host.Keep):
+	// above it those that were longest without use are closed. Zero: 128.
 	OpenPeers int
 	// MaxPeers bounds the nodes connected at a time; more are refused with a
 	// message. Zero: 1024.
@@ -147,6 +147,8 @@ type limits struct {
 	stall                      time.Duration // a peer that takes or finishes no frame so long is cut off
 	reply                      time.Duration // a reply may wait so long for the queue
 	tidyEvery, unused          time.Duration // connections are looked through; one may carry nothing so long
+	part                       time.Duration // for the end of a link in order
+	moveAgain                  time.Duration // a link stays over QUIC so long before TCP is tried again
 	drain, closing             time.Duration // Close lets the peers read what was sent; waits for tasks
 	addrsFor                   time.Duration // addresses of a peer are remembered
 }
@@ -165,7 +167,8 @@ func defaultLimits() limits {
 		crossed:  5 * time.Second,
 		stall:    30 * time.Second,
 		reply:    30 * time.Second,
-		drain:    time.Second, closing: 5 * time.Second,
+		part:     5 * time.Second, moveAgain: 10 * time.Minute,
+		drain: time.Second, closing: 5 * time.Second,
 		learn:    10 * time.Second,
 		dialStep: 50 * time.Millisecond, addrsFor: time.Hour,
 	}

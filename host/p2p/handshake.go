@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"time"
 
@@ -272,6 +273,7 @@ func (h *Host) hearHello(s network.Stream, br *bufio.Reader) (*wire.Hello, error
 //
 //   - A Hello of an attempt that the peer made before it had the present link
 //     (same run, number not above peerAttempt) came late: crossed.
+//   - So did one that the peer made before it had a link that has just ended.
 //   - A newer one says that the peer lost the present link: it is replaced.
 //   - Without a link, while our own Hello is on its way, the lower peer ID's
 //     link stands. The higher one admits it, the lower one refuses.
@@ -281,6 +283,10 @@ func (h *Host) admit(id host.PeerID, hello *wire.Hello, addrs [][]byte) (*link, 
 	switch {
 	case p.link != nil && p.link.run == hello.GetRun() && hello.GetAttempt() <= p.link.peerAttempt,
 		p.link == nil && p.attempt != nil && p.attempt.greeted && h.id < id:
+		h.mu.Unlock()
+		return nil, wire.Refusal_CROSSED, errCrossed.Error()
+	case p.link == nil && h.former[id].run == hello.GetRun() && hello.GetAttempt() <= h.former[id].peerAttempt:
+		h.forgetLocked(p)
 		h.mu.Unlock()
 		return nil, wire.Refusal_CROSSED, errCrossed.Error()
 	case p.link == nil && h.links >= h.cfg.MaxPeers:
@@ -306,27 +312,33 @@ func (h *Host) acceptBulk(s network.Stream) {
 }
 
 func (h *Host) joinBulk(id host.PeerID, s network.Stream) {
-	h.mu.Lock()
-	var l *link
-	if p := h.peers[id]; p != nil {
-		l = p.link
-	}
-	h.mu.Unlock()
-	if l == nil || l.opener {
-		_ = s.Reset() // the link has just ended, or never was
-		return
-	}
 	stop := context.AfterFunc(h.ctx, func() { _ = s.Reset() })
 	defer stop()
 	_ = s.SetReadDeadline(time.Now().Add(h.limits.greet))
 	br := bufio.NewReaderSize(s, readBuffer)
 	f, err := readFrame(br, maxHello, nil, 0)
 	_ = s.SetReadDeadline(time.Time{})
-	if err != nil || f.GetAttach().GetAttempt() != l.attempt || !l.attach(l.bulk, s, br) {
+	h.mu.Lock()
+	var l *link
+	if p := h.peers[id]; p != nil {
+		l = p.link
+	}
+	h.mu.Unlock()
+	switch {
+	case err != nil || f.GetAttach() == nil:
 		_ = s.Reset()
-		if errors.Is(err, errBroken) {
+		if errors.Is(err, errBroken) && l != nil {
 			l.fail(err)
 		}
+		return
+	case l == nil || l.opener || f.GetAttach().GetAttempt() != l.attempt:
+		// Its link has just ended here. A reset could reach the peer before Part does.
+		_ = s.CloseWrite()
+		_ = s.SetReadDeadline(time.Now().Add(h.limits.part))
+		_, _ = io.Copy(io.Discard, br)
+		_ = s.Reset()
+		return
+	case !l.attach(l.bulk, s, br):
 		return
 	}
 	l.askBulk.Do(func() {}) // it is there: nobody needs to ask

@@ -24,6 +24,8 @@ func frame(k any) []byte {
 		f.Kind = &wire.Frame_Note{Note: k}
 	case *wire.OpenBulk:
 		f.Kind = &wire.Frame_OpenBulk{OpenBulk: k}
+	case *wire.Part:
+		f.Kind = &wire.Frame_Part{Part: k}
 	case *wire.Attach:
 		f.Kind = &wire.Frame_Attach{Attach: k}
 	case *wire.Refusal:

@@ -43,6 +43,10 @@ type link struct {
 	mu      sync.Mutex
 	pending map[uint64]chan *wire.Reply
 	number  uint64
+	retired bool      // no call is made or begun any more; see part.go
+	why     error     // this side ends the link, for that reason
+	parted  bool      // the peer has sent Part
+	tryTCP  time.Time // not before; Host.mu guards it
 
 	failed sync.Once
 	done   chan struct{} // closed when the link is dead
@@ -59,11 +63,12 @@ type lane struct {
 	mu     sync.Mutex
 	stream network.Stream
 	ended  bool // the link is dead
+	ending bool // this side sends nothing more
 	over   bool // the peer sends nothing more
 }
 
 func newLink(h *Host, peer host.Peer, hello *wire.Hello, opener bool) *link {
-	return &link{
+	l := &link{
 		h: h, peer: peer, hello: hello, run: hello.GetRun(), opener: opener,
 		requests: &lane{q: newQueue(h.limits.queueBytes, h.limits.queueFrames), limit: host.MaxFrame},
 		bulk:     &lane{q: newQueue(h.limits.bulkBytes, h.limits.bulkFrames), limit: host.MaxBulk, bulk: true},
@@ -71,6 +76,8 @@ func newLink(h *Host, peer host.Peer, hello *wire.Hello, opener bool) *link {
 		pending:  make(map[uint64]chan *wire.Reply),
 		done:     make(chan struct{}),
 	}
+	l.used.Store(time.Now().UnixNano())
+	return l
 }
 
 // lane is where a frame of ours goes; asking for it counts as use of the link.
@@ -125,6 +132,9 @@ func (l *link) attach(la *lane, s network.Stream, br *bufio.Reader) bool {
 	ok := la.stream == nil && !la.ended
 	if ok {
 		la.stream = s
+		if la.ending {
+			_ = s.CloseWrite()
+		}
 	}
 	la.mu.Unlock()
 	if !ok || !l.h.tasks.start("write to peer", func() { l.write(la, s) }) || !l.h.tasks.start("read from peer", func() { l.read(la, s, br) }) {
@@ -197,7 +207,17 @@ func (l *link) over(la *lane) {
 	other.mu.Lock()
 	last := other.stream == nil || other.over
 	other.mu.Unlock()
-	if last {
+	l.mu.Lock()
+	parted, reason := l.parted, l.why
+	l.mu.Unlock()
+	switch {
+	case last && parted:
+		l.ended()
+		return
+	case last && reason != nil:
+		l.fail(reason)
+		return
+	case last:
 		l.fail(io.EOF)
 		return
 	}
@@ -242,6 +262,11 @@ func (l *link) take(la *lane, f *wire.Frame) error {
 			return fmt.Errorf("%w: asked for a bulk stream out of place", errBroken)
 		}
 		l.askBulk.Do(l.needBulk)
+	case *wire.Frame_Part:
+		if la.bulk {
+			return fmt.Errorf("%w: Part on the bulk stream", errBroken)
+		}
+		return l.h.parted(l, k.Part.GetComing())
 	default:
 		return fmt.Errorf("%w: frame %T out of place", errBroken, k)
 	}
@@ -260,7 +285,7 @@ func (l *link) fail(reason error) {
 			la.ended = true
 			switch {
 			case la.stream == nil:
-			case errors.Is(reason, host.ErrStopped):
+			case inOrder(reason):
 				_ = la.stream.Close() // lets what was written arrive
 			default:
 				_ = la.stream.Reset()
@@ -296,20 +321,10 @@ func (h *Host) cutOff(id host.PeerID, reason error) {
 // has not read yet, so the streams are closed first, and a peer that has come
 // to the end of them ends the link.
 func drain(links []*link, d time.Duration) {
-	end := time.NewTimer(d)
-	defer end.Stop()
-	for idle := false; !idle; {
-		idle = true
-		for _, l := range links {
-			idle = idle && l.requests.q.idle() && l.bulk.q.idle()
-		}
-		if !idle {
-			select {
-			case <-end.C:
-				return
-			case <-time.After(time.Millisecond):
-			}
-		}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	if !flush(links, timer.C) {
+		return
 	}
 	for _, l := range links {
 		l.requests.closeWrite()
@@ -318,8 +333,26 @@ func drain(links []*link, d time.Duration) {
 	for _, l := range links {
 		select {
 		case <-l.done:
-		case <-end.C:
+		case <-timer.C:
 			return
+		}
+	}
+}
+
+// flush waits until what is queued on the links has gone out; false when end came first.
+func flush(links []*link, end <-chan time.Time) bool {
+	for {
+		idle := true
+		for _, l := range links {
+			idle = idle && l.requests.q.idle() && l.bulk.q.idle()
+		}
+		if idle {
+			return true
+		}
+		select {
+		case <-end:
+			return false
+		case <-time.After(time.Millisecond):
 		}
 	}
 }
@@ -328,6 +361,7 @@ func drain(links []*link, d time.Duration) {
 func (la *lane) closeWrite() {
 	la.mu.Lock()
 	defer la.mu.Unlock()
+	la.ending = true
 	if la.stream != nil && !la.ended {
 		_ = la.stream.CloseWrite()
 	}

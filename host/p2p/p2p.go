@@ -53,7 +53,7 @@ import (
 // The version of the framing and of all that travels in it.
 const (
 	Major = 1 // nodes of different majors refuse each other
-	Minor = 0 // nodes of different minors mix
+	Minor = 1 // nodes of different minors mix
 )
 
 // Errors of this package beside those of package host.
@@ -89,15 +89,17 @@ type Host struct {
 
 	mu        sync.Mutex
 	started   bool
+	moving    bool        // a link is moved to TCP
 	discovers bool        // Discover was called
 	lp        lphost.Host // nil before Start
 	unlog     func()      // gives libp2p's log back; set with lp
 	peers     map[host.PeerID]*peerState
-	links     int                   // peers with a link
-	kept      map[host.PeerID]bool  // see Keep
-	greeting  map[host.PeerID]int   // inbound handshakes that run
-	asking    map[*Attempt]struct{} // dials that do not know yet who answers
-	attempts  uint64                // links that this node tried to open
+	links     int                        // peers with a link
+	kept      map[host.PeerID]bool       // see Keep
+	former    map[host.PeerID]formerLink // for a moment after their end
+	greeting  map[host.PeerID]int        // inbound handshakes that run
+	asking    map[*Attempt]struct{}      // dials that do not know yet who answers
+	attempts  uint64                     // links that this node tried to open
 
 	addrs  addrCache
 	gate   gate
@@ -146,6 +148,7 @@ func New(cfg Config) (*Host, error) {
 		sends:    make(map[uint32]sendEntry),
 		peers:    make(map[host.PeerID]*peerState),
 		kept:     make(map[host.PeerID]bool),
+		former:   make(map[host.PeerID]formerLink),
 		greeting: make(map[host.PeerID]int),
 		asking:   make(map[*Attempt]struct{}),
 	}

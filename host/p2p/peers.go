@@ -31,10 +31,11 @@ type waitingNote struct {
 // attempt is one try to open a link. All who want the peer wait for it.
 type attempt struct {
 	cancel  context.CancelFunc
-	addr    string    // the first that it tries, for people
-	since   time.Time // its beginning
-	greeted bool      // our Hello is on its way
-	number  uint64    // of the Hello; set with greeted
+	addr    string                          // the first that it tries, for people
+	since   time.Time                       // its beginning
+	before  func(context.Context, *attempt) // runs first; nil: nothing
+	greeted bool                            // our Hello is on its way
+	number  uint64                          // of the Hello; set with greeted
 
 	done chan struct{} // closed at the end, when link or err is set
 	link *link
@@ -51,7 +52,7 @@ func (h *Host) linkTo(to host.Peer, only bool, late <-chan time.Time) (*link, er
 		h.mu.Unlock()
 		return l, nil
 	}
-	a, err := h.attemptLocked(to, only)
+	a, err := h.attemptLocked(to, only, nil)
 	h.mu.Unlock()
 	if err != nil {
 		return nil, err
@@ -66,8 +67,9 @@ func (h *Host) linkTo(to host.Peer, only bool, late <-chan time.Time) (*link, er
 	}
 }
 
-// attemptLocked returns the attempt that runs, or starts one.
-func (h *Host) attemptLocked(to host.Peer, only bool) (*attempt, error) {
+// attemptLocked returns the attempt that runs, or starts one, which begins
+// with before unless that is nil.
+func (h *Host) attemptLocked(to host.Peer, only bool, before func(context.Context, *attempt)) (*attempt, error) {
 	switch {
 	case h.ctx.Err() != nil:
 		return nil, host.ErrStopped
@@ -81,7 +83,7 @@ func (h *Host) attemptLocked(to host.Peer, only bool) (*attempt, error) {
 		return p.attempt, nil
 	}
 	ctx, cancel := context.WithTimeout(h.ctx, h.limits.dial)
-	a := &attempt{cancel: cancel, since: time.Now(), done: make(chan struct{})}
+	a := &attempt{cancel: cancel, before: before, since: time.Now(), done: make(chan struct{})}
 	if len(to.Addrs) > 0 {
 		a.addr = readableText(to.Addrs[0])
 	}
@@ -154,14 +156,36 @@ func (h *Host) open(ctx context.Context, p *peerState, a *attempt, addrs []strin
 }
 
 func (h *Host) tryOpen(ctx context.Context, p *peerState, a *attempt, addrs []string, only bool) error {
-	if err := h.reach(ctx, peer.ID(p.id), addrs, only); err != nil {
-		return dialError(err)
+	if a.before != nil {
+		a.before(ctx, a)
 	}
-	s, err := h.lp.NewStream(network.WithNoDial(ctx, "link"), peer.ID(p.id), protoRequests)
-	if err != nil {
-		return streamError(err)
+	// A connection that is there already may be one that the peer, or either
+	// side's tidying, is just closing: then a new one is made.
+	connected := len(h.lp.Network().ConnsToPeer(peer.ID(p.id))) > 0
+	s, err := h.openStream(ctx, p.id, addrs, only)
+	if err == nil {
+		err = h.greet(ctx, p, a, s)
+	}
+	if !connected || !errors.Is(err, host.ErrUnreachable) || ctx.Err() != nil {
+		return err
+	}
+	h.discard(p.id, a)
+	if s, err = h.openStream(ctx, p.id, addrs, only); err != nil {
+		return err
 	}
 	return h.greet(ctx, p, a, s)
+}
+
+// openStream opens a stream for requests, over a new connection if there is none.
+func (h *Host) openStream(ctx context.Context, id host.PeerID, addrs []string, only bool) (network.Stream, error) {
+	if err := h.reach(ctx, peer.ID(id), addrs, only); err != nil {
+		return nil, dialError(err)
+	}
+	s, err := h.lp.NewStream(network.WithNoDial(ctx, "link"), peer.ID(id), protoRequests)
+	if err != nil {
+		return nil, streamError(err)
+	}
+	return s, nil
 }
 
 // registerLocked makes l the link of its peer, after what was waiting has
@@ -181,10 +205,42 @@ func (h *Host) registerLocked(p *peerState, l *link) (after func()) {
 		h.failed.remove(l.peer.ID, "")
 		h.log.Info("link to peer", "peer", l.peer.ID, "program", l.hello.GetProgram(), "opened by us", l.opener)
 		if old != nil {
-			old.fail(errReplaced)
-			if old.run != l.run { // that process is gone
+			if old.run == l.run {
+				old.replaced()
+			} else { // that process is gone
+				old.fail(errReplaced)
 				h.tellDown(l.peer.ID)
 			}
+		}
+	}
+}
+
+// formerLink is what is remembered of a link for a moment after it: a Hello
+// that the peer sent before it had that link may still be on its way.
+type formerLink struct {
+	run, peerAttempt uint64
+	until            time.Time
+}
+
+// unlinkLocked takes the link of a peer from the table.
+func (h *Host) unlinkLocked(p *peerState) {
+	if len(h.former) < maxFormer {
+		h.former[p.id] = formerLink{p.link.run, p.link.peerAttempt, time.Now().Add(h.limits.greet)}
+	}
+	p.link = nil
+	h.links--
+}
+
+const maxFormer = 4096
+
+// forgetFormer drops what is remembered of links that ended long ago.
+func (h *Host) forgetFormer() {
+	now := time.Now()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for id, f := range h.former {
+		if now.After(f.until) {
+			delete(h.former, id)
 		}
 	}
 }
@@ -195,8 +251,7 @@ func (h *Host) lost(l *link) {
 	p := h.peers[l.peer.ID]
 	last := p != nil && p.link == l
 	if last {
-		p.link = nil
-		h.links--
+		h.unlinkLocked(p)
 		h.forgetLocked(p)
 	}
 	h.mu.Unlock()
@@ -227,7 +282,7 @@ func (h *Host) sendPeer(to host.Peer, m host.Method, frame []byte) error {
 		}
 		return nil
 	}
-	if _, err := h.attemptLocked(to, false); err != nil {
+	if _, err := h.attemptLocked(to, false, nil); err != nil {
 		return err
 	}
 	p := h.peers[to.ID]

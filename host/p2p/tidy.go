@@ -2,7 +2,6 @@ package p2p
 
 import (
 	"cmp"
-	"errors"
 	"slices"
 	"time"
 
@@ -11,12 +10,10 @@ import (
 	"ircbridge/host"
 )
 
-// errTrimmed ends a link that was not in use, to make room.
-var errTrimmed = errors.New("not in use, and too many links are open")
-
 // tidy runs until the host stops. It closes connections that carry nothing of
-// ours, such as the second of two that crossed, or one of a stranger, and, when there
-// are more links than Config.OpenPeers, those that were longest without use.
+// ours, such as the second of two that crossed, or one of a stranger; it ends, when there
+// are more links than Config.OpenPeers, those that were longest without use; and it
+// moves links of kept peers to TCP.
 func (h *Host) tidy() {
 	tick := time.NewTicker(h.limits.tidyEvery)
 	defer tick.Stop()
@@ -25,6 +22,8 @@ func (h *Host) tidy() {
 		case <-tick.C:
 			h.closeUnused()
 			h.trim()
+			h.toTCP()
+			h.forgetFormer()
 		case <-h.ctx.Done():
 			return
 		}
@@ -65,8 +64,8 @@ func (h *Host) uses(c network.Conn) bool {
 	return false
 }
 
-// trim ends links above the number that may stay open: the longest unused
-// first, none that is kept, and none that a call waits on in either direction.
+// trim ends links above the number that may stay open beside the kept ones:
+// the longest unused first, and none that a call waits on in either direction.
 func (h *Host) trim() {
 	type candidate struct {
 		l    *link
@@ -75,6 +74,11 @@ func (h *Host) trim() {
 	var idle []candidate
 	h.mu.Lock()
 	excess := h.links - h.cfg.OpenPeers
+	for id := range h.kept {
+		if p := h.peers[id]; p != nil && p.link != nil {
+			excess--
+		}
+	}
 	if excess > 0 {
 		for id, p := range h.peers {
 			if p.link != nil && !h.kept[id] && p.link.quiet() {
@@ -87,14 +91,17 @@ func (h *Host) trim() {
 		return cmp.Or(cmp.Compare(a.used, b.used), cmp.Compare(a.l.peer.ID, b.l.peer.ID))
 	})
 	for _, c := range idle[:max(0, min(excess, len(idle)))] {
-		c.l.fail(errTrimmed)
+		h.trimLink(c.l)
 	}
 }
 
 // quiet reports whether nothing runs or waits on the link.
 func (l *link) quiet() bool {
 	l.mu.Lock()
-	pending := len(l.pending)
-	l.mu.Unlock()
-	return pending == 0 && l.running.Load() == 0 && l.requests.q.idle() && l.bulk.q.idle()
+	defer l.mu.Unlock()
+	return l.quietLocked()
+}
+
+func (l *link) quietLocked() bool {
+	return len(l.pending) == 0 && l.running.Load() == 0 && l.requests.q.idle() && l.bulk.q.idle()
 }

@@ -10,9 +10,10 @@ import (
 	"ircbridge/host"
 )
 
-// Above OpenPeers the links longest without use go; kept ones and busy ones stay.
+// Above OpenPeers the links longest without use go; busy ones stay, and kept
+// ones do not count.
 func TestTrim(t *testing.T) {
-	n := startNode(t, config(func(c *Config) { c.OpenPeers = 3 }))
+	n := startNode(t, config(func(c *Config) { c.OpenPeers = 2 }))
 	var others []*node
 	for range 6 {
 		o := startNode(t)
@@ -50,8 +51,11 @@ func TestTrim(t *testing.T) {
 		t.Errorf("links %v are open, want 0 (kept), 1 (busy) and 5 (used last)", open)
 	}
 	n.trim()
-	if n.links != 3 {
-		t.Errorf("%d links are open", n.links)
+	n.mu.Lock()
+	left := n.links
+	n.mu.Unlock()
+	if left != 3 {
+		t.Errorf("%d links are open", left)
 	}
 	// What was trimmed can be called again.
 	if _, err := n.Call(others[3].Self(), mEcho, nil, patience); err != nil {

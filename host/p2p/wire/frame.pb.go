@@ -146,6 +146,7 @@ type Frame struct {
 	//	*Frame_Note
 	//	*Frame_OpenBulk
 	//	*Frame_Attach
+	//	*Frame_Part
 	Kind          isFrame_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -251,6 +252,15 @@ func (x *Frame) GetAttach() *Attach {
 	return nil
 }
 
+func (x *Frame) GetPart() *Part {
+	if x != nil {
+		if x, ok := x.Kind.(*Frame_Part); ok {
+			return x.Part
+		}
+	}
+	return nil
+}
+
 type isFrame_Kind interface {
 	isFrame_Kind()
 }
@@ -283,6 +293,10 @@ type Frame_Attach struct {
 	Attach *Attach `protobuf:"bytes,7,opt,name=attach,proto3,oneof"`
 }
 
+type Frame_Part struct {
+	Part *Part `protobuf:"bytes,8,opt,name=part,proto3,oneof"` // since minor version 1
+}
+
 func (*Frame_Hello) isFrame_Kind() {}
 
 func (*Frame_Refusal) isFrame_Kind() {}
@@ -296,6 +310,8 @@ func (*Frame_Note) isFrame_Kind() {}
 func (*Frame_OpenBulk) isFrame_Kind() {}
 
 func (*Frame_Attach) isFrame_Kind() {}
+
+func (*Frame_Part) isFrame_Kind() {}
 
 // Hello is the first frame on the request stream, in each direction, and
 // appears nowhere else. Fields 1 to 3 keep their meaning in every major
@@ -726,11 +742,60 @@ func (x *Attach) GetAttempt() uint64 {
 	return 0
 }
 
+// Part says that the link ends in order. Its sender has begun no request that
+// it did not answer before, and begins none that comes after; messages are
+// still handled. The sender sends nothing more and ends its side of both streams; the
+// receiver reads them to their end, ends its own side, and may make its
+// unanswered requests again on another link.
+type Part struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Coming        bool                   `protobuf:"varint,1,opt,name=coming,proto3" json:"coming,omitempty"` // the sender opens another link at once: wait for it
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Part) Reset() {
+	*x = Part{}
+	mi := &file_frame_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Part) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Part) ProtoMessage() {}
+
+func (x *Part) ProtoReflect() protoreflect.Message {
+	mi := &file_frame_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Part.ProtoReflect.Descriptor instead.
+func (*Part) Descriptor() ([]byte, []int) {
+	return file_frame_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Part) GetComing() bool {
+	if x != nil {
+		return x.Coming
+	}
+	return false
+}
+
 var File_frame_proto protoreflect.FileDescriptor
 
 const file_frame_proto_rawDesc = "" +
 	"\n" +
-	"\vframe.proto\x12\x0fircbridge.frame\"\xf5\x02\n" +
+	"\vframe.proto\x12\x0fircbridge.frame\"\xa2\x03\n" +
 	"\x05Frame\x12.\n" +
 	"\x05hello\x18\x01 \x01(\v2\x16.ircbridge.frame.HelloH\x00R\x05hello\x124\n" +
 	"\arefusal\x18\x02 \x01(\v2\x18.ircbridge.frame.RefusalH\x00R\arefusal\x124\n" +
@@ -738,7 +803,8 @@ const file_frame_proto_rawDesc = "" +
 	"\x05reply\x18\x04 \x01(\v2\x16.ircbridge.frame.ReplyH\x00R\x05reply\x12+\n" +
 	"\x04note\x18\x05 \x01(\v2\x15.ircbridge.frame.NoteH\x00R\x04note\x128\n" +
 	"\topen_bulk\x18\x06 \x01(\v2\x19.ircbridge.frame.OpenBulkH\x00R\bopenBulk\x121\n" +
-	"\x06attach\x18\a \x01(\v2\x17.ircbridge.frame.AttachH\x00R\x06attachB\x06\n" +
+	"\x06attach\x18\a \x01(\v2\x17.ircbridge.frame.AttachH\x00R\x06attach\x12+\n" +
+	"\x04part\x18\b \x01(\v2\x15.ircbridge.frame.PartH\x00R\x04partB\x06\n" +
 	"\x04kind\"\xcf\x01\n" +
 	"\x05Hello\x12\x18\n" +
 	"\aoverlay\x18\x01 \x01(\tR\aoverlay\x12\x14\n" +
@@ -777,7 +843,9 @@ const file_frame_proto_rawDesc = "" +
 	"\n" +
 	"\bOpenBulk\"\"\n" +
 	"\x06Attach\x12\x18\n" +
-	"\aattempt\x18\x01 \x01(\x04R\aattemptB\x19Z\x17ircbridge/host/p2p/wireb\x06proto3"
+	"\aattempt\x18\x01 \x01(\x04R\aattempt\"\x1e\n" +
+	"\x04Part\x12\x16\n" +
+	"\x06coming\x18\x01 \x01(\bR\x06comingB\x19Z\x17ircbridge/host/p2p/wireb\x06proto3"
 
 var (
 	file_frame_proto_rawDescOnce sync.Once
@@ -792,7 +860,7 @@ func file_frame_proto_rawDescGZIP() []byte {
 }
 
 var file_frame_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_frame_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_frame_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_frame_proto_goTypes = []any{
 	(Refusal_Reason)(0), // 0: ircbridge.frame.Refusal.Reason
 	(Reply_Outcome)(0),  // 1: ircbridge.frame.Reply.Outcome
@@ -804,22 +872,24 @@ var file_frame_proto_goTypes = []any{
 	(*Note)(nil),        // 7: ircbridge.frame.Note
 	(*OpenBulk)(nil),    // 8: ircbridge.frame.OpenBulk
 	(*Attach)(nil),      // 9: ircbridge.frame.Attach
+	(*Part)(nil),        // 10: ircbridge.frame.Part
 }
 var file_frame_proto_depIdxs = []int32{
-	3, // 0: ircbridge.frame.Frame.hello:type_name -> ircbridge.frame.Hello
-	4, // 1: ircbridge.frame.Frame.refusal:type_name -> ircbridge.frame.Refusal
-	5, // 2: ircbridge.frame.Frame.request:type_name -> ircbridge.frame.Request
-	6, // 3: ircbridge.frame.Frame.reply:type_name -> ircbridge.frame.Reply
-	7, // 4: ircbridge.frame.Frame.note:type_name -> ircbridge.frame.Note
-	8, // 5: ircbridge.frame.Frame.open_bulk:type_name -> ircbridge.frame.OpenBulk
-	9, // 6: ircbridge.frame.Frame.attach:type_name -> ircbridge.frame.Attach
-	0, // 7: ircbridge.frame.Refusal.reason:type_name -> ircbridge.frame.Refusal.Reason
-	1, // 8: ircbridge.frame.Reply.outcome:type_name -> ircbridge.frame.Reply.Outcome
-	9, // [9:9] is the sub-list for method output_type
-	9, // [9:9] is the sub-list for method input_type
-	9, // [9:9] is the sub-list for extension type_name
-	9, // [9:9] is the sub-list for extension extendee
-	0, // [0:9] is the sub-list for field type_name
+	3,  // 0: ircbridge.frame.Frame.hello:type_name -> ircbridge.frame.Hello
+	4,  // 1: ircbridge.frame.Frame.refusal:type_name -> ircbridge.frame.Refusal
+	5,  // 2: ircbridge.frame.Frame.request:type_name -> ircbridge.frame.Request
+	6,  // 3: ircbridge.frame.Frame.reply:type_name -> ircbridge.frame.Reply
+	7,  // 4: ircbridge.frame.Frame.note:type_name -> ircbridge.frame.Note
+	8,  // 5: ircbridge.frame.Frame.open_bulk:type_name -> ircbridge.frame.OpenBulk
+	9,  // 6: ircbridge.frame.Frame.attach:type_name -> ircbridge.frame.Attach
+	10, // 7: ircbridge.frame.Frame.part:type_name -> ircbridge.frame.Part
+	0,  // 8: ircbridge.frame.Refusal.reason:type_name -> ircbridge.frame.Refusal.Reason
+	1,  // 9: ircbridge.frame.Reply.outcome:type_name -> ircbridge.frame.Reply.Outcome
+	10, // [10:10] is the sub-list for method output_type
+	10, // [10:10] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_frame_proto_init() }
@@ -835,6 +905,7 @@ func file_frame_proto_init() {
 		(*Frame_Note)(nil),
 		(*Frame_OpenBulk)(nil),
 		(*Frame_Attach)(nil),
+		(*Frame_Part)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -842,7 +913,7 @@ func file_frame_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_frame_proto_rawDesc), len(file_frame_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   8,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -1,0 +1,256 @@
+package p2p
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"ircbridge/host"
+	"ircbridge/host/p2p/wire"
+)
+
+// How a link ends in order, so that no call is lost with it. The side that
+// wants the end begins no request of the other any more, sends Part behind all its
+// replies, and ends its side of the streams. The other reads to the end and ends
+// its own side; calls of its that are still unanswered were never begun, and it
+// makes them again over a new link. Nobody is told of a loss, because none is.
+
+var (
+	// errTrimmed ends a link that was not in use, to make room.
+	errTrimmed = errors.New("not in use, and too many links are open")
+	// errMoved ends a link over QUIC that goes on over TCP.
+	errMoved = errors.New("it goes on over TCP")
+	// errParted ends a link that the peer ended in order.
+	errParted = errors.New("the peer ended it in order")
+)
+
+// inOrder reports whether a link that ends for that reason lets arrive what was written.
+func inOrder(reason error) bool {
+	return errors.Is(reason, host.ErrStopped) || errors.Is(reason, errTrimmed) || errors.Is(reason, errMoved) || errors.Is(reason, errParted)
+}
+
+// knowsPart reports whether the peer's program is new enough to be sent Part.
+func (l *link) knowsPart() bool { return l.hello.GetMinor() >= 1 }
+
+// retireLocked takes a link out of use if nothing runs or waits on it: from
+// then on no call is made on it and none is begun. Host.mu is held.
+func (h *Host) retireLocked(l *link, why error) bool {
+	p := h.peers[l.peer.ID]
+	if p == nil || p.link != l {
+		return false
+	}
+	l.mu.Lock()
+	quiet := l.quietLocked()
+	if quiet {
+		l.retired, l.why = true, why
+	}
+	l.mu.Unlock()
+	if quiet {
+		h.unlinkLocked(p)
+	}
+	return quiet
+}
+
+// trimLink ends a link that nothing runs or waits on, in order.
+func (h *Host) trimLink(l *link) {
+	h.mu.Lock()
+	ok := h.retireLocked(l, errTrimmed)
+	if ok {
+		h.forgetLocked(h.peers[l.peer.ID])
+	}
+	h.mu.Unlock()
+	if ok && !h.tasks.start("part from peer", func() { l.part(false) }) {
+		l.fail(host.ErrStopped)
+	}
+}
+
+// part tells the peer that a retired link ends, and waits until it has read
+// that, but not for long. coming: a new link is opened at once.
+func (l *link) part(coming bool) {
+	defer func() { l.fail(l.why) }()
+	if !l.knowsPart() {
+		return
+	}
+	if l.requests.q.tryPut(encode(&wire.Frame{Kind: &wire.Frame_Part{Part: &wire.Part{Coming: coming}}})) == nil {
+		drain([]*link{l}, l.h.limits.part)
+	}
+}
+
+// parted takes the peer's Part: the link is not used any more, but read to
+// its end. A kept peer is dialled again, unless its new link is on its way.
+func (h *Host) parted(l *link, coming bool) error {
+	l.mu.Lock()
+	twice := l.parted
+	l.retired, l.parted = true, true
+	l.mu.Unlock()
+	if twice {
+		return fmt.Errorf("%w: Part came twice", errBroken)
+	}
+	time.AfterFunc(h.limits.stall, func() { l.fail(io.EOF) })
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	p := h.peers[l.peer.ID]
+	if p == nil || p.link != l {
+		return nil
+	}
+	h.unlinkLocked(p)
+	if coming || h.kept[l.peer.ID] {
+		var before func(context.Context, *attempt)
+		if coming {
+			before = h.expect
+		}
+		_, _ = h.attemptLocked(l.peer, false, before) // fails only when the host stops
+	}
+	h.forgetLocked(p)
+	return nil
+}
+
+// expect waits for the link that a peer has promised; an attempt goes on
+// with a dial of its own when it does not come.
+func (h *Host) expect(ctx context.Context, a *attempt) {
+	timer := time.NewTimer(h.limits.crossed)
+	defer timer.Stop()
+	select {
+	case <-a.done:
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// ended finishes a link whose peer has parted and sends nothing more: what is
+// queued for it goes out first.
+func (l *link) ended() {
+	if l.bulk.waits() {
+		l.bulk.q.close() // its stream does not come any more
+	}
+	if !l.h.tasks.start("end parted link", func() {
+		flush([]*link{l}, time.After(l.h.limits.part))
+		l.fail(errParted)
+	}) {
+		l.fail(host.ErrStopped)
+	}
+}
+
+// waits reports whether the lane has no stream.
+func (la *lane) waits() bool {
+	la.mu.Lock()
+	defer la.mu.Unlock()
+	return la.stream == nil
+}
+
+// replaced ends a link whose peer has opened another. It may have ended this
+// one in order and its Part be on the way still: calls that wait give it time.
+func (l *link) replaced() {
+	l.mu.Lock()
+	wait := len(l.pending) > 0 && l.knowsPart()
+	l.retired = true
+	l.mu.Unlock()
+	if !wait {
+		l.fail(errReplaced)
+		return
+	}
+	time.AfterFunc(l.h.limits.part, func() { l.fail(errReplaced) })
+}
+
+// toTCP moves the links of kept peers from QUIC to TCP where TCP works,
+// because only there a killed process is noticed at once. A dial begins with TCP
+// already; what gets here was dialled under an address of QUIC alone, or when
+// TCP did not answer. It runs in the tidy task, and one move at a time in its own.
+func (h *Host) toTCP() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.moving {
+		return
+	}
+	now := time.Now()
+	for id := range h.kept {
+		p := h.peers[id]
+		if p == nil || p.link == nil || !p.link.knowsPart() || now.Before(p.link.tryTCP) {
+			continue
+		}
+		l := p.link
+		c := l.conn()
+		if c == nil || isTCP(c.RemoteMultiaddr()) {
+			continue
+		}
+		l.tryTCP = now.Add(h.limits.moveAgain)
+		h.moving = h.tasks.start("move link to TCP", func() {
+			h.move(l)
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			h.moving = false
+		})
+		return
+	}
+}
+
+// move finds an address of TCP at which the peer answers, and then, as soon as
+// nothing runs on the link, parts and opens a new one there.
+func (h *Host) move(l *link) {
+	at := h.answersOverTCP(l)
+	if at == "" {
+		return
+	}
+	before := func(_ context.Context, a *attempt) {
+		l.part(true)
+		h.discard(l.peer.ID, a) // libp2p would not dial beside it
+	}
+	for wait := time.Millisecond; wait < h.limits.part; wait *= 2 {
+		h.mu.Lock()
+		if p := h.peers[l.peer.ID]; p == nil || p.link != l {
+			h.mu.Unlock()
+			return
+		}
+		if h.retireLocked(l, errMoved) {
+			to := host.Peer{ID: l.peer.ID, Addrs: append([]string{at}, l.peer.Addrs...)}
+			if _, err := h.attemptLocked(to, false, before); err != nil {
+				l.fail(host.ErrStopped)
+			}
+			h.mu.Unlock()
+			return
+		}
+		h.mu.Unlock()
+		if h.Sleep(wait) != nil {
+			return
+		}
+	}
+}
+
+// discard closes the connections to a peer with which a attempts to open a
+// link, unless one is being opened from the other side.
+func (h *Host) discard(id host.PeerID, a *attempt) {
+	h.mu.Lock()
+	p := h.peers[id]
+	unused := p != nil && p.attempt == a && h.greeting[id] == 0
+	h.mu.Unlock()
+	if unused {
+		_ = h.lp.Network().ClosePeer(peer.ID(id))
+	}
+}
+
+// answersOverTCP is an address of TCP at which the peer of l answers, or "".
+func (h *Host) answersOverTCP(l *link) string {
+	const most = 4 // addresses
+	tried := 0
+	for _, a := range parseAddrs(l.peer.Addrs) {
+		if !isTCP(a) || h.silent.at(a) || tried == most {
+			continue
+		}
+		tried++
+		ctx, cancel := context.WithTimeout(h.ctx, h.limits.tcpAlone)
+		raw, err := connect(ctx, a)
+		if err == nil {
+			var id host.PeerID
+			if id, _, err = h.learnTCP(ctx, raw); err == nil && id == l.peer.ID {
+				cancel()
+				return a.String()
+			}
+		}
+		cancel()
+	}
+	return ""
+}

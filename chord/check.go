@@ -65,6 +65,8 @@ func (r *Ring) checkAgain(c Contact, attempts int) bool {
 		case errors.Is(err, host.ErrTimeout) && !r.isBad(c), errors.Is(err, host.ErrUnreachable):
 			silent = true
 			continue
+		case r.isApart(c.ID):
+			return true // as another check has found meanwhile
 		}
 		silent = false
 		break // no member, garbage, or found dead by another check meanwhile
@@ -242,7 +244,12 @@ func (r *Ring) handleChanged(from host.Peer, msg []byte) {
 		}
 	}
 	for _, id := range gone {
-		r.Suspect(id)
+		r.mu.Lock()
+		c, ok := r.ringContactLocked(NodeID(id))
+		r.mu.Unlock()
+		if ok {
+			r.startCheckBy(c, false, func() bool { return r.confirmGone(c) })
+		}
 	}
 }
 

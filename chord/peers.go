@@ -31,6 +31,7 @@ type peerStat struct {
 	apart    bool      // it is bad for this node only: others reach it (probe.go)
 	wait     int       // for how many periods, the last time
 	tried    time.Time // directly, while it was apart
+	trying   bool      // it is being tried again; if in vain it is apart
 }
 
 func (t *peerTable) init(cfg Config) {
@@ -108,11 +109,11 @@ func (t *peerTable) isBad(id ID, now time.Time) bool {
 		return false
 	}
 	p := e.Value.(*peerStat)
-	return p.bad && now.Before(p.badUntil)
+	return p.bad && (p.apart || now.Before(p.badUntil))
 }
 
 // setApart notes that others reach the peer, but not this node: from one time to
-// the next for twice as many periods.
+// the next for twice as many periods. It stays so until it answers.
 func (t *peerTable) setApart(id ID, until func(periods int) time.Time) (periods int) {
 	p := t.get(id)
 	p.wait = min(max(2*p.wait, minApart), maxApart)
@@ -121,8 +122,9 @@ func (t *peerTable) setApart(id ID, until func(periods int) time.Time) (periods 
 }
 
 // isApart reports whether others reach the peer, but this node does not.
-func (t *peerTable) isApart(id ID, now time.Time) bool {
-	return t.isBad(id, now) && t.byID[id].Value.(*peerStat).apart
+func (t *peerTable) isApart(id ID) bool {
+	e := t.byID[id]
+	return e != nil && e.Value.(*peerStat).bad && e.Value.(*peerStat).apart
 }
 
 // heard notes that the peer spoke up. That it reaches this node does not say
@@ -168,10 +170,9 @@ func (r *Ring) markBad(c Contact) {
 // heard notes that a peer called this node.
 func (r *Ring) heard(from host.Peer) ID {
 	id := NodeID(from.ID)
-	now := r.h.Now()
 	r.mu.Lock()
 	r.peers.heard(id)
-	apart := r.peers.isApart(id, now)
+	apart := r.peers.isApart(id)
 	r.mu.Unlock()
 	if apart {
 		r.tryDirectly(Contact{ID: id, Peer: from})

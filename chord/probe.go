@@ -3,6 +3,7 @@ package chord
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"ircbridge/chord/wire"
@@ -15,8 +16,8 @@ import (
 //
 //	alive  it answered, here or after a while. Nothing changes.
 //	dead   it answers nobody: dropped (drop), and the news goes round (tellGone).
-//	apart  it answers others, but not this node. It stays in the ring; for some
-//	       time this node does without it in its list and fingers, and goes on
+//	apart  it answers others, but not this node. It stays in the ring; this
+//	       node does without it in its list and fingers, and goes on
 //	       with the next. As predecessor it stays. What this node has to ask it
 //	       goes through a neighbour (relayed), until it is tried directly again.
 
@@ -202,6 +203,12 @@ func (r *Ring) handleRelay(from host.Peer, req []byte) ([]byte, error) {
 	case errors.Is(err, host.ErrBusy), errors.Is(err, host.ErrStopped):
 		return encode(&wire.RelayReply{Outcome: wire.RelayReply_DECLINED})
 	}
+	r.mu.Lock()
+	wasPred := r.pred != nil && r.pred.ID == to.ID
+	r.mu.Unlock()
+	if wasPred { // the asker is about to come in its place
+		r.startCheck(to, false)
+	}
 	return encode(&wire.RelayReply{Outcome: wire.RelayReply_SILENT})
 }
 
@@ -221,21 +228,51 @@ func (r *Ring) afterSilence(c Contact, q *inquiry, d time.Duration) (alive bool)
 		living, _ = r.answers(q, d)
 	}
 	if living == 0 {
-		return false
+		isMember, err := r.ping(c, d) // it may only have stood still for a moment
+		return err == nil && isMember
 	}
-	for n, left := 0, 2*r.cfg.MaxTimeout; n < patience && left > 0; n++ {
-		wait := min(d*time.Duration(1+n), left)
-		left -= wait
-		isMember, err := r.ping(c, wait)
-		if err == nil {
-			return isMember
-		}
-		if !errors.Is(err, host.ErrTimeout) && r.h.Sleep(min(wait, r.cfg.StabilizePeriod/4)) != nil {
-			return true
-		}
-	}
-	r.setApart(c)
+	r.bePatient(c, d)
 	return true
+}
+
+// bePatient tries a peer that others reach again, with ever longer deadlines. It
+// does not wait for the end: if there is no answer the peer is apart.
+func (r *Ring) bePatient(c Contact, d time.Duration) {
+	r.mu.Lock()
+	p := r.peers.get(c.ID)
+	was := p.trying
+	p.trying = true
+	r.mu.Unlock()
+	if was {
+		return
+	}
+	r.h.Go("chord patience", func() {
+		ok := false
+		for n, left := 0, 2*r.cfg.MaxTimeout; !ok && n < patience && left > 0; n++ {
+			wait := min(d*time.Duration(1+n), left)
+			left -= wait
+			start := r.h.Now()
+			_, err := r.ping(c, wait)
+			ok = err == nil
+			if rest := wait - r.h.Now().Sub(start); !ok && rest > 0 && r.h.Sleep(rest) != nil {
+				return
+			}
+		}
+		r.mu.Lock()
+		r.peers.get(c.ID).trying = false
+		r.mu.Unlock()
+		if !ok {
+			r.setApart(c)
+			r.standOff(c)
+		}
+	})
+}
+
+// isTried reports whether a peer that did not answer is being tried again.
+func (r *Ring) isTried(id ID) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.peers.get(id).trying
 }
 
 // vouched reports whether a neighbour says that c, which is apart, lives. When
@@ -243,11 +280,47 @@ func (r *Ring) afterSilence(c Contact, q *inquiry, d time.Duration) (alive bool)
 func (r *Ring) vouched(c Contact) bool {
 	d := r.timeout(c)
 	living, silent := r.answers(r.inquire(c, d), 2*d)
+	if living == 0 && silent > 0 { // once more: one lost packet is no death
+		living, silent = r.answers(r.inquire(c, d), 2*d)
+	}
 	if living > 0 || silent == 0 {
 		return true
 	}
 	r.markBad(c)
 	return false
+}
+
+// tendApart tries those that are apart directly, when their time has come.
+func (r *Ring) tendApart() {
+	now := r.h.Now()
+	r.mu.Lock()
+	var still, due []Contact
+	for _, c := range r.apart {
+		if !r.peers.isApart(c.ID) {
+			continue
+		}
+		still = append(still, c)
+		if p := r.peers.get(c.ID); !now.Before(p.badUntil) {
+			r.peers.setApart(c.ID, r.afterPeriods(now))
+			due = append(due, c)
+		}
+	}
+	r.apart = still
+	r.mu.Unlock()
+	for _, c := range due {
+		r.h.Go("chord try", func() {
+			if _, err := r.ping(c, r.cfg.MaxTimeout); err != nil && !r.vouched(c) {
+				r.drop(c, err)
+			}
+		})
+	}
+}
+
+// afterPeriods is the instant some jittered periods after now.
+func (r *Ring) afterPeriods(now time.Time) func(periods int) time.Time {
+	return func(periods int) time.Time {
+		return now.Add(r.jitter(time.Duration(periods) * r.cfg.StabilizePeriod))
+	}
 }
 
 // tryDirectly finds out whether a peer that was out of reach, and calls, is
@@ -339,18 +412,18 @@ func (r *Ring) setApart(c Contact) {
 	now := r.h.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	periods := r.peers.setApart(c.ID, func(periods int) time.Time {
-		return now.Add(r.jitter(time.Duration(periods) * r.cfg.StabilizePeriod))
-	})
+	periods := r.peers.setApart(c.ID, r.afterPeriods(now))
+	if indexOf(r.apart, c.ID) < 0 && len(r.apart) < maxContacts {
+		r.apart = append(slices.Clip(r.apart), c)
+	}
 	r.log.Info("others reach a node that this one does not", "node", r.id, "apart", c.ID, "periods", periods)
 }
 
 // isApart reports whether c lives, but out of this node's reach.
 func (r *Ring) isApart(id ID) bool {
-	now := r.h.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.peers.isApart(id, now)
+	return r.peers.isApart(id)
 }
 
 // standOff takes a node that is apart out of list and fingers. It is no death:
@@ -409,7 +482,16 @@ func (r *Ring) handleGone(from host.Peer, msg []byte) {
 // confirmGone checks a node of which another one has found, with its
 // neighbours, that it is dead: once, and briefly.
 func (r *Ring) confirmGone(c Contact) (alive bool) {
-	isMember, err := r.ping(c, min(r.timeout(c), r.cfg.MaxTimeout/2))
+	return r.pingOnce(c, max(r.timeout(c), r.cfg.StabilizePeriod/2))
+}
+
+// pingOnce is a check of c with one ping, for when others have found already that
+// it is dead.
+func (r *Ring) pingOnce(c Contact, d time.Duration) (alive bool) {
+	if r.isApart(c.ID) {
+		return r.vouched(c)
+	}
+	isMember, err := r.ping(c, min(d, r.cfg.MaxTimeout/2))
 	switch {
 	case err == nil:
 		return isMember

@@ -44,7 +44,7 @@ func (r *Ring) handleNotify(from host.Peer, req []byte) ([]byte, error) {
 		return nil, errMalformed // a second holder of this node's ID
 	}
 	r.heard(from)
-	if rival := r.rectify(n); rival != nil && !r.check(*rival) {
+	if rival := r.rectify(n); rival != nil && !r.checkRival(*rival, n) {
 		r.drop(*rival, host.ErrTimeout)
 		r.rectify(n)
 	}
@@ -59,6 +59,15 @@ func (r *Ring) handleNotify(from host.Peer, req []byte) ([]byte, error) {
 		m.Grant = contactsToWire(r.pending)
 	}
 	return encode(m)
+}
+
+// checkRival checks the predecessor that the notifier would take the place of. If
+// the notifier has found it dead before it went on to this node, once is enough.
+func (r *Ring) checkRival(rival Contact, n notice) (alive bool) {
+	if n.before == rival.ID {
+		return r.pingOnce(rival, 2*r.timeout(rival))
+	}
+	return r.check(rival)
 }
 
 // rectify adopts the notifier as predecessor if the order allows it. Otherwise

@@ -125,10 +125,11 @@ type Ring struct {
 	remembered  []Contact   // oldest first
 	aloneTries  int         // attempts to find others, since this node is alone
 
-	relays   int      // requests that are put to others for neighbours
-	silent   int      // first successors in a row that did not answer
-	slow     int      // signs that this node itself is slow, at most maxSlow
-	meetings meetings // with peers that may be in another ring; see merge.go
+	relays   int       // requests that are put to others for neighbours
+	apart    []Contact // that others reach, but not this node
+	silent   int       // first successors in a row that did not answer
+	slow     int       // signs that this node itself is slow, at most maxSlow
+	meetings meetings  // with peers that may be in another ring; see merge.go
 
 	changes changeQueue
 }

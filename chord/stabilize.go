@@ -48,6 +48,7 @@ func (r *Ring) stabilizeLoop() {
 		r.noteTick()
 		r.stabilize()
 		r.askAround()
+		r.tendApart()
 		r.mu.Lock()
 		st, pause := r.state, r.cfg.StabilizePeriod
 		if st == member && (!r.settled || r.lost) {
@@ -177,7 +178,13 @@ func (r *Ring) unanswered(c Contact, err error) (again bool) {
 		r.drop(c, err)
 		return true
 	}
-	return !r.isApart(c.ID) || r.standOff(c)
+	switch {
+	case r.isApart(c.ID):
+		return r.standOff(c)
+	case r.isTried(c.ID):
+		return false // it lives: the next round asks it again
+	}
+	return true
 }
 
 // adopt makes head, which answered, the first successor, with its list. What

@@ -3,34 +3,13 @@ package e2e
 import (
 	"fmt"
 	"os"
-	"os/exec"
-	"strings"
 	"testing"
 )
-
-// terminal is an irssi in a window of tmux.
-type terminal struct {
-	t      *testing.T
-	socket string
-	name   string
-}
-
-// tmux runs one command of a tmux server of the test's own.
-func tmux(t *testing.T, socket string, args ...string) string {
-	t.Helper()
-	cmd := exec.Command("tmux", append([]string{"-S", socket, "-f", os.DevNull}, args...)...)
-	cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8", "TERM=screen")
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("tmux %s: %v\n%s", strings.Join(args, " "), err, out)
-	}
-	return string(out)
-}
 
 // irssi starts one that connects to a node.
 func irssi(t *testing.T, socket, nick string, n *node) *terminal {
 	t.Helper()
-	home := t.TempDir()
+	home := homeOf(t)
 	// irssi sends a command only every 2.2 s after its first five; that brake is not what
 	// is tested here.
 	config := fmt.Sprintf(`settings = {
@@ -41,31 +20,9 @@ func irssi(t *testing.T, socket, nick string, n *node) *terminal {
 	if err := os.WriteFile(home+"/config", []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	// The window stays when irssi has ended, so that its last screen can be read.
-	command := fmt.Sprintf("HOME=%s TERM=screen LC_ALL=C.UTF-8 irssi --home=%s --connect=127.0.0.1 --port=%s --nick=%s; echo irssi has ended; cat", home, home, n.port, nick)
-	tmux(t, socket, "new-session", "-d", "-s", nick, "-x", "110", "-y", "40", command)
-	s := &terminal{t, socket, nick}
+	s := sitDown(t, socket, nick, home, fmt.Sprintf("irssi --home=%s --connect=127.0.0.1 --port=%s --nick=%s", home, n.port, nick))
 	s.sees("Welcome to the ircbridge network, " + nick)
 	return s
-}
-
-func (s *terminal) screen() string {
-	return tmux(s.t, s.socket, "capture-pane", "-p", "-t", s.name)
-}
-
-// types sends a line as from the keyboard.
-func (s *terminal) types(line string) {
-	s.t.Helper()
-	tmux(s.t, s.socket, "send-keys", "-t", s.name, "-l", "--", line)
-	tmux(s.t, s.socket, "send-keys", "-t", s.name, "Enter")
-}
-
-// sees waits until a text stands on the screen.
-func (s *terminal) sees(text string) {
-	s.t.Helper()
-	eventually(s.t, fmt.Sprintf("%s sees %q", s.name, text),
-		func() bool { return strings.Contains(s.screen(), text) },
-		func() string { return s.screen() })
 }
 
 // joins waits for irssi's word that all its questions were answered: MODE, WHO
@@ -132,5 +89,5 @@ func TestIrssi(t *testing.T) {
 	// Quitting.
 	bob.types("/quit tired")
 	carol.sees("has quit [Quit: tired]")
-	bob.sees("irssi has ended")
+	bob.sees("the program has ended")
 }

@@ -62,7 +62,8 @@ type node struct {
 func startNode(t *testing.T, join *node) *node {
 	t.Helper()
 	n := &node{t: t, port: freePort(t), overlay: net.JoinHostPort("127.0.0.1", freePort(t)), ended: make(chan struct{})}
-	args := []string{"run", "-irc", net.JoinHostPort("127.0.0.1", n.port), "-listen", n.overlay, "-data", filepath.Join(t.TempDir(), "data")}
+	// An overlay of its own, which nobody else on the network finds.
+	args := []string{"run", "-overlay", "e2e-" + t.Name(), "-discovery=false", "-irc", net.JoinHostPort("127.0.0.1", n.port), "-listen", n.overlay, "-data", filepath.Join(t.TempDir(), "data")}
 	sign := "Node ID"
 	if join != nil {
 		args = append(args, "-join", join.overlay)

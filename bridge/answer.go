@@ -91,7 +91,8 @@ func QueryStatus(ctx context.Context, dataDir string) (Status, error) {
 }
 
 // askHelp lists the questions of users.
-const askHelp = `status: what this node is, its ring, and its peers
+const askHelp = `status: what this node is, and its neighbours on the ring
+keeper #channel: which node keeps a channel (or a nick)
 invite: the line with which a friend joins
 help: this list
 `
@@ -105,7 +106,13 @@ func (n *Node) ask(ctx context.Context, p *parts, question string) []string {
 	var text strings.Builder
 	switch strings.ToLower(words[0]) {
 	case "status":
-		text.WriteString(n.status(p).Text())
+		text.WriteString(n.status(p).userText())
+	case "keeper":
+		if len(words) != 2 {
+			text.WriteString("Of which channel or nick? Ask: keeper #channel\n")
+			break
+		}
+		text.WriteString(p.keeper(words[1]) + "\n")
 	case "invite":
 		text.WriteString(n.invite(p).Text())
 	case "help":

@@ -101,6 +101,15 @@ func TestStatusForAPerson(t *testing.T) {
 	}
 }
 
+// A user may sit elsewhere, and is told no address and no path.
+func TestStatusForAUser(t *testing.T) {
+	s := exampleStatus()
+	for range 20 {
+		s.Ring.Successors = append(s.Ring.Successors, s.Ring.Successors[1])
+	}
+	golden(t, "status-user.txt", s.userText())
+}
+
 // The names of the fields are a promise to programs that read them.
 func TestStatusForAProgram(t *testing.T) {
 	text, err := json.MarshalIndent(exampleStatus(), "", "  ")
@@ -155,11 +164,17 @@ func TestAskedByAUser(t *testing.T) {
 	var ask func(context.Context, string) []string
 	n := startFrontend(t, func(s chat.Setup) { ask = s.Ask })
 	for question, want := range map[string]string{
-		"status":   "Node ID:  " + n.Status().Node.ID,
-		" STATUS ": "Node ID:  " + n.Status().Node.ID,
-		"help":     "status: ",
-		"":         "status: ",
-		"hello":    `I do not know that; "help" lists what I know.`,
+		"status":      "Node ID: " + n.Status().Node.ID,
+		" STATUS ":    "Node ID: " + n.Status().Node.ID,
+		"keeper #Tea": "#Tea is kept by this node (" + n.Status().Node.ID[:shortID] + ".node.ircbridge).",
+		"keeper ann":  "ann is kept by this node",
+		"keeper":      "Of which channel or nick?",
+		"keeper #a b": "Of which channel or nick?",
+		"keeper #":    "\"#\" is neither a nick nor a channel",
+		"invite":      "ircbridge -join 127.0.0.1:",
+		"help":        "status: ",
+		"":            "status: ",
+		"hello":       `I do not know that; "help" lists what I know.`,
 	} {
 		got := ask(t.Context(), question)
 		if len(got) == 0 || !strings.HasPrefix(got[0], want) {

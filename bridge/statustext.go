@@ -12,6 +12,9 @@ import (
 // maxPeerLines is how many peers that are no neighbours are shown to a person.
 const maxPeerLines = 20
 
+// maxUserLines is how many successors a user is shown.
+const maxUserLines = 4
+
 // shortID is how much of a node ID people are shown: as in the visible host
 // of its users.
 const shortID = 12
@@ -59,6 +62,31 @@ func (s Status) summary() [][2]string {
 		{"Keeps", s.keepsLine()},
 		{"Users", fmt.Sprintf("%d here; %s in %s on %s in the overlay, as counted last", s.Users.Here, count(s.Users.Users, "user"), count(s.Users.Channels, "channel"), count(s.Users.Nodes, "node"))},
 	}
+}
+
+// userText is the status for a user of the node, who need not be its owner: it
+// names no address of others and no path of this machine.
+func (s Status) userText() string {
+	var text strings.Builder
+	for _, row := range s.summary() {
+		switch row[0] {
+		case "Data":
+			continue
+		case "Overlay":
+			row[1] = s.Node.Overlay
+		}
+		fmt.Fprintf(&text, "%s: %s\n", row[0], row[1])
+	}
+	neighbour := func(role string, n Neighbour) {
+		fmt.Fprintf(&text, "%s: node %s, round trip %s\n", role, short(n.ID), roundTrip(n.RoundTrip))
+	}
+	if p := s.Ring.Predecessor; p != nil {
+		neighbour("Predecessor", *p)
+	}
+	for i, n := range s.Ring.Successors[:min(len(s.Ring.Successors), maxUserLines)] {
+		neighbour(fmt.Sprintf("Successor %d", i+1), n)
+	}
+	return text.String()
 }
 
 func (s Status) ringLine() string {

@@ -1,0 +1,41 @@
+package bridge
+
+import (
+	"fmt"
+	"time"
+
+	"ircbridge/chat"
+	"ircbridge/chord"
+	"ircbridge/mapping"
+	"ircbridge/overlay"
+)
+
+// lookupTime is how long the ring may take to say whose a key is.
+const lookupTime = 10 * time.Second
+
+// keyOf is the key under which a nick or a channel is kept.
+func keyOf(name string) (chord.ID, error) {
+	switch {
+	case chat.ValidChannel(name):
+		return overlay.Key(kindChannel, chat.Fold(name)), nil
+	case chat.ValidNick(name):
+		return overlay.Key(kindNick, chat.Fold(name)), nil
+	}
+	return chord.ID{}, fmt.Errorf("%q is neither a nick nor a channel (which begins with #)", name)
+}
+
+// keeper says in one line which node keeps a name.
+func (p *parts) keeper(name string) string {
+	key, err := keyOf(name)
+	if err != nil {
+		return err.Error() + "."
+	}
+	found, err := p.ring.Lookup(key, lookupTime)
+	switch {
+	case err != nil:
+		return fmt.Sprintf("The ring does not say now who keeps %s: %v.", name, err)
+	case found.Owner.ID == p.ring.Self().ID:
+		return fmt.Sprintf("%s is kept by this node (%s).", name, mapping.VisibleHost(found.Owner.Peer.ID))
+	}
+	return fmt.Sprintf("%s is kept by the node %s, found in %s.", name, mapping.VisibleHost(found.Owner.Peer.ID), count(found.Hops, "hop"))
+}

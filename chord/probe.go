@@ -213,23 +213,24 @@ func (r *Ring) handleRelay(from host.Peer, req []byte) ([]byte, error) {
 }
 
 // afterSilence decides what it means that c did not answer the last ping, of d,
-// with which the inquiry was begun.
+// with which the inquiry was begun. Where neighbours did not reach it either, or
+// did not answer themselves, all is asked once more: c, or this node, may only have
+// stood still for a moment.
 func (r *Ring) afterSilence(c Contact, q *inquiry, d time.Duration) (alive bool) {
 	living, silent := r.answers(q, d)
-	if q.asked > 0 && living+silent == 0 {
-		// Nobody answers this node: it may be the one that is slow.
-		r.noteSlow()
+	if living == 0 {
+		if q.asked > 0 && silent == 0 {
+			r.noteSlow()
+		}
 		d = min(d, r.cfg.MaxTimeout)
 		q = r.inquire(c, d)
-		isMember, err := r.ping(c, d)
-		if err == nil && isMember {
-			return true
+		if isMember, err := r.ping(c, d); err == nil {
+			return isMember
 		}
 		living, _ = r.answers(q, d)
 	}
 	if living == 0 {
-		isMember, err := r.ping(c, d) // it may only have stood still for a moment
-		return err == nil && isMember
+		return false
 	}
 	r.bePatient(c, d)
 	return true

@@ -31,11 +31,12 @@ func (p *parts) keeper(name string) string {
 		return err.Error() + "."
 	}
 	found, err := p.ring.Lookup(key, lookupTime)
-	switch {
-	case err != nil:
+	if err != nil {
 		return fmt.Sprintf("The ring does not say now who keeps %s: %v.", name, err)
-	case found.Owner.ID == p.ring.Self().ID:
-		return fmt.Sprintf("%s is kept by this node (%s).", name, mapping.VisibleHost(found.Owner.Peer.ID))
 	}
-	return fmt.Sprintf("%s is kept by the node %s, found in %s.", name, mapping.VisibleHost(found.Owner.Peer.ID), count(found.Hops, "hop"))
+	owner := fmt.Sprintf("%s (%s)", found.Owner.ID, mapping.VisibleHost(found.Owner.Peer.ID))
+	if found.Owner.ID == p.ring.Self().ID {
+		return fmt.Sprintf("%s is kept by this node, %s.", name, owner)
+	}
+	return fmt.Sprintf("%s is kept by node %s, found in %s.", name, owner, count(found.Hops, "hop"))
 }

@@ -166,7 +166,7 @@ func TestAskedByAUser(t *testing.T) {
 	for question, want := range map[string]string{
 		"status":      "Node ID: " + n.Status().Node.ID,
 		" STATUS ":    "Node ID: " + n.Status().Node.ID,
-		"keeper #Tea": "#Tea is kept by this node (" + n.Status().Node.ID[:shortID] + ".node.ircbridge).",
+		"keeper #Tea": "#Tea is kept by this node, " + n.Status().Node.ID + " (" + n.Status().Node.ID[:shortID] + ".node.ircbridge).",
 		"keeper ann":  "ann is kept by this node",
 		"keeper":      "Of which channel or nick?",
 		"keeper #a b": "Of which channel or nick?",

@@ -10,25 +10,24 @@ import (
 )
 
 // ghostTime is how long the holder of a nick that another client of this server
-// wants has to answer a PING. Who has sent something within that time is not
-// asked.
+// wants has to answer a PING. Who has answered one is not asked again for as long.
 const ghostTime = 5 * time.Second
 
 // pulse tells others whether a client is alive. Its methods are safe for use
 // by many goroutines.
 type pulse struct {
-	mu    sync.Mutex
-	busy  bool          // the reader is at a line
-	last  time.Time     // when that line, or the last one, came
-	asked time.Time     // when the client was last sent a PING for its nick
-	beat  chan struct{} // closed when a line has been handled; nil while nobody waits
+	mu       sync.Mutex
+	busy     bool          // the reader is at a line
+	asked    time.Time     // when the client was last sent a PING for its nick
+	answered bool          // something has come since
+	beat     chan struct{} // closed when that has been handled; nil while nobody waits
 }
 
 // heard says that a line has come.
 func (p *pulse) heard() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.busy, p.last = true, time.Now()
+	p.busy, p.answered = true, true
 }
 
 // listening says that the reader waits for a line. Who waits for a sign of life
@@ -43,38 +42,37 @@ func (p *pulse) listening() {
 	p.busy = false
 }
 
-// watch says whether the client was silent for ghostTime; then also what is
-// closed at the next sign of life, until when to wait for it, and whether a PING
-// is due.
-func (p *pulse) watch(now time.Time) (silent bool, beat <-chan struct{}, until time.Time, ping bool) {
+// watch says whether the client is known to be alive; if not, what is closed at
+// the next sign of life, until when to wait for it, and whether a PING is due.
+func (p *pulse) watch(now time.Time) (alive bool, beat <-chan struct{}, until time.Time, ping bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.busy || now.Sub(p.last) < ghostTime {
-		return false, nil, now, false
+	ping = now.Sub(p.asked) >= ghostTime
+	if p.busy || !ping && p.answered {
+		return true, nil, now, false
+	}
+	if ping {
+		p.asked, p.answered = now, false
 	}
 	if p.beat == nil {
 		p.beat = make(chan struct{})
 	}
-	ping = now.Sub(p.asked) >= ghostTime
-	if ping {
-		p.asked = now
-	}
-	return true, p.beat, p.asked.Add(ghostTime), ping
+	return false, p.beat, p.asked.Add(ghostTime), ping
 }
 
-// since reports whether a line has come since t.
-func (p *pulse) since(t time.Time) bool {
+// silent reports whether nothing has come since the last PING.
+func (p *pulse) silent() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.busy || p.last.After(t)
+	return !p.busy && !p.answered
 }
 
 // isGhost asks the client of c for a sign of life. It waits for at most
 // ghostTime, and reports whether the client is gone. What of c it uses never
 // changes, or has a lock of its own.
 func (c *conn) isGhost(ctx context.Context) bool {
-	silent, beat, until, ping := c.pulse.watch(time.Now())
-	if !silent {
+	alive, beat, until, ping := c.pulse.watch(time.Now())
+	if alive {
 		return false
 	}
 	if ping { // without the turn, which may be held by who writes to this very client
@@ -90,7 +88,7 @@ func (c *conn) isGhost(ctx context.Context) bool {
 	case <-ctx.Done():
 		return false // nobody asks any more
 	case <-timer.C:
-		return !c.pulse.since(until.Add(-ghostTime))
+		return c.pulse.silent()
 	}
 }
 

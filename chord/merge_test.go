@@ -123,3 +123,142 @@ func TestCutInTwo(t *testing.T) {
 		})
 	}
 }
+
+// TestThreeParts: three parts become one ring, also when they are healed one
+// after the other.
+func TestThreeParts(t *testing.T) {
+	for seed := uint64(1); seed <= 5; seed++ {
+		n := newNet(t, seed, sim.Config{}, Config{})
+		n.grow(30)
+		n.w.RunFor(30 * time.Second)
+		some, others := n.pickSome(20)
+		one, two, three := some[:10], some[10:], others
+		n.cut(one, two, three)
+		n.w.RunFor(20 * time.Second)
+		n.awaitParted(time.Minute, one, two, three)
+		if seed%2 == 0 {
+			n.cut(append(slices.Clone(one), two...), three)
+			n.w.RunFor(time.Duration(seed) * 100 * time.Millisecond)
+		}
+		n.w.Heal()
+		took := n.awaitOne(30, 10*time.Second)
+		if seed == 1 {
+			t.Logf("one ring after %v", took)
+		}
+		n.checkLookups(60)
+		n.w.Close()
+	}
+}
+
+// foundRings makes rings of the sizes given that know nothing of each other.
+func (n *testNet) foundRings(sizes ...int) (rings [][]*testNode) {
+	n.t.Helper()
+	for _, size := range sizes {
+		at := len(n.nodes)
+		for len(n.nodes) < at+size {
+			x := n.add()
+			if len(n.nodes) == at+1 {
+				x.r.Create()
+			} else {
+				n.join(x, n.nodes[at])
+			}
+			if len(n.nodes)%16 == 0 {
+				n.w.RunFor(time.Second)
+			}
+		}
+		rings = append(rings, n.nodes[at:len(n.nodes):len(n.nodes)])
+	}
+	n.awaitParted(time.Minute, rings...)
+	return rings
+}
+
+// TestIntroduce: two rings that were founded apart become one when one node of
+// either is told of one of the other, whatever their sizes.
+func TestIntroduce(t *testing.T) {
+	for _, c := range []struct {
+		a, b    int
+		latency sim.Latency
+		within  time.Duration
+	}{
+		{1, 1, nil, 3 * time.Second}, {1, 5, nil, 3 * time.Second}, {5, 1, nil, 3 * time.Second},
+		{2, 2, nil, 3 * time.Second}, {8, 8, nil, 3 * time.Second}, {16, 3, nil, 3 * time.Second},
+		{17, 40, nil, 5 * time.Second}, {40, 40, sim.WAN(), 15 * time.Second}, {100, 100, nil, 10 * time.Second},
+	} {
+		t.Run(fmt.Sprintf("%d and %d", c.a, c.b), func(t *testing.T) {
+			for seed := uint64(1); seed <= 5; seed++ {
+				n := newNet(t, seed, sim.Config{Latency: c.latency}, Config{})
+				rings := n.foundRings(c.a, c.b)
+				n.w.RunFor(10 * time.Second)
+				x, y := rings[0][int(seed)%c.a], rings[1][int(seed)%c.b]
+				x.r.Introduce(y.h.Self())
+				took := n.awaitOne(c.a+c.b, time.Minute)
+				if seed == 1 || took > c.within {
+					t.Logf("one ring after %v", took)
+				}
+				if took > c.within {
+					t.Errorf("seed %d: one ring after %v, want %v", seed, took, c.within)
+				}
+				n.checkLookups(40)
+				n.w.Close()
+			}
+		})
+	}
+}
+
+// TestTwoOwnersForAMoment: while parts of a ring were cut off from each other
+// each key had an owner in both. Soon after the heal it has one, and never none.
+func TestTwoOwnersForAMoment(t *testing.T) {
+	for seed := uint64(1); seed <= 10; seed++ {
+		n := newNet(t, seed, sim.Config{}, Config{})
+		n.grow(16)
+		n.w.RunFor(30 * time.Second)
+		some, others := n.pickSome(int(seed)%8 + 1)
+		n.cut(some, others)
+		n.w.RunFor(20 * time.Second)
+		n.awaitParted(time.Minute, some, others)
+		n.w.RunFor(3 * time.Second) // nobody is open any more
+		n.w.Heal()
+		start, last := n.w.Elapsed(), time.Duration(0)
+		for n.w.Elapsed() < start+10*time.Second {
+			n.w.RunFor(2 * time.Millisecond)
+			ms := n.members()
+			if overlap(ms) != "" {
+				last = n.w.Elapsed() - start
+			}
+			for _, x := range ms { // a node alone joins as any other, and waits for its grant
+				if len(some) > 1 && !x.r.ownsLocked(x.r.id) {
+					n.fatalf("nobody owns the place of %s\n%s", x.name, n.dump())
+				}
+			}
+		}
+		if seed == 1 {
+			t.Logf("two owners of a key until %v after the heal", last)
+		}
+		if last > 5*time.Second {
+			t.Errorf("seed %d: two owners of a key %v after the heal", seed, last)
+		}
+		n.awaitIdeal(16, time.Second)
+		n.w.Close()
+	}
+}
+
+// TestChurnDuringMerge: nodes join, leave and crash while two rings become one.
+func TestChurnDuringMerge(t *testing.T) {
+	for seed := uint64(1); seed <= 20; seed++ {
+		x := newChurnOf(t, seed, 32, Config{}, sim.Config{})
+		x.c.on = false // the invariants are those of one ring
+		x.grow(32)
+		x.w.RunFor(30 * time.Second)
+		some, others := x.pickSome(16)
+		x.cut(some, others)
+		x.w.RunFor(25 * time.Second)
+		x.w.Heal()
+		for range 20 {
+			x.event()
+			x.runFor(200)
+		}
+		x.awaitIdeal(x.settle(), 60*time.Second)
+		x.checkLookups(50)
+		x.w.Close()
+	}
+}

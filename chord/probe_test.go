@@ -2,6 +2,7 @@ package chord
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -132,5 +133,39 @@ func TestNoFalseEviction(t *testing.T) {
 	}
 	if evicted > 0 {
 		t.Errorf("%d changes of the ring, though nobody came or went", evicted)
+	}
+}
+
+// TestSleeperMoves: a node that slept for a minute and wakes at another address
+// is in its place again within 5 s, and reached there.
+func TestSleeperMoves(t *testing.T) {
+	for _, size := range []int{2, 5, 16, 40} {
+		for seed := uint64(1); seed <= 5; seed++ {
+			n := newNet(t, seed, sim.Config{}, Config{})
+			ms := n.ring(size)
+			n.w.RunFor(20 * time.Second)
+			x := ms[int(seed)%size]
+			n.w.Pause(x.h)
+			n.w.RunFor(60 * time.Second)
+			n.w.Move(x.h, "elsewhere")
+			n.w.Resume(x.h)
+			at := slices.Index(ms, x)
+			pred, succ := ms[(at+size-1)%size], ms[(at+1)%size]
+			start := n.w.Elapsed()
+			if !n.w.Await(5*time.Second, func() bool {
+				c := pred.r.Successors()
+				p, ok := succ.r.Predecessor()
+				return len(c) > 0 && c[0].ID == x.r.id && ok && p.ID == x.r.id && x.r.Owns(x.r.id) &&
+					slices.Equal(c[0].Peer.Addrs, x.h.Self().Addrs) && slices.Equal(p.Peer.Addrs, x.h.Self().Addrs)
+			}) {
+				n.fatalf("%s is not back 5 s after it woke\n%s", x.name, n.dump())
+			}
+			if seed == 1 {
+				t.Logf("%d nodes: back in its place after %v", size, n.w.Elapsed()-start)
+			}
+			n.awaitIdeal(size, 20*time.Second)
+			n.checkLookups(20)
+			n.w.Close()
+		}
 	}
 }

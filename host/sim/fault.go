@@ -3,6 +3,8 @@ package sim
 import (
 	"cmp"
 	"slices"
+
+	"ircbridge/host"
 )
 
 // note records what the test does to a node, for digest and trace.
@@ -131,6 +133,26 @@ func (w *World) Resume(h *Host) {
 	m := w.message(msgGoOn, nil)
 	m.host, m.gen = h, h.pauses
 	w.queue.push(event{at: w.now, msg: m})
+}
+
+// Move gives a running node another address, as when a laptop comes to another
+// network: its connections are lost, and whoever has only the old address does
+// not reach it.
+func (w *World) Move(h *Host, addr string) {
+	if h.state != running {
+		return
+	}
+	if w.byAddr[addr] != nil {
+		panic("sim: there is a node at " + addr)
+	}
+	w.note(h, "move")
+	delete(w.byAddr, h.node.addr)
+	h.node.addr = addr
+	w.byAddr[addr] = h.node
+	h.self = host.Peer{ID: h.node.id, Addrs: []string{addrScheme + addr}}
+	for _, e := range h.endsOf() {
+		w.hangUp(e, true)
+	}
 }
 
 // Partition cuts the network into groups: nodes of different groups do not

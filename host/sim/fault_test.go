@@ -213,6 +213,51 @@ func TestOneWayCut(t *testing.T) {
 	})
 }
 
+// Two nodes that dial each other across a partition until they give up reach
+// each other when it is over.
+func TestDialsThatCrossInAPartition(t *testing.T) {
+	w, a, b := pair(t, sim.Config{})
+	w.Partition([]*sim.Host{a.Host}, []*sim.Host{b.Host})
+	inTask(w, func() {
+		for range 3 {
+			w.Go("other", func() { _, _ = b.Call(a.Self(), echo, nil, time.Second) })
+			if _, err := a.Call(b.Self(), echo, nil, time.Second); !errors.Is(err, host.ErrTimeout) {
+				t.Errorf("across a partition: %v", err)
+			}
+		}
+		w.Sleep(20 * time.Second)
+		w.Heal()
+		if _, err := a.Call(b.Self(), echo, nil, time.Second); err != nil {
+			t.Errorf("after it: %v", err)
+		}
+		if _, err := b.Call(a.Self(), echo, nil, time.Second); err != nil {
+			t.Errorf("after it, back: %v", err)
+		}
+	})
+}
+
+// A node that moved is reached at its new address only, and reaches all.
+func TestMove(t *testing.T) {
+	w, a, b := pair(t, sim.Config{})
+	inTask(w, func() {
+		old := b.Self()
+		if _, err := a.Call(old, echo, nil, time.Second); err != nil {
+			t.Fatal(err)
+		}
+		w.Move(b.Host, "elsewhere")
+		w.Sleep(time.Second)
+		if _, err := a.Call(old, echo, nil, time.Second); !errors.Is(err, host.ErrUnreachable) {
+			t.Errorf("at the old address: %v", err)
+		}
+		if _, err := b.Call(a.Self(), echo, nil, time.Second); err != nil {
+			t.Errorf("from the new address: %v", err)
+		}
+		if got := b.Self().Addrs; len(got) != 1 || got[0] != "sim:elsewhere" {
+			t.Errorf("its addresses are %v", got)
+		}
+	})
+}
+
 func TestPause(t *testing.T) {
 	w, a, b := pair(t, sim.Config{})
 	ticks := 0

@@ -292,6 +292,7 @@ func (l *link) fail(reason error) {
 			}
 			la.mu.Unlock()
 		}
+		l.h.remember(l.peer.ID, l.peer.Addrs) // from now on, for whoever dials it again
 		l.h.lost(l)
 		if errors.Is(reason, errBroken) {
 			l.h.cutOff(l.peer.ID, reason)

@@ -10,7 +10,8 @@
 // is Hello; another overlay or major version is answered by a Refusal that says
 // what is needed. When both sides open a link at once, the one opened by the
 // lower peer ID stands, and the other is refused as crossed before anything
-// was sent on it (see admit), so no call is lost.
+// was sent on it (see admit), so no call is lost. Nor is one lost when a link that
+// is not used ends to make room, or moves from QUIC to TCP (see part.go).
 //
 // Nodes reach each other over TCP where they can, because a killed process is
 // noticed at once there; QUIC is tried after TCP failed. TCP connections are

@@ -207,10 +207,11 @@ func (h *Host) move(l *link) {
 		}
 		if h.retireLocked(l, errMoved) {
 			to := host.Peer{ID: l.peer.ID, Addrs: append([]string{at}, l.peer.Addrs...)}
-			if _, err := h.attemptLocked(to, false, before); err != nil {
+			_, err := h.attemptLocked(to, false, before)
+			h.mu.Unlock()
+			if err != nil {
 				l.fail(host.ErrStopped)
 			}
-			h.mu.Unlock()
 			return
 		}
 		h.mu.Unlock()

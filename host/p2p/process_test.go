@@ -56,10 +56,19 @@ func runTestNode() error {
 const soon = 10 * time.Second
 
 // A process that is killed is noticed at once: its pending calls fail and the
-// loss is told, long before any timeout.
+// loss is told, long before any timeout. That holds for a neighbour however it
+// was dialled at first.
 func TestKilledProcess(t *testing.T) {
+	t.Run("dialled over TCP", func(t *testing.T) { killedProcess(t, false) })
+	t.Run("neighbour dialled over QUIC", func(t *testing.T) { killedProcess(t, true) })
+}
+
+func killedProcess(t *testing.T, neighbour bool) {
 	downs := make(chan host.PeerID, 1)
-	n := startNode(t, inside(func(h *Host) { h.OnDown(func(id host.PeerID) { downs <- id }) }))
+	n := startNode(t, inside(func(h *Host) {
+		h.limits.tidyEvery = 10 * time.Millisecond
+		h.OnDown(func(id host.PeerID) { downs <- id })
+	}))
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), "IRCBRIDGE_TEST_NODE="+t.TempDir())
 	cmd.Stderr = logTo{t}
@@ -80,9 +89,20 @@ func TestKilledProcess(t *testing.T) {
 	if err != nil {
 		t.Fatalf("the other process said %q, %v", addr, err)
 	}
-	p, err := n.Dial(strings.TrimSpace(addr), patience)
+	addr = strings.TrimSpace(addr)
+	if neighbour {
+		addr = strings.Replace(addr, "/tcp/", "/udp/", 1) + "/quic-v1"
+	}
+	p, err := n.Dial(addr, patience)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if neighbour {
+		n.Keep(p.ID, true)
+		eventually(t, "the link moved to TCP", func() bool {
+			list := n.Connections()
+			return len(list) == 1 && list[0].Transport == "tcp"
+		})
 	}
 	call := make(chan error, 1)
 	go func() {
@@ -90,10 +110,7 @@ func TestKilledProcess(t *testing.T) {
 		call <- err
 	}()
 	eventually(t, "the call was on its way", func() bool {
-		n.mu.Lock()
-		l := n.peers[p.ID].link
-		n.mu.Unlock()
-		return !l.quiet()
+		return !n.linkOf(p.ID).quiet()
 	})
 	start := time.Now()
 	if err := cmd.Process.Kill(); err != nil {

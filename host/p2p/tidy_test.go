@@ -57,9 +57,46 @@ func TestTrim(t *testing.T) {
 	if left != 3 {
 		t.Errorf("%d links are open", left)
 	}
-	// What was trimmed can be called again.
-	if _, err := n.Call(others[3].Self(), mEcho, nil, patience); err != nil {
-		t.Error(err)
+}
+
+// A peer whose link was ended, and whose connection was closed too, is dialled
+// again by Call and Send alike, at the addresses of its Hello: those that this node
+// has once dialled, and those that it has never dialled because the peer did.
+func TestClosedIsDialledAgain(t *testing.T) {
+	notes := make(chan string, 9)
+	heard := inside(func(h *Host) {
+		h.sends[98] = sendEntry{host.Method{Number: 98}, func(_ host.Peer, msg []byte) { notes <- string(msg) }}
+	})
+	a, b := startNode(t, heard), startNode(t, heard)
+	if _, err := a.Call(b.Self(), mEcho, nil, patience); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range [][2]*node{{a, b}, {b, a}} {
+		bare := host.Peer{ID: p[1].id}
+		for what, again := range map[string]func() error{
+			"Call": func() error { _, err := p[0].Call(bare, mEcho, nil, patience); return err },
+			"Send": func() error {
+				if err := p[0].Send(bare, host.Method{Number: 98}, []byte("x")); err != nil {
+					return err
+				}
+				next(t, "the message", notes)
+				return nil
+			},
+		} {
+			eventually(t, "the link was ended", func() bool {
+				if l := p[0].linkOf(p[1].id); l != nil {
+					l.h.trimLink(l)
+				}
+				return p[0].linkOf(p[1].id) == nil && p[1].linkOf(p[0].id) == nil
+			})
+			eventually(t, "the connections were closed", func() bool {
+				_ = p[0].libp2p().Network().ClosePeer(peer.ID(p[1].id))
+				return len(p[0].libp2p().Network().Conns())+len(p[1].libp2p().Network().Conns()) == 0
+			})
+			if err := again(); err != nil {
+				t.Errorf("%s after the end: %v", what, err)
+			}
+		}
 	}
 }
 

@@ -176,6 +176,24 @@ type Session interface {
 	Close(reason string)
 }
 
+// Taker is a Session whose events can be taken without somebody waiting in
+// Next, so that a silent user costs his front-end no task, and many events cost
+// one wake. A front-end finds it by assertion, and uses Next, or Notify and
+// Take, never both.
+type Taker interface {
+	Session
+	// Notify registers f, once, before the first Take. f is called when there
+	// is something to take after there was nothing, and when the session has
+	// ended, at once if that is so already. It is called under locks of the
+	// service: it must neither block nor call the session.
+	Notify(f func())
+	// Take moves what waits into events, in order, as far as there is room, and
+	// returns how many. Fewer than len(events) means that nothing is left, and
+	// that f is called for what comes next. It does not block, and has one
+	// caller at a time. After the session ended it returns the error of Next.
+	Take(events []Event) (int, error)
+}
+
 // Channel is a channel as one user sees it.
 type Channel struct {
 	Name    string // as its founder wrote it

@@ -10,13 +10,24 @@ import (
 // pushLocked puts an event at the end of the session's queue, and holds the
 // bound (rule 4 of package chat): over MaxQueued the session has MaxStall to
 // take something; over eight times that it is closed at once.
-func (se *session) pushLocked(e chat.Event) {
+func (se *session) pushLocked(e chat.Event) { se.pushSizedLocked(e, eventBytes(e)) }
+
+// pushSizedLocked is pushLocked of an event whose size is known.
+func (se *session) pushSizedLocked(e chat.Event, size int) {
 	if se.ended != nil {
 		return
 	}
-	se.queue = append(se.queue, e)
-	se.bytes += eventBytes(e)
-	se.next.Signal()
+	if se.queue == nil {
+		se.array = se.s.arrays.getLocked()
+		se.queue = se.array[:0]
+	} else if len(se.queue) == cap(se.queue) {
+		se.array = nil // it is left behind
+	}
+	se.queue = append(se.queue, queued{e, size})
+	se.bytes += size
+	if len(se.queue) == 1 {
+		se.wakeLocked()
+	}
 	bound := se.s.cfg.MaxQueued
 	switch {
 	case se.bytes > 8*bound:
@@ -26,6 +37,84 @@ func (se *session) pushLocked(e chat.Event) {
 		taken := se.taken
 		se.s.h.Go("mapping stall", func() { se.watchStall(taken) })
 	}
+}
+
+// queued is an event and about what it weighs.
+type queued struct {
+	e    chat.Event
+	size int
+}
+
+// queueArray is room for the events that usually wait at most.
+type queueArray [64]queued
+
+// queueArrays are empty ones, of the service: most sessions have no events
+// that wait.
+type queueArrays []*queueArray
+
+func (a *queueArrays) getLocked() *queueArray {
+	n := len(*a)
+	if n == 0 {
+		return new(queueArray)
+	}
+	q := (*a)[n-1]
+	(*a)[n-1] = nil
+	*a = (*a)[:n-1]
+	return q
+}
+
+func (a *queueArrays) putLocked(q *queueArray) {
+	const most = 256 // 384 KiB
+	if len(*a) < most {
+		*a = append(*a, q)
+	}
+}
+
+// wakeLocked wakes who takes the events: by Next, or by Notify.
+func (se *session) wakeLocked() {
+	if se.notify != nil {
+		se.notify()
+		return
+	}
+	se.next.Signal()
+}
+
+// takeLocked moves events out of the queue.
+func (se *session) takeLocked(into []chat.Event) int {
+	n := min(len(into), len(se.queue))
+	for i, q := range se.queue[:n] {
+		into[i] = q.e
+		se.bytes -= q.size
+	}
+	clear(se.queue[:n])
+	se.taken += uint64(n)
+	if se.queue = se.queue[n:]; len(se.queue) == 0 {
+		if se.array != nil {
+			se.s.arrays.putLocked(se.array)
+		}
+		se.queue, se.array = nil, nil
+	}
+	return n
+}
+
+// Notify implements chat.Taker.
+func (se *session) Notify(f func()) {
+	se.s.mu.Lock()
+	defer se.s.mu.Unlock()
+	se.notify = f
+	if len(se.queue) > 0 || se.ended != nil {
+		f()
+	}
+}
+
+// Take implements chat.Taker.
+func (se *session) Take(events []chat.Event) (int, error) {
+	se.s.mu.Lock()
+	defer se.s.mu.Unlock()
+	if se.ended != nil {
+		return 0, se.ended
+	}
+	return se.takeLocked(events), nil
 }
 
 // watchStall closes the session if it takes nothing for MaxStall while its
@@ -59,14 +148,10 @@ func (se *session) Next(ctx context.Context) (chat.Event, error) {
 			defer se.s.mu.Unlock()
 			return nil, se.ended
 		}
-		if len(se.queue) > 0 {
-			e := se.queue[0]
-			se.queue[0] = nil
-			se.queue = se.queue[1:]
-			se.bytes -= eventBytes(e)
-			se.taken++
+		var e [1]chat.Event
+		if se.takeLocked(e[:]) > 0 {
 			se.s.mu.Unlock()
-			return e, nil
+			return e[0], nil
 		}
 		se.s.mu.Unlock()
 		if err := ctx.Err(); err != nil {
@@ -84,15 +169,16 @@ func (se *session) Next(ctx context.Context) (chat.Event, error) {
 // forgetLocked drops what is queued of a channel that the session has left:
 // no event of a membership follows after Part (rule 2). Outcomes stay.
 func (se *session) forgetLocked(folded string) {
-	kept, me := se.queue[:0:0], sessionID(se.stream)
-	for _, e := range se.queue {
-		if chat.Fold(channelOf(e, me)) != folded {
-			kept = append(kept, e)
+	me := sessionID(se.stream)
+	var kept []queued
+	for _, q := range se.queue {
+		if chat.Fold(channelOf(q.e, me)) != folded {
+			kept = append(kept, q)
 			continue
 		}
-		se.bytes -= eventBytes(e)
+		se.bytes -= q.size
 	}
-	se.queue = kept
+	se.queue, se.array = kept, nil
 }
 
 // channelOf is the channel whose membership an event belongs to, or "".

@@ -79,6 +79,10 @@ func (v *view) giveLocked(e overlay.Entry, w *wire.Message) {
 	if !v.noteLocked(e) {
 		return
 	}
+	if v.crowdLocked().latest.Compare(e.Stamp) < 0 {
+		v.spreadLocked(e, w, nil)
+		return
+	}
 	v.spreadLocked(e, w, func(who overlay.Stream) bool {
 		m, ok := v.state.members[who]
 		return !ok || m.joined.Compare(e.Stamp) < 0

@@ -76,6 +76,7 @@ type Service struct {
 	lastSession uint64
 	sessions    map[uint64]*session // those that last
 	ending      map[uint64]*session // those that are over, and still have something to send
+	arrays      queueArrays         // that no session uses
 	nicks       map[string]*session // by folded nick: held, or about to be
 	views       map[string]*view    // by folded channel
 	nodeLanes   map[string]*lane    // the node's own requests, by channel

@@ -33,11 +33,13 @@ type session struct {
 	counters    map[string]uint64 // last numbers of lanes that were dropped
 	lastLetter  uint64
 
-	queue   []chat.Event
-	bytes   int    // of queue
-	taken   uint64 // events that Next has handed out
-	stalled bool   // a task watches the queue
+	queue   []queued
+	array   *queueArray // what queue stands in, if it is of the pool
+	bytes   int         // of queue
+	taken   uint64      // events that were handed out
+	stalled bool        // a task watches the queue
 	next    host.Event
+	notify  func() // instead of next, for who uses Take
 
 	sent        uint64          // number of the last Send
 	outstanding map[uint64]bool // sends without outcome
@@ -234,6 +236,7 @@ func (se *session) dropLocked(ms *membership) {
 	se.joined = slices.DeleteFunc(se.joined, func(x *membership) bool { return x == ms })
 	if ms.v.locals[se.number] == ms {
 		delete(ms.v.locals, se.number)
+		ms.v.disperseLocked()
 	}
 	ms.over = true
 	ms.event.Signal()
@@ -270,13 +273,13 @@ func (se *session) closeLocked(reason string, why error) {
 	for _, name := range sortedKeys(se.claims) {
 		se.releaseNickLocked(name)
 	}
-	for _, name := range sortedKeys(se.s.nicks) {
-		if se.s.nicks[name] == se {
+	for name, of := range se.s.nicks { // any order: each for itself
+		if of == se {
 			delete(se.s.nicks, name)
 		}
 	}
-	se.queue, se.bytes = nil, 0
-	se.next.Signal()
+	se.queue, se.array, se.bytes = nil, nil, 0
+	se.wakeLocked()
 	se.flushedLocked()
 	se.endedLocked()
 }

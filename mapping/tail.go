@@ -76,7 +76,7 @@ func (s *state) lastSaid(who overlay.Stream) uint64 {
 }
 
 func (s *state) said(l line) bool {
-	return slices.ContainsFunc(s.tail, func(o line) bool { return o.from == l.from && o.number == l.number })
+	return slices.ContainsFunc(s.tail, func(o line) bool { return o.number == l.number && o.from == l.from })
 }
 
 // trimTail drops the oldest lines beyond the bounds.

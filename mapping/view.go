@@ -23,12 +23,44 @@ type view struct {
 
 	state   *state // nil until the first whole view
 	locals  map[uint64]*membership
+	crowd   *crowd // of locals; nil when it has to be made anew
 	joining map[*membership]*job
 	leaving map[overlay.Stream]int
 	seen    map[overlay.Stream]uint64          // last number of each origin: what comes again is dropped
 	held    map[overlay.Stream][]overlay.Entry // messages that wait for one before them
 	waiters []waiter
 }
+
+// crowd is the local sessions on a channel, in order, as long as nobody comes
+// or goes. Messages go to all of them at once.
+type crowd struct {
+	of       *state
+	sessions []*session
+	latest   overlay.Stamp // of their joins
+}
+
+// crowdLocked is the local sessions on the channel.
+func (v *view) crowdLocked() *crowd {
+	if v.crowd != nil && v.crowd.of == v.state {
+		return v.crowd
+	}
+	v.crowd = &crowd{of: v.state, sessions: make([]*session, 0, len(v.locals))}
+	for _, n := range sortedKeys(v.locals) {
+		se := v.s.sessions[n]
+		if se == nil {
+			continue
+		}
+		v.crowd.sessions = append(v.crowd.sessions, se)
+		if m, ok := v.state.members[se.stream]; ok && m.joined.Compare(v.crowd.latest) > 0 {
+			v.crowd.latest = m.joined
+		}
+	}
+	return v.crowd
+}
+
+// disperseLocked is to be called after whatever may change locals, or when one
+// of them joined.
+func (v *view) disperseLocked() { v.crowd = nil }
 
 // waiter waits until the view has seen a request.
 type waiter struct {
@@ -129,6 +161,9 @@ func (c channelViews) Reset(name string, _ overlay.Stamp, snapshot []byte, recen
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
 	v := c.s.views[name]
+	if v != nil {
+		defer v.disperseLocked()
+	}
 	switch {
 	case v == nil:
 	case err != nil:
@@ -242,6 +277,7 @@ func (v *view) admitLocked() {
 		}
 		ms.in = true
 		v.locals[n] = ms
+		v.disperseLocked()
 		se.joined = append(se.joined, ms)
 		ms.first = v.channelLocked(se)
 		ms.event.Signal()
@@ -293,6 +329,7 @@ func (v *view) takeLocked(e overlay.Entry, ev *wire.ChannelEvent) {
 		v.messageLocked(e, w)
 		return
 	}
+	defer v.disperseLocked()
 	v.releaseHeldLocked(e.From)
 	fresh := v.noteLocked(e)
 	switch w := ev.What.(type) {
@@ -462,7 +499,7 @@ func (v *view) sentLocked(e overlay.Entry) {
 }
 
 // spreadLocked gives a message to those local sessions on the channel that were
-// there, but not to its sender. The message is made once for all.
+// there (nil: all), but not to its sender. The message is made once for all.
 func (v *view) spreadLocked(e overlay.Entry, w *wire.Message, there func(overlay.Stream) bool) {
 	p, ok := v.speakerLocked(e, w)
 	if !ok {
@@ -472,9 +509,10 @@ func (v *view) spreadLocked(e overlay.Entry, w *wire.Message, there func(overlay
 		ID: messageID(e.From, e.Number, v.key), At: e.At, From: p.profile(e.From), Target: v.display(),
 		Notice: w.Notice, Text: string(w.Text), Tags: tagsFromWire(w.Tags),
 	}
-	for _, n := range sortedKeys(v.locals) {
-		if se := v.s.sessions[n]; se != nil && se.stream != e.From && there(se.stream) {
-			se.pushLocked(msg)
+	size := eventBytes(msg)
+	for _, se := range v.crowdLocked().sessions {
+		if (se.number != e.From.Session || se.stream != e.From) && (there == nil || there(se.stream)) {
+			se.pushSizedLocked(msg, size)
 		}
 	}
 }
@@ -495,9 +533,10 @@ func (v *view) speakerLocked(e overlay.Entry, w *wire.Message) (person, bool) {
 
 // showLocked gives an event to all local sessions on the channel but one.
 func (v *view) showLocked(but overlay.Stream, e chat.Event) {
-	for _, n := range sortedKeys(v.locals) {
-		if se := v.s.sessions[n]; se != nil && se.stream != but {
-			se.pushLocked(e)
+	size := eventBytes(e)
+	for _, se := range v.crowdLocked().sessions {
+		if se.stream != but {
+			se.pushSizedLocked(e, size)
 		}
 	}
 }

@@ -17,7 +17,9 @@ func (se *session) pushLocked(e chat.Event) {
 	}
 	se.queue = append(se.queue, e)
 	se.bytes += eventBytes(e)
-	se.wakeLocked()
+	if len(se.queue) == 1 {
+		se.wakeLocked()
+	}
 	bound := se.net.opt.MaxQueued
 	switch {
 	case se.bytes > 2*bound:
@@ -50,6 +52,10 @@ func (se *session) closeSlowLocked() {
 }
 
 func (se *session) wakeLocked() {
+	if se.notify != nil {
+		se.notify()
+		return
+	}
 	select {
 	case se.wake <- struct{}{}:
 	default:
@@ -77,15 +83,41 @@ func (se *session) take() (chat.Event, error) {
 		se.wakeLocked() // for the next call
 		return nil, se.ended
 	}
-	if len(se.queue) == 0 {
-		return nil, nil
+	var e [1]chat.Event
+	se.takeLocked(e[:])
+	return e[0], nil
+}
+
+// takeLocked moves events out of the queue.
+func (se *session) takeLocked(into []chat.Event) int {
+	n := copy(into, se.queue)
+	for _, e := range into[:n] {
+		se.bytes -= eventBytes(e)
 	}
-	e := se.queue[0]
-	se.queue[0] = nil
-	se.queue = se.queue[1:]
-	se.bytes -= eventBytes(e)
-	se.taken++
-	return e, nil
+	clear(se.queue[:n])
+	se.queue = se.queue[n:]
+	se.taken += uint64(n)
+	return n
+}
+
+// Notify implements chat.Taker.
+func (se *session) Notify(f func()) {
+	se.net.mu.Lock()
+	defer se.net.mu.Unlock()
+	se.notify = f
+	if len(se.queue) > 0 || se.ended != nil {
+		f()
+	}
+}
+
+// Take implements chat.Taker.
+func (se *session) Take(events []chat.Event) (int, error) {
+	se.net.mu.Lock()
+	defer se.net.mu.Unlock()
+	if se.ended != nil {
+		return 0, se.ended
+	}
+	return se.takeLocked(events), nil
 }
 
 // forgetLocked drops what is queued of a channel that the session has left:

@@ -11,9 +11,10 @@ import (
 
 // session is one user. The network's mutex guards all but the channels.
 type session struct {
-	net  *network
-	home *Service
-	wake chan struct{} // has room for one; says that the queue changed
+	net    *network
+	home   *Service
+	wake   chan struct{} // has room for one; says that the queue changed
+	notify func()        // instead of wake, for who uses Take
 
 	self   chat.Profile
 	signOn time.Time

@@ -89,6 +89,7 @@ func Run(t *testing.T, with Harness) {
 		{"gate", gateCases()},
 		{"people", peopleCases()},
 		{"profile", profileCases()},
+		{"take", takeCases()},
 	} {
 		t.Run(group.name, func(t *testing.T) {
 			for _, c := range group.cases {

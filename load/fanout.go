@@ -112,6 +112,7 @@ func fanout(ctx context.Context, r *run) (rep Report, err error) {
 	if _, err := r.pour(ctx, g, tx, ms[0].warm, r.Warmup, 0); err != nil {
 		return rep, err
 	}
+	used, cpuErr := processorTime(r.PIDs)
 	base, start := int(g.got.Load()), r.clock.now()
 	sent, err := r.pour(ctx, g, tx, ms[0].real, r.Count, base)
 	took := time.Duration(g.last.Load()) - start
@@ -123,6 +124,9 @@ func fanout(ctx context.Context, r *run) (rep Report, err error) {
 	}
 	rep.add("deliveries a second", float64(got)/max(took.Seconds(), 1e-9), "")
 	rep.add("messages a second", float64(got)/float64(len(ms))/max(took.Seconds(), 1e-9), "")
+	if now, err := processorTime(r.PIDs); len(r.PIDs) > 0 && err == nil && cpuErr == nil && got > 0 {
+		rep.add("processor time of the servers", float64((now-used).Nanoseconds())/float64(got), "ns a delivery")
+	}
 	return rep, err
 }
 

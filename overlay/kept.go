@@ -103,9 +103,8 @@ func (ob *object) trim(cfg Config) {
 		ob.logBytes -= ob.log[drop].size()
 		drop++
 	}
-	if drop > 0 {
-		ob.log = append([]Entry(nil), ob.log[drop:]...)
-	}
+	clear(ob.log[:drop]) // append moves the others to a new place now and then
+	ob.log = ob.log[drop:]
 }
 
 // unite puts another copy's log into this one's, in the order of stamps.

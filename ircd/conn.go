@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"ircbridge/chat"
@@ -28,17 +29,29 @@ const (
 	lingerTime     = 50 * time.Millisecond
 )
 
-// conn is one client. Who holds the turn may use all of it; the fields of
-// the first group never change.
+// conn is one client. It has a goroutine of its own, the reader, and while
+// there is something to write a second one, the writer. Whose is what:
+//
+//   - srv, cfg, nc, bucket, ctx and end never change; session and events change
+//     once, in the reader, when the client is let in;
+//   - in, bucket's tokens, complained and readBy are the reader's own;
+//   - out and pulse have locks of their own, and stirred is atomic;
+//   - everything else belongs to who holds the turn.
+//
+// The turn orders "handle one line" and "write some events". The reader takes
+// it and waits for it. The writer only tries: whoever holds it writes the
+// events that wait before he gives it back (passTurn), so the writer never
+// waits for anything but the socket.
 type conn struct {
 	srv    *Server
 	cfg    *settings // as they were when the client came
 	nc     net.Conn
-	in     *lineReader
-	out    *outbox
+	in     lineReader
+	out    outbox
 	bucket *bucket // nil: no limit on the line rate
 
-	complained bool // a bad line has been logged (the reader's own)
+	complained bool      // a bad line has been logged
+	readBy     time.Time // the deadline that the socket has
 
 	pulse pulse // for who wants the nick (ghost.go)
 
@@ -59,6 +72,9 @@ type conn struct {
 
 	// After registration.
 	session  chat.Session        // nil before
+	events   chat.Taker          // the session's events
+	stirred  atomic.Bool         // there are events to take
+	pulling  sync.WaitGroup      // of who takes the events of a session that has only Next
 	self     chat.Profile        // as this client has been told
 	joined   map[string]string   // channels, by folded name, as the client knows them
 	unsure   bool                // a request was given up, and may still have been done
@@ -66,9 +82,9 @@ type conn struct {
 	nicks    *bucket             // limits nick changes; nil before the first
 	modeI    bool                // user mode +i
 	waiting  map[uint64]struct{} // messages sent, outcome not written yet
-	settled  chan struct{}       // has room for one: waiting became empty
-	pumpDone chan struct{}       // closed when the pump has ended
+	settled  chan struct{}       // has room for one: there are events to take, or waiting became empty
 	line     []byte              // scratch
+	writing  bool                // the writer has the turn, and must not wait for room
 
 	// Labelled commands (response.go).
 	resp     *response            // being written; nil while events are
@@ -80,11 +96,12 @@ type conn struct {
 
 func newConn(s *Server, nc net.Conn) *conn {
 	c := &conn{
-		srv: s, cfg: s.live.Load(), nc: nc, in: &lineReader{src: nc}, out: newOutbox(),
+		srv: s, cfg: s.live.Load(), nc: nc, in: lineReader{src: nc},
 		joined: map[string]string{}, waiting: map[uint64]struct{}{},
 		settled: make(chan struct{}, 1),
 		traffic: traffic{since: s.now()},
 	}
+	c.out.start = func() { go c.writer() } // ends with the outbox; serve waits for it
 	if limits := &c.cfg.Limits; limits.LineRate > 0 && (limits.LimitLoopback || !isLoopback(nc)) {
 		c.bucket = newBucket(limits.LineRate, limits.LineBurst)
 	}
@@ -118,17 +135,11 @@ func (c *conn) serve(ctx context.Context) {
 		close(woken)
 	})
 
-	var writer sync.WaitGroup
-	writer.Go(func() {
-		if err := c.out.drain(c.nc, c.cfg.Limits.WriteTimeout); err != nil {
-			c.end(writeFailed(err))
-		}
-	})
 	err := c.read()
 	tellPlaintext(err)
 	why := c.reason(ctx, err)
 	c.goodbye(why)
-	writer.Wait()
+	c.out.wait()
 	if !stopWaking() {
 		<-woken // its deadline must not cut the lingering short
 	}
@@ -141,8 +152,10 @@ func (c *conn) goodbye(why *closing) {
 	c.out.finishBy(c.nc, time.Now().Add(goodbyeTimeout))
 	if c.session != nil {
 		c.session.Close(cutString(why.others, chat.MaxReason))
-		<-c.pumpDone
+		c.pulling.Wait()
+		c.turn.Lock() // the writer may be at the last events
 		c.srv.enter(c, c.self.Nick, "")
+		c.turn.Unlock()
 		c.srv.registered(-1)
 	}
 	level := slog.LevelDebug
@@ -219,24 +232,33 @@ func (c *conn) read() error {
 }
 
 func (c *conn) nextLine(deadline time.Time) ([]byte, error) {
-	if err := c.nc.SetReadDeadline(deadline); err != nil {
-		return nil, err
+	const slack = time.Second // the socket's deadline may be so much earlier: it is not set for each line
+	for {
+		if early := deadline.Sub(c.readBy); early < 0 || early > slack {
+			if err := c.nc.SetReadDeadline(deadline); err != nil {
+				return nil, err
+			}
+			c.readBy = deadline
+		}
+		if err := c.ctx.Err(); err != nil { // its end may have come before the deadline was set
+			return nil, err
+		}
+		c.pulse.listening()
+		line, err := c.in.next()
+		if err == nil || errors.Is(err, errLineTooLong) {
+			c.pulse.heard()
+		}
+		if c.readBy.Equal(deadline) || !errors.Is(err, os.ErrDeadlineExceeded) {
+			return line, err
+		}
+		c.readBy = time.Time{}
 	}
-	if err := c.ctx.Err(); err != nil { // its end may have come before the deadline was set
-		return nil, err
-	}
-	c.pulse.listening()
-	line, err := c.in.next()
-	if err == nil || errors.Is(err, errLineTooLong) {
-		c.pulse.heard()
-	}
-	return line, err
 }
 
 // handle answers one line. An error ends the connection.
 func (c *conn) handle(line []byte, err error) error {
 	c.turn.Lock()
-	defer c.turn.Unlock()
+	defer c.passTurn()
 	var m *message
 	if err == nil {
 		m, err = parseLine(line)
@@ -282,15 +304,27 @@ func (c *conn) refuse(err error) {
 
 func (c *conn) locked(f func()) {
 	c.turn.Lock()
-	defer c.turn.Unlock()
+	defer c.passTurn()
 	f()
+}
+
+// passTurn gives the turn back. Events that came meanwhile are written first;
+// those beyond one batch are the writer's.
+func (c *conn) passTurn() {
+	if c.stirred.Load() {
+		c.writeEvents()
+	}
+	c.turn.Unlock()
+	if c.stirred.Load() {
+		c.out.kick()
+	}
 }
 
 // yield gives the turn up while f waits for the network, so that events are
 // written meanwhile. f must not touch the connection's fields.
 func (c *conn) yield(f func()) {
 	c.aside(func() {
-		c.turn.Unlock()
+		c.passTurn()
 		defer c.turn.Lock()
 		f()
 	})
@@ -315,6 +349,9 @@ func (c *conn) settle() {
 				over = true
 			}
 		})
+		if c.stirred.Load() { // the writer may be at a socket that takes nothing
+			c.aside(c.writeEvents)
+		}
 		if over {
 			clear(c.waiting)
 		}

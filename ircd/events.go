@@ -3,22 +3,67 @@ package ircd
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"ircbridge/chat"
 )
 
-// pump is the goroutine that takes the session's events and writes them.
-func (c *conn) pump() {
-	defer close(c.pumpDone)
+// eventBatch is how many events are written before another gets the turn.
+const eventBatch = 64
+
+// batches are arrays for the events under way: few clients need one at a time.
+var batches = sync.Pool{New: func() any { return new([eventBatch]chat.Event) }}
+
+// stir is told by the session that there are events. It must not block.
+func (c *conn) stir() {
+	c.stirred.Store(true)
+	c.out.kick()
+	signal(c.settled)
+}
+
+// writeEvents takes events from the session and writes them. The caller holds
+// the turn. Afterwards stirred is true if there may be more.
+func (c *conn) writeEvents() {
+	c.stirred.Store(false)
+	batch := batches.Get().(*[eventBatch]chat.Event)
+	n, err := c.events.Take(batch[:])
+	if n == len(batch) {
+		c.stirred.Store(true)
+	}
+	for _, e := range batch[:n] {
+		c.event(e)
+	}
+	clear(batch[:n])
+	batches.Put(batch)
+	if err != nil {
+		c.end(closed(strings.TrimPrefix(err.Error(), chat.ErrClosed.Error()+": ")))
+	}
+}
+
+// writer is the goroutine that writes: the session's events to the outbox, and
+// the outbox to the socket. It ends when there is nothing left, and is started
+// anew.
+func (c *conn) writer() {
 	for {
-		e, err := c.session.Next(c.ctx)
-		if err != nil {
-			text := strings.TrimPrefix(err.Error(), chat.ErrClosed.Error()+": ")
-			c.end(closed(text))
+		for c.stirred.Load() && c.out.size() < writePiece && c.turn.TryLock() {
+			c.writing = true
+			c.writeEvents()
+			c.writing = false
+			c.turn.Unlock()
+		}
+		b, ok := c.out.next()
+		switch {
+		case !ok:
+			return
+		case b == nil:
+			continue
+		}
+		if err := c.out.write(c.nc, b, c.cfg.Limits.WriteTimeout); err != nil {
+			c.end(writeFailed(err))
+			c.out.fail()
 			return
 		}
-		c.locked(func() { c.event(e) })
 	}
 }
 
@@ -27,7 +72,7 @@ func (c *conn) pump() {
 func (c *conn) event(e chat.Event) {
 	switch e := e.(type) {
 	case chat.Message:
-		c.received(e)
+		c.received(&e)
 	case chat.Sent:
 		c.outcome(e)
 	case chat.Joined:
@@ -76,12 +121,16 @@ func (c *conn) on(channel string) bool {
 // known.
 func (c *conn) tags(at time.Time) string { return encodeTags(c.caps, at, "", "", nil) }
 
-func (c *conn) received(e chat.Message) {
+func (c *conn) received(e *chat.Message) {
+	channel := e.Target != "" && e.Target[0] == '#'
 	switch {
 	case e.From.Session == c.self.Session: // his own: Sent tells of it
-	case e.Target != "" && e.Target[0] == '#' && !c.on(e.Target):
+	case channel && !c.on(e.Target):
+	case channel && len(e.Text) <= maxBody:
+		c.line = append(c.line[:0], c.srv.lines.of(c.caps, e)...)
+		c.put()
 	default:
-		c.writeMessage(e)
+		c.writeMessage(*e)
 	}
 }
 

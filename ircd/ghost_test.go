@@ -135,10 +135,8 @@ func TestAGhostThatDoesNotReadYieldsItsNick(t *testing.T) {
 // nick at once, and soon of its connection.
 func TestAGhostWithFullQueuesIsClosed(t *testing.T) {
 	s := newPipes(t, func(c *Config) { c.Limits.WriteTimeout = time.Hour })
-	s.connect(plain).register("al") // and reads no more
-	for range 2 * maxOutbox / 400 {
-		s.service.(*chattest.Service).Inject("al", chat.Notice{Text: strings.Repeat("x", 400)})
-	}
+	ghost := s.connect(plain).register("al") // and reads no more
+	go io.WriteString(ghost, strings.Repeat("HELP\r\n", 2*maxOutbox/400))
 	holder := s.holder("al")
 	for holder.out.size() < maxOutbox {
 		runtime.Gosched()

@@ -17,37 +17,69 @@ const (
 
 var errOutboxClosed = errors.New("outbox closed")
 
-// outbox is the bounded queue between who writes lines and the writer. Who
-// writes waits while it is full: there is no loss, and memory is bounded.
+// outbox is the bounded queue between who makes lines and the writer, and
+// holds the writer's place: start is called when there is something to do and
+// nobody does it. A silent client has neither a writer nor a buffer.
 type outbox struct {
-	mu     sync.Mutex
-	buf    []byte
-	by     time.Time     // if set, everything must be written by then
-	closed bool          // nothing more is taken; drain ends when empty
-	dead   bool          // drain has ended
-	ready  chan struct{} // room for one: there is something to write
-	room   chan struct{} // room for one: a waiting put may look again
+	start func() // set before use; must not block
+
+	mu      sync.Mutex
+	buf     *buffer       // what waits; nil when nothing does
+	by      time.Time     // if set, everything must be written by then
+	armed   time.Time     // the deadline that the socket has
+	running bool          // there is a writer
+	again   bool          // it must look for events before it ends
+	closed  bool          // nothing more is taken; the writer ends for good when all is written
+	dead    bool          // it has
+	room    chan struct{} // closed when there is room; nil while nobody waits
+	done    chan struct{} // closed when dead; nil while nobody waits
 }
 
-func newOutbox() *outbox {
-	return &outbox{ready: make(chan struct{}, 1), room: make(chan struct{}, 1)}
+// buffer is bytes that wait, from a pool: most clients are silent most of the
+// time.
+type buffer struct{ b []byte }
+
+var buffers = sync.Pool{New: func() any { return &buffer{make([]byte, 0, 1<<10)} }}
+
+// free gives a buffer back, unless a burst has made it large.
+func (b *buffer) free() {
+	if cap(b.b) <= 2*writePiece {
+		b.b = b.b[:0]
+		buffers.Put(b)
+	}
 }
 
-// put appends a line. It waits while the queue is full; it has one
-// caller at a time (the holder of the turn).
+// put appends a line, waiting while the queue is full. Who puts waits for a
+// slow client: there is no loss, and memory is bounded.
 func (o *outbox) put(line []byte) error {
 	o.mu.Lock()
-	for len(o.buf) >= maxOutbox && !o.closed && !o.dead {
+	for o.sizeLocked() >= maxOutbox && !o.closed && !o.dead {
+		if o.room == nil {
+			o.room = make(chan struct{})
+		}
+		room := o.room
 		o.mu.Unlock()
-		<-o.room
+		<-room
 		o.mu.Lock()
 	}
 	defer o.mu.Unlock()
+	return o.addLocked(line)
+}
+
+// add appends a line and never waits: it is for the writer, which alone makes
+// room. It bounds what it adds itself.
+func (o *outbox) add(line []byte) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.addLocked(line)
+}
+
+func (o *outbox) addLocked(line []byte) error {
 	if o.closed || o.dead {
 		return errOutboxClosed
 	}
-	o.buf = append(o.buf, line...)
-	signal(o.ready)
+	o.appendLocked(line)
+	o.runLocked()
 	return nil
 }
 
@@ -56,9 +88,30 @@ func (o *outbox) put(line []byte) error {
 func (o *outbox) offer(line []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if len(o.buf) < maxOutbox && !o.closed && !o.dead {
-		o.buf = append(o.buf, line...)
-		signal(o.ready)
+	if o.sizeLocked() < maxOutbox {
+		o.addLocked(line)
+	}
+}
+
+func (o *outbox) appendLocked(line []byte) {
+	if o.buf == nil {
+		o.buf = buffers.Get().(*buffer)
+	}
+	o.buf.b = append(o.buf.b, line...)
+}
+
+// kick has the writer look for events.
+func (o *outbox) kick() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.again = o.running
+	o.runLocked()
+}
+
+func (o *outbox) runLocked() {
+	if !o.running && !o.dead {
+		o.running = true
+		o.start()
 	}
 }
 
@@ -66,19 +119,86 @@ func (o *outbox) offer(line []byte) {
 func (o *outbox) size() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return len(o.buf)
+	return o.sizeLocked()
 }
 
-// close takes a last line, whatever the bound, and lets drain end after it.
+func (o *outbox) sizeLocked() int {
+	if o.buf == nil {
+		return 0
+	}
+	return len(o.buf.b)
+}
+
+// close takes a last line, whatever the bound, and lets the writer end for
+// good after it.
 func (o *outbox) close(last []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if !o.closed {
-		o.buf = append(o.buf, last...)
-		o.closed = true
+	if !o.closed && !o.dead {
+		o.appendLocked(last)
 	}
-	signal(o.ready)
-	signal(o.room)
+	o.closed = true
+	o.runLocked()
+	o.makeRoomLocked()
+}
+
+// wait waits, after close, until all is written or the writer has given up.
+func (o *outbox) wait() {
+	o.mu.Lock()
+	if o.done == nil {
+		o.done = make(chan struct{})
+		if o.dead {
+			close(o.done)
+		}
+	}
+	done := o.done
+	o.mu.Unlock()
+	<-done
+}
+
+// next is what the writer does next: b is to be written, or it is nil and
+// there may be events; ok is false when there is nothing to do, and the
+// writer must end.
+func (o *outbox) next() (b *buffer, ok bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	switch {
+	case o.buf != nil:
+		b, o.buf = o.buf, nil
+		o.makeRoomLocked()
+		return b, true
+	case o.again:
+		o.again = false
+		return nil, true
+	}
+	o.running = false
+	if o.closed {
+		o.dieLocked()
+	}
+	return nil, false
+}
+
+// fail is the end of a writer that could not write.
+func (o *outbox) fail() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.running, o.buf = false, nil
+	o.dieLocked()
+	o.makeRoomLocked()
+}
+
+func (o *outbox) dieLocked() {
+	o.dead = true
+	if o.done != nil {
+		close(o.done)
+	}
+}
+
+func (o *outbox) makeRoomLocked() {
+	if o.room != nil {
+		close(o.room)
+		o.room = nil
+	}
 }
 
 // finishBy sets an absolute deadline for all that is still to be written. The
@@ -93,64 +213,37 @@ func (o *outbox) finishBy(nc net.Conn, t time.Time) {
 	nc.SetWriteDeadline(t) // of the write that is under way
 }
 
-// arm sets the deadline of the next write.
-func (o *outbox) arm(nc net.Conn, stall time.Duration) error {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	t := time.Now().Add(stall)
-	if !o.by.IsZero() && o.by.Before(t) {
-		t = o.by
-	}
-	return nc.SetWriteDeadline(t)
-}
-
-// drain writes to the socket until the queue is closed and empty, or a piece
-// could not be written within stall. It is the writer goroutine.
-func (o *outbox) drain(nc net.Conn, stall time.Duration) error {
-	var spare []byte
-	for {
-		o.mu.Lock()
-		if len(o.buf) == 0 && o.closed {
-			o.dead = true
-			o.mu.Unlock()
-			return nil
-		}
-		work := o.buf
-		o.buf = spare[:0]
-		o.mu.Unlock()
-		signal(o.room)
-		if err := o.writeAll(nc, work, stall); err != nil {
-			o.mu.Lock()
-			o.dead = true
-			o.buf = nil
-			o.mu.Unlock()
-			signal(o.room)
-			return err
-		}
-		spare = work
-		if cap(spare) > writePiece { // give a burst's memory back
-			spare = nil
-		}
-		if len(work) == 0 {
-			<-o.ready
-		}
-	}
-}
-
-func (o *outbox) writeAll(nc net.Conn, b []byte, stall time.Duration) error {
-	for len(b) > 0 {
-		piece := b[:min(len(b), writePiece)]
+// write writes what next gave, each piece within stall, and frees it.
+func (o *outbox) write(nc net.Conn, b *buffer, stall time.Duration) error {
+	for rest := b.b; len(rest) > 0; {
 		if err := o.arm(nc, stall); err != nil {
 			return err
 		}
-		n, err := nc.Write(piece)
+		n, err := nc.Write(rest[:min(len(rest), writePiece)])
 		if err != nil {
 			return err
 		}
-		b = b[n:]
+		rest = rest[n:]
 	}
+	b.free()
 	o.disarm(nc)
 	return nil
+}
+
+// arm sets the deadline of the next write, a little late, so that it need not
+// be set anew for each.
+func (o *outbox) arm(nc net.Conn, stall time.Duration) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	now := time.Now()
+	if !o.by.IsZero() && o.by.Before(now.Add(stall)) {
+		return nc.SetWriteDeadline(o.by)
+	}
+	if o.armed.Sub(now) >= stall {
+		return nil
+	}
+	o.armed = now.Add(stall + stall/32)
+	return nc.SetWriteDeadline(o.armed)
 }
 
 // disarm takes a deadline back that is met. Over TLS reading writes too, now
@@ -161,6 +254,7 @@ func (o *outbox) disarm(nc net.Conn) {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.armed = time.Time{}
 	if o.by.IsZero() {
 		nc.SetWriteDeadline(time.Time{})
 	}

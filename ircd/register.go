@@ -129,9 +129,9 @@ func (c *conn) tryRegister() error {
 	c.self = session.Self()
 	c.srv.enter(c, "", c.self.Nick)
 	c.srv.registered(1)
-	c.pumpDone = make(chan struct{})
+	c.events = c.takerOf(session)
 	c.welcome()
-	go c.pump() // ended and awaited by goodbye
+	c.events.Notify(c.stir)
 	return nil
 }
 

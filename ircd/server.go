@@ -39,6 +39,7 @@ type Server struct {
 	listeners []net.Listener
 	plain     []string // addresses of those without TLS
 	hints     []string
+	lines     sharedLines
 
 	mu        sync.Mutex       // guards what follows
 	clients   map[string]*conn // registered, by folded nick

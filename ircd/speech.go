@@ -116,10 +116,7 @@ func (c *conn) outcome(e chat.Sent) {
 // of the line, as everywhere on IRC; a longer one, which only another
 // front-end can send, comes in several lines.
 func (c *conn) writeMessage(e chat.Message) {
-	command := "PRIVMSG"
-	if e.Notice {
-		command = "NOTICE"
-	}
+	command := commandOf(&e)
 	tags := encodeTags(c.caps, e.At, e.From.Account, e.ID, e.Tags)
 	source, text := e.From.Mask(), e.Text
 	room := maxBody - len(source) - len(command) - len(e.Target) - len(":   :")
@@ -130,4 +127,11 @@ func (c *conn) writeMessage(e chat.Message) {
 		text = text[n:]
 	}
 	c.write(tags, source, command, target, text)
+}
+
+func commandOf(e *chat.Message) string {
+	if e.Notice {
+		return "NOTICE"
+	}
+	return "PRIVMSG"
 }

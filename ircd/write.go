@@ -30,6 +30,10 @@ func (c *conn) raw(tags, source, command string, params []string, text string, h
 func (c *conn) put() {
 	c.traffic.linesOut++
 	c.traffic.bytesOut += len(c.line)
+	if c.writing {
+		c.out.add(c.line)
+		return
+	}
 	c.out.put(c.line)
 }
 

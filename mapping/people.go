@@ -36,10 +36,9 @@ func (s *Service) aroundLocked(who overlay.Stream) []*session {
 	return list
 }
 
-// knownLocked is what the views know of somebody.
+// knownLocked is what the views know of somebody: the latest version.
 func (s *Service) knownLocked(who overlay.Stream) (p person, ok bool) {
-	for _, name := range sortedKeys(s.views) {
-		v := s.views[name]
+	for _, v := range s.views { // any order: a maximum
 		if v.state == nil {
 			continue
 		}
@@ -53,27 +52,37 @@ func (s *Service) knownLocked(who overlay.Stream) (p person, ok bool) {
 	return p, ok
 }
 
-// personLocked takes what is new of a person into all views and shows it.
+// mendLocked brings what an old copy of a state says of somebody up to date
+// with what the views know. That was shown when it came.
+func (s *Service) mendLocked(who overlay.Stream) {
+	p, ok := s.knownLocked(who)
+	for _, v := range s.views { // any order: each for itself
+		if !ok || v.state == nil {
+			continue
+		}
+		if m, here := v.state.members[who]; here {
+			m.person = p
+			v.state.members[who] = m
+		}
+	}
+}
+
+// personLocked takes what somebody says of a person. If it is newer than what
+// any view knows, it goes into all views and is shown; so it is called before a
+// state with news becomes a view's own.
 func (s *Service) personLocked(who overlay.Stream, p person, at time.Time) {
-	var old person
-	found := false
-	for _, name := range sortedKeys(s.views) {
-		v := s.views[name]
+	old, ok := s.knownLocked(who)
+	if !ok || newer(old, p) == old {
+		return
+	}
+	for _, v := range s.views { // any order: each for itself
 		if v.state == nil {
 			continue
 		}
-		m, ok := v.state.members[who]
-		if !ok || newer(m.person, p) == m.person {
-			continue
+		if m, here := v.state.members[who]; here {
+			m.person = p
+			v.state.members[who] = m
 		}
-		if !found || m.person.version < old.version {
-			old, found = m.person, true
-		}
-		m.person = p
-		v.state.members[who] = m
-	}
-	if !found {
-		return
 	}
 	for _, se := range s.aroundLocked(who) {
 		if old.nick != p.nick {

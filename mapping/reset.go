@@ -23,15 +23,12 @@ func (v *view) resetLocked(st *state, recent []overlay.Entry) {
 		}
 	}
 	v.s.buryLocked(st)
-	old := v.state.clone()
 	delta := v.lacking(st)
 	if delta != nil {
 		st.merge(delta)
 	}
-	v.state = st
 	at := v.s.h.Now()
-	v.peopleLocked(at)
-	v.differLocked(old, at)
+	v.differLocked(v.adoptLocked(st, at), at)
 	v.admitLocked()
 	v.tailLocked(st.tail)
 	if delta != nil && v.s.views[v.name] == v {

@@ -226,8 +226,7 @@ func (v *view) renewal() *wire.ChannelRenewal {
 // after the own joins.
 func (v *view) beginLocked(st *state, recent []overlay.Entry) {
 	v.s.buryLocked(st)
-	v.state = st
-	v.peopleLocked(time.UnixMilli(st.birth.at))
+	v.adoptLocked(st, v.s.h.Now())
 	for _, l := range st.tail {
 		recent = append(recent, l.entry())
 	}
@@ -248,19 +247,20 @@ func (v *view) beginLocked(st *state, recent []overlay.Entry) {
 	}
 }
 
-// peopleLocked makes what is known of people here and in other views the same.
-func (v *view) peopleLocked(at time.Time) {
-	for _, who := range v.state.sessions() {
-		p := v.state.members[who].person
-		for _, name := range sortedKeys(v.s.views) {
-			if o := v.s.views[name]; o.state != nil {
-				if m, ok := o.state.members[who]; ok {
-					p = newer(p, m.person)
-				}
-			}
+// adoptLocked makes a state the view's own, and returns what was before. What it
+// knows of people that the views do not is shown first; what it knows less of is
+// mended.
+func (v *view) adoptLocked(st *state, at time.Time) (old *state) {
+	for _, who := range st.sessions() {
+		m := st.members[who]
+		v.s.personLocked(who, m.person, at)
+		if p, ok := v.s.knownLocked(who); ok {
+			m.person = newer(m.person, p)
+			st.members[who] = m
 		}
-		v.s.personLocked(who, p, at)
 	}
+	old, v.state = v.state, st
+	return old
 }
 
 // admitLocked lets those local sessions in whose joins the view shows.
@@ -373,13 +373,14 @@ func (v *view) takeLocked(e overlay.Entry, ev *wire.ChannelEvent) {
 			v.invitedLocked(e, w.Invited)
 		}
 	case *wire.ChannelEvent_Merged:
-		old := v.state.clone()
-		v.state.apply(st, ev)
-		v.peopleLocked(e.At)
-		v.differLocked(old, e.At)
-		if part, err := stateFromWire(w.Merged); err == nil {
-			v.tailLocked(part.tail) // the state may have no room for all of it
+		part, err := stateFromWire(w.Merged)
+		if err != nil {
+			return // decodeEvent has checked it
 		}
+		now := v.state.clone()
+		now.apply(st, ev)
+		v.differLocked(v.adoptLocked(now, e.At), e.At)
+		v.tailLocked(part.tail) // the state may have no room for all of it
 	default:
 		v.state.apply(st, ev)
 	}
@@ -392,14 +393,16 @@ func (v *view) joinedLocked(st step, e overlay.Entry, ev *wire.ChannelEvent) {
 			who = s
 		}
 	}
+	if p, err := personFromWire(w.Person); err == nil {
+		v.s.personLocked(who, p, e.At)
+	}
 	_, was := v.state.members[who]
 	v.state.apply(st, ev)
+	v.s.mendLocked(who)
 	m, is := v.state.members[who]
 	if !is {
 		return
 	}
-	v.peopleLocked(e.At)
-	m = v.state.members[who]
 	if !was {
 		v.showLocked(who, chat.Joined{Channel: v.display(), Who: m.person.profile(who), Status: m.status, At: e.At})
 	}

@@ -147,10 +147,11 @@ func (p *parts) known() []host.Peer {
 	return peers
 }
 
-// front is a front-end and the name of its table.
+// front is a front-end, the name of its table, and its sessions.
 type front struct {
 	name string
 	chat.Frontend
+	service *counted
 }
 
 // assemble makes all parts, from the host upwards, and starts none.
@@ -186,12 +187,13 @@ func (n *Node) assemble(dir *dataDir, listen []string) (*parts, error) {
 // order of their names.
 func (n *Node) makeFrontends(p *parts) error {
 	for _, name := range sortedKeys(n.env.Frontends) {
-		f, err := n.env.Frontends[name](n.setup(p, name, &n.cfg, p.log.With("frontend", name)))
+		service := &counted{Service: p.service}
+		f, err := n.env.Frontends[name](n.setup(p, name, &n.cfg, p.log.With("frontend", name), service))
 		if err != nil {
 			return &ConfigError{err}
 		}
 		if f != nil {
-			p.fronts = append(p.fronts, front{name, f})
+			p.fronts = append(p.fronts, front{name, f, service})
 		}
 	}
 	return nil

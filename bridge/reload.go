@@ -54,7 +54,7 @@ func (n *Node) take(p *parts, next Config) (later []string, err error) {
 	for _, name := range sortedKeys(n.env.Frontends) {
 		// Made of the new table and thrown away, a front-end says what is
 		// wrong with it.
-		f, err := n.env.Frontends[name](n.setup(p, name, &next, slog.New(slog.DiscardHandler)))
+		f, err := n.env.Frontends[name](n.setup(p, name, &next, slog.New(slog.DiscardHandler), p.service))
 		if err != nil {
 			return nil, err
 		}
@@ -87,9 +87,9 @@ func (n *Node) take(p *parts, next Config) (later []string, err error) {
 }
 
 // setup is what the front-end of that name is made of.
-func (n *Node) setup(p *parts, name string, cfg *Config, log *slog.Logger) chat.Setup {
+func (n *Node) setup(p *parts, name string, cfg *Config, log *slog.Logger, service chat.Service) chat.Setup {
 	return chat.Setup{
-		Service: p.service,
+		Service: service,
 		Decode:  func(v any) error { return cfg.decodeTable(name, v) },
 		Version: n.env.Version,
 		DataDir: filepath.Join(p.dir.path, name),

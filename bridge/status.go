@@ -69,10 +69,12 @@ type KeepsStatus struct {
 // UsersStatus counts people, as LUSERS does: those of the whole overlay as they
 // were counted last.
 type UsersStatus struct {
-	Here     int `json:"here"`  // on this node
-	Users    int `json:"users"` // on all nodes
-	Channels int `json:"channels"`
-	Nodes    int `json:"nodes"`
+	Here int `json:"here"` // on this node
+	// Sessions are those on this node, by the front-end that let them in.
+	Sessions map[string]int `json:"sessions"`
+	Users    int            `json:"users"` // on all nodes
+	Channels int            `json:"channels"`
+	Nodes    int            `json:"nodes"`
 }
 
 // status describes the node as it is now.
@@ -89,6 +91,7 @@ func (n *Node) status(p *parts) Status {
 		Ring: p.ringStatus(),
 		Users: UsersStatus{
 			Here: counts.LocalUsers, Users: counts.KnownUsers, Channels: counts.KnownChannels, Nodes: counts.KnownNodes,
+			Sessions: p.sessions(),
 		},
 		Keeps:  p.keepsStatus(),
 		Peers:  p.peersStatus(),
@@ -129,6 +132,15 @@ func (p *parts) keepsStatus() KeepsStatus {
 		s.Others += len(p.overlay.Kept(kind))
 	}
 	return s
+}
+
+// sessions are the open ones of each front-end.
+func (p *parts) sessions() map[string]int {
+	open := map[string]int{}
+	for _, f := range p.fronts {
+		open[f.name] = int(f.service.open.Load())
+	}
+	return open
 }
 
 // memoryHeld is the memory that the Go runtime has from the system, without

@@ -56,7 +56,7 @@ func exampleStatus() Status {
 			Contacts: 17,
 		},
 		Keeps: KeepsStatus{Names: 3, Channels: 1, Others: 2},
-		Users: UsersStatus{Here: 2, Users: 40, Channels: 12, Nodes: 18},
+		Users: UsersStatus{Here: 2, Sessions: map[string]int{"irc": 1, "console": 1}, Users: 40, Channels: 12, Nodes: 18},
 		Peers: []PeerStatus{
 			{ID: id("9"), Peer: peer("9"), Address: "192.0.2.9:51234", Transport: "tcp", Inbound: true, Since: ago(65 * time.Minute), Program: "ircbridge-0.1.0", RoundTrip: 0.74},
 			{ID: id("b"), Peer: peer("B"), Address: "192.0.2.8:4747", Transport: "quic", Since: ago(5 * time.Second), Program: "ircbridge-0.1.0", RoundTrip: 23.456},
@@ -137,11 +137,16 @@ func TestQueryStatus(t *testing.T) {
 	if !s.Ring.Member || s.Ring.Alone || len(s.Ring.Successors) != 1 || s.Ring.Successors[0].ID != a.Status().Node.ID || s.Ring.Contacts == 0 {
 		t.Errorf("ring: %+v", s.Ring)
 	}
-	if s.Keeps.Channels != 1 || s.Users.Here != 1 {
+	if s.Keeps.Channels != 1 || s.Users.Here != 1 || len(s.Users.Sessions) != 1 || s.Users.Sessions["door"] != 1 {
 		t.Errorf("keeps %+v, users %+v", s.Keeps, s.Users)
 	}
 	if j := s.Trying.Join; len(j) != 1 || j[0].State != joinJoined {
 		t.Errorf("join: %+v", j)
+	}
+	ann.Close("bye")
+	ann.Close("again")
+	if s, err = QueryStatus(t.Context(), b.dir); err != nil || s.Users.Sessions["door"] != 0 {
+		t.Errorf("after ann went: %v, %v", s.Users.Sessions, err)
 	}
 	b.leave(t)
 	if _, err := QueryStatus(t.Context(), b.dir); !errors.Is(err, ErrNobody) {

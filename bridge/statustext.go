@@ -60,7 +60,7 @@ func (s Status) summary() [][2]string {
 		{"Running", fmt.Sprintf("for %s, since %s; %s of memory", span(n.Now.Sub(n.Started)), n.Started.Format("2006-01-02 15:04:05"), mebibytes(n.Memory))},
 		{"Ring", s.ringLine()},
 		{"Keeps", s.keepsLine()},
-		{"Users", fmt.Sprintf("%d here; %s in %s on %s in the overlay, as counted last", s.Users.Here, count(s.Users.Users, "user"), count(s.Users.Channels, "channel"), count(s.Users.Nodes, "node"))},
+		{"Users", fmt.Sprintf("%d here%s; %s in %s on %s in the overlay, as counted last", s.Users.Here, s.frontends(), count(s.Users.Users, "user"), count(s.Users.Channels, "channel"), count(s.Users.Nodes, "node"))},
 	}
 }
 
@@ -102,6 +102,19 @@ func (s Status) ringLine() string {
 		before = "no predecessor yet"
 	}
 	return fmt.Sprintf("%s and %s; %s in its tables", before, count(len(r.Successors), "successor"), count(r.Contacts, "node"))
+}
+
+// frontends says through which front-ends users came, if there are more than
+// one to choose from.
+func (s Status) frontends() string {
+	if len(s.Users.Sessions) < 2 {
+		return ""
+	}
+	var list []string
+	for _, name := range sortedKeys(s.Users.Sessions) {
+		list = append(list, fmt.Sprintf("%s %d", name, s.Users.Sessions[name]))
+	}
+	return " (" + strings.Join(list, ", ") + ")"
 }
 
 func (s Status) keepsLine() string {

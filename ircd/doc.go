@@ -31,14 +31,16 @@
 //
 // # Time
 //
-// Read deadlines drive PING and the registration timeout; certificate files are
-// looked at when a TLS client comes. Nothing polls.
+// Read deadlines drive PING and the registration timeout; who waits for the nick
+// of a ghost has a timer of his own; certificate files are looked at when a TLS
+// client comes. Nothing polls.
 //
 // # Sources
 //
 // RFC 1459 and 2812 (commands, numerics), the modern IRC client protocol
 // description (005, 417, 696), the IRCv3 specifications: capability
 // negotiation 3.2, message-tags, message-ids, server-time, echo-message,
-// extended-join, away-notify, multi-prefix, userhost-in-names, batch,
-// labeled-response, standard-replies, UTF8ONLY; ircu for WHOX.
+// extended-join, account-notify, account-tag, away-notify, chghost, setname,
+// invite-notify, multi-prefix, userhost-in-names, batch, labeled-response,
+// standard-replies, UTF8ONLY; ircu for WHOX.
 package ircd

@@ -42,6 +42,9 @@ func TestConfigIsRefusedInOneLineWithTheRemedy(t *testing.T) {
 		"ping":         {func(c *Config) { c.Limits.PingTimeout = -1 }, []string{"ping_timeout"}},
 		"rate":         {func(c *Config) { c.Limits.LineRate = -1 }, []string{"line_rate"}},
 		"burst":        {func(c *Config) { c.Limits.LineBurst = 0 }, []string{"line_burst"}},
+		"nick changes": {func(c *Config) { c.Limits.NickChanges = -1 }, []string{"nick_changes", "minute"}},
+		"admin":        {func(c *Config) { c.Admin = make([]string, 4) }, []string{"admin", "3 lines"}},
+		"admin line":   {func(c *Config) { c.Admin = []string{"a\nb"} }, []string{"admin", "UTF-8"}},
 		"channels":     {func(c *Config) { c.Limits.Channels = 101 }, []string{"channels", "100"}},
 		"motd":         {func(c *Config) { c.MOTD = strings.Repeat("x\n", 101) }, []string{"motd", "100"}},
 	} {

@@ -10,24 +10,31 @@
 //
 // # Concurrency
 //
-// Server.Serve owns all goroutines. Each connection has three:
+// Server.Serve owns all goroutines. Each connection has one, and a second one
+// while there is something to write:
 //
 //   - the reader (conn.serve) reads lines, runs the command handlers, and ends
 //     the connection: it alone says goodbye to the session and to the client;
-//   - the pump (conn.pump) starts with the session, takes its events and
-//     writes their lines;
-//   - the writer (outbox.drain) owns the write side of the socket.
+//   - the writer (conn.writer) takes the session's events, makes lines of them,
+//     and writes what the outbox holds to the socket. It is started when there
+//     is an event or a line, and ends when there is neither, so that a silent
+//     client costs one goroutine and no buffer for writing.
 //
-// One mutex, the turn, orders "handle one command" and "write one event": who
+// One mutex, the turn, orders "handle one command" and "write some events": who
 // holds it may use the connection's fields and write lines. A handler holds it
 // while it asks the session for something that events will refer to (a JOIN,
 // a MODE), so that no event of a channel is written before the answer to
 // JOIN; it gives the turn up while it only waits (for outcomes of messages, or
-// for a look-up).
+// for a look-up). The writer never waits for the turn: the reader writes the
+// events that came meanwhile when it gives the turn back.
 //
-// A client that does not read fills its outbox; then reader and pump wait, the
-// session's own bounded queue fills, and either the writer's deadline or the
-// session's bound ends the connection. Nobody else waits for it.
+// The line of a message to a channel is made once for all clients that have
+// the same capabilities (sharedLines).
+//
+// A client that does not read keeps its writer at the socket. Then its outbox
+// fills and the reader waits, the session's own bounded queue of events fills,
+// and either the writer's deadline or the session's bound ends the connection.
+// Nobody else waits for it.
 //
 // # Time
 //

@@ -94,7 +94,7 @@ func TestCraftedStates(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			for _, size := range []int{13, 31} {
-				for seed := uint64(1); seed <= 5; seed++ {
+				for seed := uint64(1); seed <= fewer(5); seed++ {
 					n := newNet(t, seed, sim.Config{}, Config{})
 					n.grow(size)
 					ms := n.members()

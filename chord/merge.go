@@ -31,7 +31,7 @@ var (
 const (
 	// slowRounds is the number of rounds between two meetings with peers that
 	// are believed to be in this node's ring.
-	slowRounds = 16
+	slowRounds = 32
 	// maxBackoff is the longest time, in periods, for which a peer that did not
 	// answer is not asked again.
 	maxBackoff = 8
@@ -98,16 +98,22 @@ func (r *Ring) someoneToMeet() (Contact, bool) {
 		return Contact{}, false
 	}
 	m.rounds++
-	var apart []Contact
+	var lost, far []Contact // not known to be in the ring, and those that are, somewhere
 	for _, c := range r.remembered {
-		t := m.trials[c.ID]
-		if _, near := r.ringContactLocked(c.ID); !near && !t.met && !now.Before(t.next) {
-			apart = append(apart, c)
+		_, near := r.ringContactLocked(c.ID)
+		switch t := m.trials[c.ID]; {
+		case near:
+		case t.met:
+			far = append(far, c)
+		case !now.Before(t.next):
+			lost = append(lost, c)
 		}
 	}
-	from := apart
+	from := lost
 	if len(from) == 0 && m.rounds >= slowRounds {
-		from = r.remembered
+		if from = far; len(far) == 0 || r.h.Rand()%4 == 0 {
+			from = r.remembered // neighbours too: so a ring that winds twice is found out
+		}
 	}
 	if len(from) == 0 {
 		return Contact{}, false

@@ -23,6 +23,15 @@ func (n *testNet) cut(parts ...[]*testNode) {
 	n.w.Partition(groups...)
 }
 
+// fewer is how many seeds a test runs: few with -short, which goes with the race
+// detector, of which a simulation is no use.
+func fewer(seeds uint64) uint64 {
+	if testing.Short() {
+		return min(seeds, 2)
+	}
+	return seeds
+}
+
 // pickSome draws count members by chance.
 func (n *testNet) pickSome(count int) (some, others []*testNode) {
 	ms := n.members()
@@ -95,11 +104,11 @@ func TestCutInTwo(t *testing.T) {
 			wide = ", wide"
 		}
 		t.Run(fmt.Sprintf("%d of %d%s", c.part, c.size, wide), func(t *testing.T) {
-			if c.size > 100 && testing.Short() {
+			if c.size > 40 && testing.Short() {
 				t.Skip("long")
 			}
 			var took []time.Duration
-			for seed := *churnFirst; seed < *churnFirst+c.seeds; seed++ {
+			for seed := *churnFirst; seed < *churnFirst+fewer(c.seeds); seed++ {
 				n := newNet(t, seed, sim.Config{Latency: c.latency}, Config{})
 				n.grow(c.size)
 				n.w.RunFor(30 * time.Second)
@@ -127,7 +136,7 @@ func TestCutInTwo(t *testing.T) {
 // TestThreeParts: three parts become one ring, also when they are healed one
 // after the other.
 func TestThreeParts(t *testing.T) {
-	for seed := uint64(1); seed <= 5; seed++ {
+	for seed := uint64(1); seed <= fewer(5); seed++ {
 		n := newNet(t, seed, sim.Config{}, Config{})
 		n.grow(30)
 		n.w.RunFor(30 * time.Second)
@@ -185,7 +194,10 @@ func TestIntroduce(t *testing.T) {
 		{17, 40, nil, 5 * time.Second}, {40, 40, sim.WAN(), 15 * time.Second}, {100, 100, nil, 10 * time.Second},
 	} {
 		t.Run(fmt.Sprintf("%d and %d", c.a, c.b), func(t *testing.T) {
-			for seed := uint64(1); seed <= 5; seed++ {
+			if c.a+c.b > 50 && testing.Short() {
+				t.Skip("long")
+			}
+			for seed := uint64(1); seed <= fewer(5); seed++ {
 				n := newNet(t, seed, sim.Config{Latency: c.latency}, Config{})
 				rings := n.foundRings(c.a, c.b)
 				n.w.RunFor(10 * time.Second)
@@ -208,7 +220,7 @@ func TestIntroduce(t *testing.T) {
 // TestTwoOwnersForAMoment: while parts of a ring were cut off from each other
 // each key had an owner in both. Soon after the heal it has one, and never none.
 func TestTwoOwnersForAMoment(t *testing.T) {
-	for seed := uint64(1); seed <= 10; seed++ {
+	for seed := uint64(1); seed <= fewer(10); seed++ {
 		n := newNet(t, seed, sim.Config{}, Config{})
 		n.grow(16)
 		n.w.RunFor(30 * time.Second)
@@ -244,7 +256,7 @@ func TestTwoOwnersForAMoment(t *testing.T) {
 
 // TestChurnDuringMerge: nodes join, leave and crash while two rings become one.
 func TestChurnDuringMerge(t *testing.T) {
-	for seed := uint64(1); seed <= 20; seed++ {
+	for seed := uint64(1); seed <= fewer(20); seed++ {
 		x := newChurnOf(t, seed, 32, Config{}, sim.Config{})
 		x.c.on = false // the invariants are those of one ring
 		x.grow(32)

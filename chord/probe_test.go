@@ -74,7 +74,7 @@ func (n *testNet) listedBy(x *testNode) (lists, fingers int) {
 // goes on it comes back.
 func TestNewsOfADeath(t *testing.T) {
 	for _, size := range []int{16, 100} {
-		for seed := uint64(1); seed <= 3; seed++ {
+		for seed := uint64(1); seed <= fewer(3); seed++ {
 			t.Run(fmt.Sprintf("%d nodes, seed %d", size, seed), func(t *testing.T) {
 				n := newNet(t, seed, sim.Config{}, Config{})
 				n.grow(size)
@@ -140,7 +140,7 @@ func TestNoFalseEviction(t *testing.T) {
 // is in its place again within 5 s, and reached there.
 func TestSleeperMoves(t *testing.T) {
 	for _, size := range []int{2, 5, 16, 40} {
-		for seed := uint64(1); seed <= 5; seed++ {
+		for seed := uint64(1); seed <= fewer(5); seed++ {
 			n := newNet(t, seed, sim.Config{}, Config{})
 			ms := n.ring(size)
 			n.w.RunFor(20 * time.Second)

@@ -273,9 +273,9 @@ func (r *Ring) watched(c Contact, m host.Method, req []byte, d time.Duration) ([
 		err   error
 		over  bool
 	)
-	done := r.h.NewEvent()
+	done, whole := r.h.NewEvent(), d // d grows less below, while the call goes on
 	r.h.Go("chord request", func() {
-		b, e := r.h.Call(c.Peer, m, req, d)
+		b, e := r.h.Call(c.Peer, m, req, whole)
 		r.mu.Lock()
 		reply, err, over = b, e, true
 		r.mu.Unlock()

@@ -50,7 +50,6 @@ func (s *Server) Reload(decode func(v any) error) (later []string, err error) {
 		}
 	}
 	s.live.Store(newSettings(next))
-	s.log.Info("irc: the configuration was read again", "need a restart", later)
 	return later, nil
 }
 

@@ -58,6 +58,7 @@ type meetings struct {
 	running int       // meetings waited for
 	news    time.Time // when this node spread news last
 	heeded  time.Time // when it followed somebody's news last
+	wary    time.Time // until then a node that somebody names is verified first
 }
 
 func (r *Ring) registerMerge() {
@@ -194,16 +195,9 @@ func (r *Ring) askToMeet(c Contact) error {
 }
 
 func (r *Ring) handleMeet(from host.Peer, req []byte) ([]byte, error) {
-	var m wire.MeetRequest
-	if err := decode(req, &m); err != nil {
-		return nil, err
-	}
-	c, err := contactFromWire(m.Self)
+	c, err := decodeMeet(req, from.ID)
 	if err != nil {
 		return nil, err
-	}
-	if c.Peer.ID != from.ID {
-		return nil, fmt.Errorf("%w: %s asks in the name of another", errMalformed, from.ID)
 	}
 	r.heard(from)
 	r.bring(c, 0)
@@ -213,30 +207,53 @@ func (r *Ring) handleMeet(from host.Peer, req []byte) ([]byte, error) {
 }
 
 func (r *Ring) handleMeeting(from host.Peer, msg []byte) {
-	var m wire.Meeting
-	err := decode(msg, &m)
-	var c Contact
-	if err == nil {
-		c, err = contactFromWire(m.Other)
-	}
+	m, err := decodeMeeting(msg)
 	if err != nil {
 		r.log.Warn("bad meeting", "from", from.ID, "err", err)
 		return
 	}
 	r.heard(from)
 	switch {
-	case m.Spread > 0:
-		r.heed(c, int(min(m.Spread, newsSteps)))
-	case m.Hops < uint32(r.cfg.MaxHops):
-		r.bring(c, m.Hops)
+	case m.spread > 0:
+		r.heed(m.other, m.spread)
+	case m.hops < r.cfg.MaxHops:
+		r.bring(m.other, m.hops)
 	}
+}
+
+func decodeMeet(b []byte, from host.PeerID) (Contact, error) {
+	var m wire.MeetRequest
+	if err := decode(b, &m); err != nil {
+		return Contact{}, err
+	}
+	c, err := contactFromWire(m.Self)
+	if err == nil && c.Peer.ID != from {
+		err = fmt.Errorf("%w: %s asks in the name of another", errMalformed, from)
+	}
+	return c, err
+}
+
+// meeting is a contact that may belong to another ring, checked.
+type meeting struct {
+	other  Contact
+	hops   int
+	spread int
+}
+
+func decodeMeeting(b []byte) (meeting, error) {
+	var m wire.Meeting
+	if err := decode(b, &m); err != nil {
+		return meeting{}, err
+	}
+	c, err := contactFromWire(m.Other)
+	return meeting{other: c, hops: int(min(m.Hops, 1<<20)), spread: int(min(m.Spread, newsSteps))}, err
 }
 
 // bring lets c, a member of this ring or of another one, come to its place in
 // this one: it is passed on to the node before it, which asks it for its
 // neighbours and goes on as with any node that turns up between it and its
 // successor.
-func (r *Ring) bring(c Contact, hops uint32) {
+func (r *Ring) bring(c Contact, hops int) {
 	now := r.h.Now()
 	r.mu.Lock()
 	if r.state != member || c.ID == r.id {
@@ -258,9 +275,16 @@ func (r *Ring) bring(c Contact, hops uint32) {
 		return
 	}
 	if Between(r.id, c.ID, r.succs[0].ID) {
-		r.hintLocked(c)
+		wary := now.Before(r.meetings.wary)
+		if !wary {
+			r.hintLocked(c)
+		}
 		r.mu.Unlock()
-		r.wake.Signal()
+		if wary {
+			r.verify(c)
+		} else {
+			r.wake.Signal()
+		}
 		return
 	}
 	if r.succs[0].ID == c.ID {
@@ -270,8 +294,43 @@ func (r *Ring) bring(c Contact, hops uint32) {
 	next, ok := r.beforeLocked(c.ID, now)
 	r.mu.Unlock()
 	if ok {
-		r.sendMeeting(next, &wire.Meeting{Other: contactToWire(c), Hops: hops + 1})
+		r.sendMeeting(next, &wire.Meeting{Other: contactToWire(c), Hops: uint32(hops + 1)})
 	}
+}
+
+// verify finds out whether c lives before a round of stabilization asks it.
+func (r *Ring) verify(c Contact) {
+	r.mu.Lock()
+	ok := !r.checks[c.ID] && len(r.checks) < maxChecks
+	if ok {
+		r.checks[c.ID] = true
+	}
+	r.mu.Unlock()
+	if !ok {
+		return
+	}
+	r.h.Go("chord verify", func() {
+		isMember, err := r.ping(c, r.timeout(c))
+		r.mu.Lock()
+		delete(r.checks, c.ID)
+		ok := err == nil && isMember && r.state == member
+		if ok {
+			r.hintLocked(c)
+		}
+		r.mu.Unlock()
+		if ok {
+			r.wake.Signal()
+		}
+	})
+}
+
+// beWary has the nodes that this one is told of verified for a while: one that
+// was named did not answer, and such a wait holds up stabilization.
+func (r *Ring) beWary() {
+	now := r.h.Now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.meetings.wary = now.Add(4 * r.cfg.StabilizePeriod)
 }
 
 // beforeLocked is the contact of the ring nearest before id.

@@ -3,6 +3,7 @@ package chord
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -168,10 +169,11 @@ func (r *Ring) relayed(c Contact, m host.Method, body []byte, d time.Duration) (
 // handleRelay puts a neighbour's request to a peer that it does not reach. Only
 // what says nothing about the asker is put.
 func (r *Ring) handleRelay(from host.Peer, req []byte) ([]byte, error) {
-	to, m, body, d, err := decodeRelay(req)
+	q, err := decodeRelay(req)
 	if err != nil {
 		return nil, err
 	}
+	to := q.to
 	r.heard(from)
 	r.mu.Lock()
 	ok := r.state == member && to.ID != r.id && r.relays < maxRelays
@@ -188,12 +190,12 @@ func (r *Ring) handleRelay(from host.Peer, req []byte) ([]byte, error) {
 		r.mu.Unlock()
 	}()
 	tries := time.Duration(1)
-	if m == methodPing {
+	if q.method == methodPing {
 		tries = 2 // one lost packet is no silence
 	}
 	var reply []byte
 	for range tries {
-		if reply, err = r.h.Call(to.Peer, m, body, d/tries); !errors.Is(err, host.ErrTimeout) {
+		if reply, err = r.h.Call(to.Peer, q.method, q.body, q.remaining/tries); !errors.Is(err, host.ErrTimeout) {
 			break
 		}
 	}
@@ -461,10 +463,8 @@ func (r *Ring) tellGone(c host.PeerID, steps int) {
 }
 
 func (r *Ring) handleGone(from host.Peer, msg []byte) {
-	var m wire.Gone
-	err := decode(msg, &m)
-	id := host.PeerID(m.Peer)
-	if err != nil || !id.Valid() {
+	id, steps, err := decodeGone(msg)
+	if err != nil {
 		r.log.Warn("bad news of a death", "from", from.ID, "err", err)
 		return
 	}
@@ -475,7 +475,7 @@ func (r *Ring) handleGone(from host.Peer, msg []byte) {
 	ok = ok && c.ID != r.id && !r.checks[c.ID] && !r.peers.isBad(c.ID, now)
 	r.mu.Unlock()
 	if ok {
-		r.tellGone(id, int(min(m.Steps, maxContacts))-1)
+		r.tellGone(id, steps-1)
 		r.startCheckBy(c, false, func() bool { return r.confirmGone(c) })
 	}
 }
@@ -502,28 +502,51 @@ func (r *Ring) pingOnce(c Contact, d time.Duration) (alive bool) {
 	return true
 }
 
-func decodeRelay(b []byte) (to Contact, m host.Method, body []byte, d time.Duration, err error) {
-	var w wire.RelayRequest
-	if err = decode(b, &w); err != nil {
-		return
+func decodeGone(b []byte) (id host.PeerID, steps int, err error) {
+	var m wire.Gone
+	if err := decode(b, &m); err != nil {
+		return "", 0, err
 	}
-	if to, err = contactFromWire(w.To); err != nil {
-		return
+	if id = host.PeerID(m.Peer); !id.Valid() {
+		return "", 0, fmt.Errorf("%w: peer ID of %d bytes", errMalformed, len(m.Peer))
 	}
-	d = time.Duration(min(w.Remaining, uint64(maxLookup/time.Microsecond))) * time.Microsecond
-	switch w.Method {
+	return id, int(min(m.Steps, maxContacts)), nil
+}
+
+// relay is a request for a third node, checked.
+type relay struct {
+	to        Contact
+	method    host.Method
+	body      []byte
+	remaining time.Duration
+}
+
+func decodeRelay(b []byte) (relay, error) {
+	var m wire.RelayRequest
+	if err := decode(b, &m); err != nil {
+		return relay{}, err
+	}
+	to, err := contactFromWire(m.To)
+	if err != nil {
+		return relay{}, err
+	}
+	q := relay{to: to, body: m.Body, remaining: time.Duration(min(m.Remaining, uint64(maxLookup/time.Microsecond))) * time.Microsecond}
+	switch m.Method {
 	case methodPing.Number:
-		m = methodPing
+		q.method = methodPing
 	case methodFind.Number:
-		m = methodFind
+		q.method = methodFind
 	case methodNeighbours.Number:
-		m = methodNeighbours
-		var q wire.NeighboursRequest
-		if err = decode(w.Body, &q); err == nil && q.Successor {
-			err = errMalformed
+		q.method = methodNeighbours
+		var n wire.NeighboursRequest
+		if err := decode(m.Body, &n); err != nil {
+			return relay{}, err
+		}
+		if n.Successor {
+			return relay{}, fmt.Errorf("%w: a claim to be a predecessor, through another", errMalformed)
 		}
 	default:
-		err = errMalformed
+		return relay{}, fmt.Errorf("%w: method %d is not for relaying", errMalformed, m.Method)
 	}
-	return to, m, w.Body, d, err
+	return q, nil
 }

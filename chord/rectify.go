@@ -133,8 +133,14 @@ func (r *Ring) handleHint(from host.Peer, msg []byte) {
 		return
 	}
 	r.heard(from)
+	now := r.h.Now()
 	r.mu.Lock()
 	ok := r.state == member && len(r.succs) > 0 && Between(r.id, c.ID, r.succs[0].ID)
+	if ok && now.Before(r.meetings.wary) {
+		r.mu.Unlock()
+		r.verify(c)
+		return
+	}
 	if ok {
 		r.hintLocked(c)
 	} else if len(r.succs) > 0 {

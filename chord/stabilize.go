@@ -45,7 +45,6 @@ type cachedReply struct {
 
 func (r *Ring) stabilizeLoop() {
 	for woken := 0; ; {
-		r.noteTick()
 		r.stabilize()
 		r.askAround()
 		r.tendApart()
@@ -102,7 +101,6 @@ func (r *Ring) stabilize() {
 
 // stabilizeOnce asks one successor; true asks for another step.
 func (r *Ring) stabilizeOnce() (again bool) {
-	r.noteTick()
 	r.mu.Lock()
 	if r.state != member {
 		r.mu.Unlock()
@@ -120,6 +118,7 @@ func (r *Ring) stabilizeOnce() (again bool) {
 		if said, err := r.askNeighbours(*hint, true); err == nil {
 			return r.takeOver(*hint, said, head)
 		}
+		r.beWary()
 	}
 	said, err := r.askNeighbours(head, true)
 	if err != nil {
@@ -213,7 +212,6 @@ func (r *Ring) adopt(head Contact, said neighbours) bool {
 	r.mu.Unlock()
 
 	alive := r.checkAll(doubtful)
-	r.noteTick()
 
 	now = r.h.Now()
 	r.mu.Lock()
@@ -435,25 +433,3 @@ func (r *Ring) checkPredecessor() {
 // freshFor is how long a sign of life of the predecessor counts: a jittered
 // period and some round trip.
 func (r *Ring) freshFor() time.Duration { return r.cfg.StabilizePeriod * 3 / 2 }
-
-// noteTick notices that this node stood still (SIGSTOP, a laptop's lid): its
-// own periodic task did not run. What waited in its connections meanwhile is
-// old, though it arrives only now.
-func (r *Ring) noteTick() {
-	now := r.h.Now()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if !r.tick.IsZero() && now.Sub(r.tick) > r.stoodFor() {
-		r.awoke = now
-		r.log.Info("this node stood still", "node", r.id, "for", now.Sub(r.tick))
-	}
-	r.tick = now
-}
-
-// stoodFor is the time without a round after which a node has stood still.
-func (r *Ring) stoodFor() time.Duration { return 3 * r.cfg.StabilizePeriod }
-
-// drowsyLocked reports whether a sign of life that seems new may be an old one.
-func (r *Ring) drowsyLocked(now time.Time) bool {
-	return r.running && now.Sub(r.tick) > r.stoodFor() || now.Sub(r.awoke) < r.stoodFor()
-}

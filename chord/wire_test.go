@@ -98,6 +98,36 @@ func decoders(t testing.TB) map[string]struct {
 			}
 			return err
 		}},
+		"Meet": {mustEncode(t, &wire.MeetRequest{Self: contacts[0]}), func(b []byte) error {
+			c, err := decodeMeet(b, one.Peer.ID)
+			if err == nil && c.ID != one.ID {
+				t.Errorf("accepted a meeting in the name of %v", c)
+			}
+			return err
+		}},
+		"MeetReply": {mustEncode(t, &wire.MeetReply{State: wire.State_STATE_MEMBER}), func(b []byte) error { return decode(b, &wire.MeetReply{}) }},
+		"Meeting": {mustEncode(t, &wire.Meeting{Other: contacts[0], Hops: 3, Spread: 2}), func(b []byte) error {
+			m, err := decodeMeeting(b)
+			if err == nil && (m.hops < 0 || m.spread < 0 || m.spread > newsSteps || !m.other.Peer.ID.Valid()) {
+				t.Errorf("accepted %+v", m)
+			}
+			return err
+		}},
+		"Relay": {mustEncode(t, &wire.RelayRequest{To: contacts[0], Method: methodPing.Number, Remaining: 1000}), func(b []byte) error {
+			q, err := decodeRelay(b)
+			if err == nil && (q.remaining < 0 || q.remaining > maxLookup || q.method.Name == "" || !q.to.Peer.ID.Valid()) {
+				t.Errorf("accepted %+v", q)
+			}
+			return err
+		}},
+		"RelayReply": {mustEncode(t, &wire.RelayReply{Outcome: wire.RelayReply_SILENT}), func(b []byte) error { return decode(b, &wire.RelayReply{}) }},
+		"Gone": {mustEncode(t, &wire.Gone{Peer: []byte(peerN(3)), Steps: 3}), func(b []byte) error {
+			id, steps, err := decodeGone(b)
+			if err == nil && (!id.Valid() || steps < 0 || steps > maxContacts) {
+				t.Errorf("accepted %v, %d", id, steps)
+			}
+			return err
+		}},
 		"Remembered": {mustEncode(t, &wire.Remembered{Contact: contacts[0]}), func(b []byte) error {
 			var m wire.Remembered
 			if err := decode(b, &m); err != nil {
@@ -129,6 +159,10 @@ func FuzzSuccessorHint(f *testing.F)   { fuzzMessage(f, "SuccessorHint") }
 func FuzzLeave(f *testing.F)           { fuzzMessage(f, "Leave") }
 func FuzzMembersChanged(f *testing.F)  { fuzzMessage(f, "MembersChanged") }
 func FuzzRemembered(f *testing.F)      { fuzzMessage(f, "Remembered") }
+func FuzzMeet(f *testing.F)            { fuzzMessage(f, "Meet") }
+func FuzzMeeting(f *testing.F)         { fuzzMessage(f, "Meeting") }
+func FuzzRelay(f *testing.F)           { fuzzMessage(f, "Relay") }
+func FuzzGone(f *testing.F)            { fuzzMessage(f, "Gone") }
 
 func TestDecodersAcceptTheirOwn(t *testing.T) {
 	for name, d := range decoders(t) {
@@ -167,20 +201,26 @@ func TestDecodersRefuse(t *testing.T) {
 		of string
 		m  proto.Message
 	}{
-		"too many successors": {"NeighboursReply", &wire.NeighboursReply{State: wire.State_STATE_MEMBER, Self: crowd[0], Successors: crowd}},
-		"another's answer":    {"NeighboursReply", &wire.NeighboursReply{State: wire.State_STATE_MEMBER, Self: contactToWire(contactN(2))}},
-		"unchanged, but what": {"NeighboursReply", &wire.NeighboursReply{State: wire.State_STATE_MEMBER, Unchanged: true, Digest: 10}},
-		"in another's name":   {"Notify", &wire.NotifyRequest{Self: contactToWire(contactN(2))}},
-		"short ID":            {"Notify", &wire.NotifyRequest{Self: contactToWire(contactN(1)), Before: []byte{1}}},
-		"too much granted":    {"NotifyReply", &wire.NotifyReply{State: wire.State_STATE_MEMBER, Grant: crowd[:maxGrant+1]}},
-		"short key":           {"Find", &wire.FindRequest{Key: make([]byte, 19)}},
-		"no outcome":          {"FindReply", &wire.FindReply{}},
-		"found nobody":        {"FindReply", &wire.FindReply{Outcome: wire.FindReply_FOUND}},
-		"too many better":     {"FindReply", &wire.FindReply{Outcome: wire.FindReply_NO_ANSWER, Better: crowd[:maxBetter+1]}},
-		"too many left to":    {"Leave", &wire.LeaveRequest{Successors: crowd}},
-		"too many joined":     {"MembersChanged", &wire.MembersChanged{Joined: crowd}},
-		"too many gone":       {"MembersChanged", &wire.MembersChanged{Gone: slices.Repeat([][]byte{[]byte(peerN(1))}, maxContacts+1)}},
-		"gone is no peer":     {"MembersChanged", &wire.MembersChanged{Gone: [][]byte{{1}}}},
+		"too many successors":   {"NeighboursReply", &wire.NeighboursReply{State: wire.State_STATE_MEMBER, Self: crowd[0], Successors: crowd}},
+		"another's answer":      {"NeighboursReply", &wire.NeighboursReply{State: wire.State_STATE_MEMBER, Self: contactToWire(contactN(2))}},
+		"unchanged, but what":   {"NeighboursReply", &wire.NeighboursReply{State: wire.State_STATE_MEMBER, Unchanged: true, Digest: 10}},
+		"in another's name":     {"Notify", &wire.NotifyRequest{Self: contactToWire(contactN(2))}},
+		"short ID":              {"Notify", &wire.NotifyRequest{Self: contactToWire(contactN(1)), Before: []byte{1}}},
+		"too much granted":      {"NotifyReply", &wire.NotifyReply{State: wire.State_STATE_MEMBER, Grant: crowd[:maxGrant+1]}},
+		"short key":             {"Find", &wire.FindRequest{Key: make([]byte, 19)}},
+		"no outcome":            {"FindReply", &wire.FindReply{}},
+		"found nobody":          {"FindReply", &wire.FindReply{Outcome: wire.FindReply_FOUND}},
+		"too many better":       {"FindReply", &wire.FindReply{Outcome: wire.FindReply_NO_ANSWER, Better: crowd[:maxBetter+1]}},
+		"too many left to":      {"Leave", &wire.LeaveRequest{Successors: crowd}},
+		"too many joined":       {"MembersChanged", &wire.MembersChanged{Joined: crowd}},
+		"too many gone":         {"MembersChanged", &wire.MembersChanged{Gone: slices.Repeat([][]byte{[]byte(peerN(1))}, maxContacts+1)}},
+		"met in another's name": {"Meet", &wire.MeetRequest{Self: contactToWire(contactN(2))}},
+		"a meeting of nobody":   {"Meeting", &wire.Meeting{Hops: 1}},
+		"the dead is no peer":   {"Gone", &wire.Gone{Peer: []byte{1}}},
+		"a leave, relayed":      {"Relay", &wire.RelayRequest{To: contactToWire(contactN(1)), Method: methodLeave.Number}},
+		"a notice, relayed":     {"Relay", &wire.RelayRequest{To: contactToWire(contactN(1)), Method: methodNotify.Number}},
+		"a claim, relayed":      {"Relay", &wire.RelayRequest{To: contactToWire(contactN(1)), Method: methodNeighbours.Number, Body: []byte{0x10, 1}}},
+		"gone is no peer":       {"MembersChanged", &wire.MembersChanged{Gone: [][]byte{{1}}}},
 	} {
 		if err := decoders(t)[b.of].decode(mustEncode(t, b.m)); !errors.Is(err, errMalformed) {
 			t.Errorf("%s: %v", name, err)
@@ -196,7 +236,7 @@ func TestHostileMessages(t *testing.T) {
 	x := n.add()
 	crowd := contactsToWire(slices.Repeat([]Contact{contactN(1)}, maxContacts+1))
 	n.do(func() {
-		for _, m := range []host.Method{methodNeighbours, methodNotify, methodFind, methodLeave} {
+		for _, m := range []host.Method{methodNeighbours, methodNotify, methodFind, methodLeave, methodMeet, methodRelay} {
 			for _, body := range [][]byte{
 				[]byte("\xff\xff\xff"),
 				mustEncode(t, &wire.NotifyRequest{Self: contactToWire(ms[1].r.Self())}),
@@ -209,8 +249,11 @@ func TestHostileMessages(t *testing.T) {
 				}
 			}
 		}
-		for _, m := range []host.Method{methodHint, methodChanged} {
+		for _, m := range []host.Method{methodHint, methodChanged, methodMeeting, methodGone} {
 			for range 100 {
+				_ = x.h.Send(ms[0].h.Self(), methodMeeting, mustEncode(t, &wire.Meeting{Other: contactToWire(contactN(9)), Spread: 4}))
+				_ = x.h.Send(ms[0].h.Self(), methodMeeting, mustEncode(t, &wire.Meeting{Other: contactToWire(contactN(8))}))
+				_ = x.h.Send(ms[0].h.Self(), methodGone, mustEncode(t, &wire.Gone{Peer: []byte(ms[1].h.Self().ID), Steps: 64}))
 				_ = x.h.Send(ms[0].h.Self(), m, []byte("\xff\xff\xff"))
 				_ = x.h.Send(ms[0].h.Self(), methodHint, mustEncode(t, &wire.SuccessorHint{Candidate: contactToWire(contactN(9))}))
 				_ = x.h.Send(ms[0].h.Self(), methodChanged, mustEncode(t, &wire.MembersChanged{Joined: crowd[:1], Gone: [][]byte{[]byte(ms[1].h.Self().ID)}}))

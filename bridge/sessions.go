@@ -23,7 +23,11 @@ func (c *counted) Open(ctx context.Context, u chat.User) (chat.Session, error) {
 		return nil, err
 	}
 	c.open.Add(1)
-	return &countedSession{Session: s, over: sync.OnceFunc(func() { c.open.Add(-1) })}, nil
+	counted := &countedSession{Session: s, over: sync.OnceFunc(func() { c.open.Add(-1) })}
+	if t, ok := s.(chat.Taker); ok {
+		return &countedTaker{counted, t}, nil
+	}
+	return counted, nil
 }
 
 // countedSession is over when it was closed, or when Next says that it is.
@@ -45,4 +49,22 @@ func (s *countedSession) Next(ctx context.Context) (chat.Event, error) {
 func (s *countedSession) Close(reason string) {
 	s.Session.Close(reason)
 	s.over()
+}
+
+// countedTaker is a countedSession that is a chat.Taker too.
+type countedTaker struct {
+	*countedSession
+	taker chat.Taker
+}
+
+// Notify implements chat.Taker.
+func (t *countedTaker) Notify(f func()) { t.taker.Notify(f) }
+
+// Take implements chat.Taker.
+func (t *countedTaker) Take(events []chat.Event) (int, error) {
+	n, err := t.taker.Take(events)
+	if errors.Is(err, chat.ErrClosed) {
+		t.over()
+	}
+	return n, err
 }

@@ -56,6 +56,9 @@ func (c *conn) join(name, key string) {
 
 // showJoin tells the client of a channel that he is on from now on.
 func (c *conn) showJoin(ch chat.Channel) {
+	if c.joined == nil {
+		c.joined = map[string]string{}
+	}
 	c.joined[chat.Fold(ch.Name)] = ch.Name
 	c.writeJoin(c.ownTags(), c.self, ch.Name)
 	if ch.Topic.Text != "" {

@@ -32,7 +32,7 @@ const (
 // conn is one client. It has a goroutine of its own, the reader, and while
 // there is something to write a second one, the writer. Whose is what:
 //
-//   - srv, cfg, nc, bucket, ctx and end never change; session and events change
+//   - srv, cfg, nc, bucket, ctx and cancel never change; session and events change
 //     once, in the reader, when the client is let in;
 //   - in, bucket's tokens, complained and readBy are the reader's own;
 //   - out and pulse have locks of their own, and stirred is atomic;
@@ -57,8 +57,9 @@ type conn struct {
 
 	turn sync.Mutex
 
-	ctx context.Context // ends with the connection
-	end context.CancelCauseFunc
+	ctx         context.Context // ends with the connection
+	cancel      context.CancelCauseFunc
+	interrupted sync.Once
 
 	// Registration.
 	nick     string // wanted; after registration use self
@@ -97,7 +98,6 @@ type conn struct {
 func newConn(s *Server, nc net.Conn) *conn {
 	c := &conn{
 		srv: s, cfg: s.live.Load(), nc: nc, in: lineReader{src: nc},
-		joined: map[string]string{}, waiting: map[uint64]struct{}{},
 		settled: make(chan struct{}, 1),
 		traffic: traffic{since: s.now()},
 	}
@@ -126,30 +126,34 @@ func cutOff(reason string) error {
 
 // serve is the reader goroutine: it owns the life of the connection.
 func (c *conn) serve(ctx context.Context) {
-	c.ctx, c.end = context.WithCancelCause(ctx)
-	defer c.end(nil)
-	woken := make(chan struct{})
-	stopWaking := context.AfterFunc(c.ctx, func() {
-		c.nc.SetReadDeadline(time.Unix(1, 0))
-		c.out.finishBy(c.nc, time.Now().Add(goodbyeTimeout)) // who waits for room may hold the turn
-		close(woken)
-	})
-
+	c.ctx, c.cancel = context.WithCancelCause(ctx)
+	stop := context.AfterFunc(ctx, c.interrupt)
+	defer stop()
 	err := c.read()
 	tellPlaintext(err)
-	why := c.reason(ctx, err)
-	c.goodbye(why)
+	c.goodbye(c.reason(ctx, err))
 	c.out.wait()
-	if !stopWaking() {
-		<-woken // its deadline must not cut the lingering short
-	}
 	linger(c.nc)
+}
+
+// end has the reader end the connection. The first cause counts.
+func (c *conn) end(cause error) {
+	c.cancel(cause)
+	c.interrupt()
+}
+
+// interrupt wakes whoever waits for the client, once: when it returns, it does
+// nothing any more.
+func (c *conn) interrupt() {
+	c.interrupted.Do(func() {
+		c.nc.SetReadDeadline(time.Unix(1, 0))
+		c.out.finishBy(c.nc, time.Now().Add(goodbyeTimeout)) // who waits for room may hold the turn
+	})
 }
 
 // goodbye ends the session and queues the last line.
 func (c *conn) goodbye(why *closing) {
 	c.end(why)
-	c.out.finishBy(c.nc, time.Now().Add(goodbyeTimeout))
 	if c.session != nil {
 		c.session.Close(cutString(why.others, chat.MaxReason))
 		c.pulling.Wait()
@@ -213,13 +217,11 @@ func (c *conn) read() error {
 		case !errors.Is(err, os.ErrDeadlineExceeded) || c.ctx.Err() != nil:
 			c.locked(c.settle) // what was sent before a half-close is still answered
 			return err
-		case c.session == nil:
-			return cutOff("Registration timed out")
-		case pinged:
-			return cutOff(fmt.Sprintf("Ping timeout: %d seconds", int((limits.PingInterval + limits.PingTimeout).Seconds())))
 		default:
+			if err := c.silent(pinged); err != nil {
+				return err
+			}
 			pinged = true
-			c.locked(func() { c.write("", "", "PING", nil, c.srv.name) })
 			continue
 		}
 		if err := c.handle(line, err); err != nil {
@@ -229,6 +231,20 @@ func (c *conn) read() error {
 			return c.ctx.Err()
 		}
 	}
+}
+
+// silent asks a client that has sent nothing for a while whether it is there,
+// or gives it up.
+func (c *conn) silent(pinged bool) error {
+	limits := &c.cfg.Limits
+	switch {
+	case c.session == nil:
+		return cutOff("Registration timed out")
+	case pinged:
+		return cutOff(fmt.Sprintf("Ping timeout: %d seconds", int((limits.PingInterval + limits.PingTimeout).Seconds())))
+	}
+	c.locked(func() { c.write("", "", "PING", nil, c.srv.name) })
+	return nil
 }
 
 func (c *conn) nextLine(deadline time.Time) ([]byte, error) {

@@ -202,7 +202,7 @@ func (r *lineReader) next() ([]byte, error) {
 			r.start = 0
 		}
 		if r.end == len(r.buf) {
-			r.buf = append(r.buf, make([]byte, max(512, len(r.buf)))...)
+			r.buf = append(r.buf, make([]byte, max(256, len(r.buf)))...)
 		}
 		n, err := r.src.Read(r.buf[r.end:])
 		r.end += n

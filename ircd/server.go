@@ -274,14 +274,18 @@ func (s *Server) accept(ctx context.Context, l net.Listener, wg *sync.WaitGroup)
 func (s *Server) ServeConn(ctx context.Context, nc net.Conn) {
 	defer closeConn(nc)
 	if !s.admit() {
-		s.log.Info("irc: too many connections", "from", addrText(nc), "limit", s.live.Load().Limits.MaxConnections)
-		nc.SetDeadline(time.Now().Add(time.Second)) // TLS shakes hands first
-		nc.Write([]byte("ERROR :Too many connections\r\n"))
-		linger(nc)
+		s.turnAway(nc)
 		return
 	}
 	defer s.discharge()
 	newConn(s, nc).serve(ctx)
+}
+
+func (s *Server) turnAway(nc net.Conn) {
+	s.log.Info("irc: too many connections", "from", addrText(nc), "limit", s.live.Load().Limits.MaxConnections)
+	nc.SetDeadline(time.Now().Add(time.Second)) // TLS shakes hands first
+	nc.Write([]byte("ERROR :Too many connections\r\n"))
+	linger(nc)
 }
 
 func (s *Server) admit() bool {

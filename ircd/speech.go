@@ -51,6 +51,9 @@ func (c *conn) say(m *message, notice bool) {
 		}
 		switch {
 		case err == nil:
+			if c.waiting == nil {
+				c.waiting = map[uint64]struct{}{}
+			}
 			c.waiting[number] = struct{}{}
 			if c.resp != nil {
 				if c.labelled == nil {

@@ -101,7 +101,7 @@ func (se *session) takeLocked(into []chat.Event) int {
 func (se *session) Notify(f func()) {
 	se.s.mu.Lock()
 	defer se.s.mu.Unlock()
-	se.notify = f
+	se.notify, se.next = f, nil
 	if len(se.queue) > 0 || se.ended != nil {
 		f()
 	}

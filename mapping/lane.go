@@ -72,7 +72,10 @@ func (se *session) laneLocked(kind, name string) *lane {
 		return l
 	}
 	se.dropIdleLanesLocked()
-	l := &lane{s: se.s, kind: kind, name: name, stream: se.stream, last: new(uint64), unseen: map[uint64]*job{}, progress: se.s.h.NewEvent()}
+	l := &lane{s: se.s, kind: kind, name: name, stream: se.stream, last: new(uint64)}
+	if kind == kindChannel {
+		l.unseen, l.progress = map[uint64]*job{}, se.s.h.NewEvent()
+	}
 	if kind == kindLetters {
 		l.last = &se.lastLetter // one count for all: lanes come and go
 	} else {
@@ -92,6 +95,9 @@ func (se *session) dropIdleLanesLocked() {
 	for _, k := range sortedKeys(se.lanes) {
 		if l := se.lanes[k]; !l.busy && len(l.waiting) == 0 && len(l.unseen) == 0 {
 			if l.kind != kindLetters {
+				if se.counters == nil {
+					se.counters = map[string]uint64{}
+				}
 				se.counters[k] = *l.last // numbers go on where they ended
 			}
 			delete(se.lanes, k)
@@ -214,7 +220,9 @@ func (l *lane) takeLocked() []*job {
 		n++
 	}
 	batch := l.waiting[:n:n]
-	l.waiting = l.waiting[n:]
+	if l.waiting = l.waiting[n:]; len(l.waiting) == 0 {
+		l.waiting = nil // the jobs must not live as long as the lane
+	}
 	for _, j := range batch {
 		if j.words != nil && l.confirmed > 0 {
 			j.words.After = l.confirmed

@@ -235,13 +235,10 @@ func (s *Service) newSessionLocked(u chat.User) *session {
 			realname: cleanLine(u.Realname, chat.MaxRealname), version: 1,
 		},
 		signOn: now, active: now,
-		memberships: map[string]*membership{},
-		lanes:       map[string]*lane{},
-		counters:    map[string]uint64{},
-		claims:      map[string]*claim{},
-		outstanding: map[uint64]bool{},
-		lowest:      1,
-		next:        s.h.NewEvent(),
+		lanes:  map[string]*lane{},
+		claims: map[string]*claim{},
+		lowest: 1,
+		next:   s.h.NewEvent(),
 	}
 	s.sessions[se.number] = se
 	s.nicks[chat.Fold(u.Nick)] = se

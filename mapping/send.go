@@ -40,6 +40,9 @@ func (se *session) Send(m chat.Outgoing) (uint64, error) {
 	m.Tags = maps.Clone(m.Tags) // the caller may go on with his own
 	se.active = s.h.Now()
 	se.sent++
+	if se.outstanding == nil {
+		se.outstanding = map[uint64]bool{}
+	}
 	se.outstanding[se.sent] = true
 	se.unsentBytes += size
 	out := &sending{se: se, number: se.sent, msg: m}

@@ -155,6 +155,9 @@ func (se *session) Join(ctx context.Context, channel, key string) (chat.Channel,
 func (se *session) askJoinLocked(name, channel, key string) *membership {
 	v := se.s.viewLocked(name)
 	ms := &membership{v: v, event: se.s.h.NewEvent()}
+	if se.memberships == nil {
+		se.memberships = map[string]*membership{}
+	}
 	se.memberships[name] = ms
 	j := se.laneLocked(kindChannel, name).addLocked(func(uint64) []byte {
 		return encode(&wire.ChannelRequest{What: &wire.ChannelRequest_Join{Join: &wire.Join{

@@ -28,7 +28,7 @@
 //
 // # The messages
 //
-// wire/chord.proto documents each with its section of the papers. docs/ring.md
+// The files in wire document each with its section of the papers. docs/ring.md
 // tells the protocol as a whole.
 //
 //	ping        is it alive, and a member?
@@ -39,6 +39,10 @@
 //	hint        one way: your first successor may be this one
 //	leave       to both neighbours
 //	changed     one way, in rings of r nodes or fewer: who came, who is gone
+//	meet        "I may be of another ring: bring me to my place in yours"
+//	meeting     one way: such a contact on its way; news of another ring
+//	relay       a request to a peer that the sender does not reach
+//	gone        one way, backwards along those that list it: a node is dead
 //
 // # Rules
 //
@@ -56,12 +60,13 @@
 //     (Ring.big is false): unknown entries are checked before they are
 //     believed, and what a node itself sees change it tells to all.
 //   - What a node knows it forgets only after a check (adopt, doubtful).
+//   - Silence is death only if neighbours say so too; a peer that others reach
+//     stays in the ring (probe.go).
+//   - Two rings become one by the rules by which nodes join, once a node of one
+//     has met one of the other (merge.go).
 //
-// Not here yet, each with its place: the gossiped table of all contacts
-// (candidates would read it next to the fingers), indirect probes (checkAgain),
-// and the merging of two rings of several nodes each (a round of
-// stabilizeLoop would ask a remembered peer who follows this node; findPlace
-// is that question). A node alone joins others by itself (seekOthers).
+// Not here yet: the gossiped table of all contacts (candidates would read it
+// next to the fingers). A node alone joins others by itself (seekOthers).
 //
 // # Time and concurrency
 //
@@ -75,7 +80,8 @@
 // by the host. Durations travel as what remains, never as clock times. The
 // deadline of a request is the peer's measured round trip, mean + 4
 // deviations, at least 100 ms, at most 2 s, 1 s if never measured (RFC 6298);
-// silence counts as death after a second try with twice the deadline.
+// what silence means is decided by a second try with twice the deadline, and by
+// neighbours.
 //
 // # Sources
 //

@@ -141,14 +141,14 @@ func (r *Ring) followNearest(living, named []Contact) bool {
 	return true
 }
 
-// seekOthers is the round of a node alone: it tries, less and less often but
-// for ever, to join through a peer it remembers.
+// seekOthers is the round of a node alone: it tries, in its first rounds and then in every
+// fourth for ever, to join through a peer it remembers.
 func (r *Ring) seekOthers() {
 	r.mu.Lock()
 	n := len(r.remembered)
 	tries := r.aloneTries
 	r.aloneTries++
-	if n == 0 || tries > 4 && tries%4 != 0 || tries > 64 && tries%16 != 0 {
+	if n == 0 || tries > 4 && tries%4 != 0 {
 		r.mu.Unlock()
 		return
 	}

@@ -171,11 +171,16 @@ func FuzzConnection(f *testing.F) {
 	f.Add([]byte("CAP LS 302\nCAP REQ :server-time message-tags echo-message\nNICK a\nUSER a 0 * :a\nCAP END\n@+a=b PRIVMSG a :x\nKICK #a a\nLIST >1\nTOPIC #x y\n"))
 	f.Add([]byte("CAP REQ :batch labeled-response echo-message standard-replies\n@label=1 NICK a\nUSER a 0 * :a\n@label=2 CAP END\n@label=3 JOIN #a,#b\n@label=4 PRIVMSG #a,a,b :x\n@label=5 NAMES #c,#a\n@label=\xff PING x\n@label=6 NOTICE b :x\n@label=7 CAP REQ -batch"))
 	f.Add([]byte("NICK \x00\n@a=b \n:\nNICK a\nUSER a a a a\nMODE a +i\nMODE #a bbb\nINVITE a #a\nWHOIS a,b\nISON a b\nUSERHOST :a\nNAMES ,\nKICK , ,\nJOIN ,"))
+	f.Add([]byte("CAP REQ :setname account-tag message-tags echo-message\nNICK a\nUSER a 0 * :a\nSETNAME :b\nWHOWAS a,,b -1 *\nLIST C<1,T>,!,>x\nPRIVMSG *bridge,a :\x01\nNOTICE *bridge :x\nWHOIS *bridge\nNICK b\nWHOWAS a\nADMIN"))
 	f.Fuzz(func(t *testing.T, input []byte) {
 		if len(input) > 1<<14 {
 			return
 		}
-		srv, err := newServer(chat.Setup{Service: chattest.NewService(chattest.Options{})}, defaultConfig())
+		setup := chat.Setup{
+			Service: chattest.NewService(chattest.Options{Accounts: true}),
+			Ask:     func(_ context.Context, question string) []string { return []string{question} },
+		}
+		srv, err := newServer(setup, defaultConfig())
 		if err != nil {
 			t.Fatal(err)
 		}

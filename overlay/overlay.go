@@ -293,9 +293,10 @@ func (o *Overlay) onChange(c chord.Change) {
 	o.sweepNow.Signal()
 }
 
-// missLocked renews at once what neighbours kept whom the ring has dropped. A
-// node that hangs loses no connection that would tell; and what it took before
-// it hung may have reached only some of the others.
+// missLocked hears of neighbours whom the ring has dropped. Where a node hangs, or the
+// network is cut, no connection is lost that would tell. What such a node kept is
+// renewed at once: what it took last may have reached only some of the others. And what it
+// has here is given up if it does not answer within the grace time.
 func (o *Overlay) missLocked(c chord.Change) {
 	near := make(map[host.PeerID]bool)
 	for _, s := range c.Succs {
@@ -304,10 +305,10 @@ func (o *Overlay) missLocked(c chord.Change) {
 	if c.Pred != nil {
 		near[c.Pred.Peer.ID] = true
 	}
-	// any order: each is forgotten for itself
-	for id := range o.near {
+	for _, id := range sorted(o.near) {
 		if !near[id] {
 			o.keepers.dropNode(id)
+			o.watchLocked(id)
 		}
 	}
 	o.renewSoonLocked(func(_ ref, hd *hold) bool { return o.near[hd.keeper] && !near[hd.keeper] })

@@ -422,6 +422,31 @@ func TestAHungKeeperIsReplacedUnasked(t *testing.T) {
 	}
 }
 
+// A member's node that hangs is given up after the grace time, though no connection
+// is lost and nobody tells it anything.
+func TestAHungMemberIsGoneAfterTheGraceTime(t *testing.T) {
+	for seed := range seeds(10) {
+		w := newWorld(t, seed)
+		w.run(func() {
+			w.grow(5)
+			name := w.roomKeptBy(func(n *node) bool { return n == w.nodes[4] })
+			w.nodes[0].do(w, name, "join")
+			w.nodes[1].do(w, name, "join")
+			w.must("a view", func() bool { return len(w.nodes[0].views.all[name]) > 0 })
+			w.Pause(w.nodes[1].host)
+			began := w.Elapsed()
+			gone := "gone " + w.nodes[1].host.Self().ID.String()
+			w.must("gone", func() bool {
+				all := w.nodes[0].views.all[name]
+				return len(all) > 0 && string(all[len(all)-1].Event) == gone
+			})
+			if d := w.Elapsed() - began; d < 15*time.Second || d > 30*time.Second {
+				t.Errorf("seed %d: gone after %v", seed, d)
+			}
+		})
+	}
+}
+
 // A keeper that hangs while another takes its place is refused when it wakes,
 // and steps down.
 func TestAKeeperOfAnOldEpochStepsDown(t *testing.T) {

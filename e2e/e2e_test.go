@@ -3,12 +3,14 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -33,6 +35,7 @@ func TestMain(m *testing.M) {
 		program += ".exe"
 	}
 	noteSources()
+	parallel()
 	status := 1
 	build := exec.Command("go", "build", "-o", program, "ircbridge/cmd/ircbridge")
 	if out, err := build.CombinedOutput(); err != nil {
@@ -42,6 +45,18 @@ func TestMain(m *testing.M) {
 	}
 	os.RemoveAll(dir)
 	os.Exit(status)
+}
+
+// parallel lets twice as many sessions run at a time as there are processors, unless -parallel
+// says something else: they wait more than they work.
+func parallel() {
+	flag.Parse()
+	said := false
+	flag.Visit(func(f *flag.Flag) { said = said || f.Name == "test.parallel" })
+	if !said {
+		// The flag is there, and the value a number.
+		_ = flag.Set("test.parallel", strconv.Itoa(2*runtime.GOMAXPROCS(0)))
+	}
 }
 
 // noteSources looks at every source file of the module, because `go test` remembers
@@ -66,6 +81,7 @@ func TestSessions(t *testing.T) {
 	if err != nil || len(names) < 8 {
 		t.Fatalf("%d sessions found (%v), want at least 8", len(names), err)
 	}
+	t.Parallel()
 	for _, name := range names {
 		t.Run(strings.TrimSuffix(filepath.Base(name), ".txt"), func(t *testing.T) {
 			t.Parallel()

@@ -4,20 +4,21 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"ircbridge/script"
 )
 
-// The session on network namespaces runs in a copy of this test process that is itself inside
-// a namespace: that of the switch, where a bridge with the address 10.77.0.254 connects the
-// nodes' namespaces. So nothing but their own traffic is there. The nodes'
+// The sessions on network namespaces (testdata/namespaces) run in a copy of this test process that is
+// itself inside a namespace: that of the switch, where a bridge with the address 10.77.0.254 connects
+// the nodes' namespaces. So nothing but their own traffic is there. The nodes'
 // namespaces have one address each and no loopback.
 const (
 	insideVariable  = "E2E_INSIDE"  // prefix of the namespaces' names
 	programVariable = "E2E_PROGRAM" // the built program
-	namespaces      = 3
+	namespaces      = 4
 )
 
 func TestNamespaces(t *testing.T) {
@@ -25,13 +26,14 @@ func TestNamespaces(t *testing.T) {
 		t.Skip("this is the process inside")
 	}
 	need(t, os.Geteuid() == 0 && haveCommand("ip"), "network namespaces need root and the program ip (iproute2)")
+	t.Parallel()
 	prefix := fmt.Sprintf("ircb%d", os.Getpid())
 	makeNamespaces(t, prefix)
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	inside := exec.Command("ip", "netns", "exec", prefix+"-switch", self, "-test.run", "^TestInsideNamespace$", "-test.v", "-test.timeout", "3m")
+	inside := exec.Command("ip", "netns", "exec", prefix+"-switch", self, "-test.run", "^TestInsideNamespace$", "-test.v", "-test.timeout", "5m")
 	inside.Env = append(os.Environ(), insideVariable+"="+prefix, programVariable+"="+program)
 	out, err := inside.CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "--- PASS: TestInsideNamespace") {
@@ -45,13 +47,66 @@ func TestInsideNamespace(t *testing.T) {
 	if prefix == "" {
 		t.Skip("started by TestNamespaces")
 	}
-	play(t, "testdata/namespaces/three.txt", script.Options{
-		Program: os.Getenv(programVariable),
-		Place: func(node string) (script.Place, error) {
-			n := strings.TrimPrefix(node, "n")
-			return script.Place{IP: "10.77.0." + n, Prefix: []string{"ip", "netns", "exec", prefix + "-" + n}}, nil
-		},
-	})
+	names, err := filepath.Glob("testdata/namespaces/*.txt")
+	if err != nil || len(names) == 0 {
+		t.Fatalf("no sessions (%v)", err)
+	}
+	for _, name := range names {
+		t.Run(strings.TrimSuffix(filepath.Base(name), ".txt"), func(t *testing.T) {
+			net := &wires{prefix: prefix}
+			play(t, name, script.Options{
+				Program: os.Getenv(programVariable), Network: net,
+				Place: func(node string) (script.Place, error) {
+					return script.Place{IP: net.address(node), Prefix: []string{"ip", "netns", "exec", net.namespace(node)}}, nil
+				},
+			})
+			if err := net.Mend(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// wires is the network between the namespaces. Cut gives the nodes on both sides of it wrong
+// hardware addresses of each other, so that what they send gets lost without a word.
+type wires struct {
+	prefix string
+	cut    [][2]string // who has a wrong address of whom
+}
+
+func (w *wires) namespace(node string) string { return w.prefix + "-" + strings.TrimPrefix(node, "n") }
+func (w *wires) address(node string) string   { return "10.77.0." + strings.TrimPrefix(node, "n") }
+
+func (w *wires) Cut(one, others []string) error {
+	for _, a := range one {
+		for _, b := range others {
+			for _, pair := range [][2]string{{a, b}, {b, a}} {
+				if err := w.neighbour(pair, "replace", "lladdr", "02:00:00:00:00:01", "nud", "permanent"); err != nil {
+					return err
+				}
+				w.cut = append(w.cut, pair)
+			}
+		}
+	}
+	return nil
+}
+
+func (w *wires) Mend() error {
+	for _, pair := range w.cut {
+		if err := w.neighbour(pair, "del"); err != nil {
+			return err
+		}
+	}
+	w.cut = nil
+	return nil
+}
+
+func (w *wires) neighbour(pair [2]string, action string, more ...string) error {
+	args := append([]string{"-n", w.namespace(pair[0]), "neigh", action, w.address(pair[1]), "dev", "uplink"}, more...)
+	if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("ip %s: %w\n%s", strings.Join(args, " "), err, out)
+	}
+	return nil
 }
 
 func makeNamespaces(t *testing.T, prefix string) {
@@ -83,5 +138,6 @@ func makeNamespaces(t *testing.T, prefix string) {
 		ip("-n", hub, "link", "set", port, "master", "bridge", "up")
 		ip("-n", name, "addr", "add", fmt.Sprintf("10.77.0.%d/24", n), "dev", "uplink")
 		ip("-n", name, "link", "set", "uplink", "up")
+		ip("-n", name, "route", "add", "224.0.0.0/4", "dev", "uplink") // nodes find each other by multicast
 	}
 }

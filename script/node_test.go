@@ -3,6 +3,7 @@ package script
 import (
 	"bufio"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"log/slog"
@@ -245,6 +246,38 @@ func TestNodesThatFail(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// wires is a network that writes down what is done to it.
+type wires struct{ done []string }
+
+func (w *wires) Cut(one, others []string) error {
+	w.done = append(w.done, fmt.Sprint("cut ", one, others))
+	return nil
+}
+
+func (w *wires) Mend() error {
+	w.done = append(w.done, "mend")
+	return errors.New("no pliers")
+}
+
+func TestNetwork(t *testing.T) {
+	s, err := Parse("test.txt", strings.NewReader("config n1\nend\nconfig n2\nend\nconfig n3\nend\ncut n1 n2 from n3\nmend"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &wires{}
+	err = Run(context.Background(), s, Options{Dir: t.TempDir(), Network: w})
+	if err == nil || !strings.Contains(err.Error(), "test.txt:8: mend: mending the network: no pliers") {
+		t.Errorf("%v, want the error of Mend", err)
+	}
+	if got := strings.Join(w.done, "; "); got != "cut [n1 n2] [n3]; mend" {
+		t.Errorf("done: %s", got)
+	}
+	err = Run(context.Background(), s, Options{Dir: t.TempDir()})
+	if err == nil || !strings.Contains(err.Error(), "test.txt:7: cut n1 n2 from n3: the nodes of this run are on one machine") {
+		t.Errorf("%v without a network", err)
 	}
 }
 

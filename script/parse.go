@@ -187,6 +187,8 @@ func keywords() map[string]func(*parser, *words) (action, error) {
 		"resume":   (*parser).resume,
 		"wait":     (*parser).wait,
 		"choose":   (*parser).choose,
+		"cut":      (*parser).cut,
+		"mend":     (*parser).mend,
 		"idle":     (*parser).idle,
 		"any":      (*parser).anyOrder,
 		"at":       (*parser).atOnce,

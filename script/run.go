@@ -34,6 +34,8 @@ type Options struct {
 	Timeout time.Duration
 	// Place says where a node runs, nil for here. It is called once for each name.
 	Place func(node string) (Place, error)
+	// Network is what `cut` and `mend` work on, nil for nothing.
+	Network Network
 }
 
 // Place is where a node runs.

@@ -60,6 +60,8 @@ func cmdWho(c *conn, m *message) error {
 	case q.opers:
 	case strings.HasPrefix(q.mask, "#"):
 		c.whoChannel(q)
+	case c.srv.isService(q.mask):
+		c.whoReply(q, "*", chat.Member{Profile: c.srv.serviceUser().Profile})
 	case !strings.ContainsAny(q.mask, "*?") && chat.ValidNick(q.mask) && strings.Contains(q.match, "n"):
 		c.whoNick(q)
 	default:

@@ -1,6 +1,7 @@
 package ircd
 
 import (
+	"context"
 	"errors"
 	"strconv"
 	"time"
@@ -23,19 +24,19 @@ func cmdWhowas(c *conn, m *message) error {
 	if err != nil || count < 0 {
 		count = 0 // all
 	}
+	ctx, cancel := c.timeout()
+	defer cancel()
 	for i, nick := range nicks {
 		if i == maxWhowas {
 			c.reply(errTooManyTargets, nick)
 			break
 		}
-		c.whowas(nick, count)
+		c.whowas(ctx, nick, count)
 	}
 	return nil
 }
 
-func (c *conn) whowas(nick string, count int) {
-	ctx, cancel := c.timeout()
-	defer cancel()
+func (c *conn) whowas(ctx context.Context, nick string, count int) {
 	var past []chat.Past
 	err := error(chat.ErrBadNick)
 	if chat.ValidNick(nick) {

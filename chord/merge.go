@@ -128,10 +128,11 @@ func (r *Ring) someoneToMeet() (Contact, bool) {
 }
 
 // meet asks c to have this node brought to its place in c's ring, and notes
-// whether it answered. A node that is alone joins c's ring.
+// whether it answered. A node that is alone joins c's ring; one that is in no ring
+// yet meets nobody.
 func (r *Ring) meet(c Contact) {
 	r.mu.Lock()
-	alone, ok := r.aloneLocked(), r.state == member
+	alone, ok := r.aloneLocked(), r.state == member && r.settled
 	r.meetings.running++
 	r.mu.Unlock()
 	var err error
@@ -140,6 +141,8 @@ func (r *Ring) meet(c Contact) {
 		err = r.joinThrough(c, 2*r.cfg.MaxTimeout)
 	case ok:
 		err = r.askToMeet(c)
+	default: // not let in yet: later
+		err = ErrNotMember
 	}
 	now := r.h.Now()
 	r.mu.Lock()

@@ -274,3 +274,16 @@ func TestChurnDuringMerge(t *testing.T) {
 		x.w.Close()
 	}
 }
+
+// TestIntroduceBeforeTheJoin: who is introduced before this node is let in
+// anywhere is met afterwards.
+func TestIntroduceBeforeTheJoin(t *testing.T) {
+	n := newNet(t, 1, sim.Config{}, Config{})
+	rings := n.foundRings(3, 3)
+	x := n.add()
+	x.r.Introduce(rings[1][1].h.Self())
+	n.w.RunFor(time.Second)
+	n.join(x, rings[0][0])
+	n.awaitOne(7, 10*time.Second)
+	n.checkLookups(20)
+}

@@ -50,6 +50,7 @@ func (r *Ring) changedByLocked(predLeft bool) {
 	if sameID(q.pred, pred) && sameIDs(q.succs, r.succs) && q.alone == alone {
 		return
 	}
+	r.tableWake.Signal()
 	r.keepLocked(q.pred, pred, q.succs, r.succs)
 	c := Change{OldPred: q.pred, Pred: pred, PredLeft: predLeft, Succs: r.succs, Alone: alone}
 	q.pred, q.succs, q.alone = pred, r.succs, alone

@@ -178,6 +178,7 @@ func (r *Ring) drop(c Contact, why error) {
 	if wasSucc >= 0 {
 		r.succs = without(r.succs, c.ID)
 	}
+	doubt, toward := r.dismissLocked(c.ID)
 	if wasPred {
 		r.losePredLocked()
 	}
@@ -190,6 +191,9 @@ func (r *Ring) drop(c Contact, why error) {
 	}
 	r.mu.Unlock()
 
+	if doubt {
+		r.tellDoubt(toward, c)
+	}
 	if wasSucc < 0 && !wasPred && !wasFinger {
 		return
 	}

@@ -157,6 +157,7 @@ func (r *Ring) enter(succ Contact, said neighbours) error {
 	r.told = ID{}
 	r.big = !said.whole || len(list) == r.cfg.SuccessorListLen
 	r.fingers.restart()
+	r.resetTableLocked(false)
 	r.setSuccsLocked(list)
 	r.log.Info("joining", "node", r.id, "successor", succ.ID)
 	r.wake.Signal()

@@ -18,6 +18,7 @@ func (r *Ring) Leave(d time.Duration) {
 	r.mu.Unlock()
 	r.wake.Signal()
 	r.poke.Signal()
+	r.tableWake.Signal()
 	if was != member {
 		return
 	}
@@ -90,6 +91,7 @@ func (r *Ring) part(leaver Contact, newPred *Contact, succs []Contact) {
 	}
 	r.passOverLocked(leaver, wasSucc, succs)
 	wasPred := r.pred != nil && r.pred.ID == leaver.ID
+	r.dismissLocked(leaver.ID)
 	if wasPred {
 		before, wasOpen := r.pending, r.open
 		r.losePredLocked()

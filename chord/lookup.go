@@ -141,16 +141,24 @@ func (r *Ring) confirmWith(pred Contact, q find, yes found) found {
 // pass forwards a lookup to the best contact, or the next best ones while
 // those do not answer.
 func (r *Ring) pass(q find) found {
-	start := r.h.Now()
-	p := passing{ring: r, q: q, asked: map[ID]bool{r.id: true}}
+	p := &passing{ring: r, q: q, asked: map[ID]bool{r.id: true}}
 	if q.join {
 		p.asked[q.key] = true
 	}
-	p.refill()
+	if apart := p.refill(); apart != nil {
+		return r.race(p, *apart)
+	}
+	return p.run()
+}
+
+// run asks one contact after the other.
+func (p *passing) run() found {
+	r := p.ring
+	start := r.h.Now()
 	for n := 0; n < maxAsked && len(p.next) > 0; n++ {
 		c := p.next[0]
 		p.next = p.next[1:]
-		left := q.remaining - r.h.Now().Sub(start)
+		left := p.q.remaining - r.h.Now().Sub(start)
 		if left <= 0 {
 			break
 		}
@@ -172,14 +180,19 @@ type passing struct {
 	after   []Contact // followers of the key that others named
 }
 
-// refill lists the contacts to try, best first.
-func (p *passing) refill() {
+// refill lists the contacts to try, best first. apart is one to ask at the same
+// time as these.
+func (p *passing) refill() (apart *Contact) {
 	r := p.ring
 	now := r.h.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	usable := func(c Contact) bool { return !p.asked[c.ID] && !r.peers.isBad(c.ID, now) }
 	p.next = candidates(r.id, p.q.key, r.succs, r.fingers.list, r.pred, usable)
+	if n := len(r.succs); n > 0 && !InRange(r.id, p.q.key, r.succs[n-1].ID) {
+		p.next, apart = r.routesLocked(p.q, p.next, usable)
+	}
+	return apart
 }
 
 // candidates orders contacts for a lookup of key: the node of the list that
@@ -257,6 +270,11 @@ func (p *passing) ask(c Contact, left time.Duration) (f found, done bool) {
 	case f.outcome == wire.FindReply_OUTSIDE:
 		r.markBad(c)
 		r.Suspect(c.Peer.ID)
+	}
+	if f.outcome == wire.FindReply_NOT_MINE && len(f.better) > 0 && sub.final {
+		if _, known := r.Contact(f.better[0].ID); !known {
+			r.compareSoon(c)
+		}
 	}
 	for _, b := range f.better {
 		if p.detours < maxDetours && !p.asked[b.ID] && indexOf(p.next, b.ID) < 0 && !Between(r.id, b.ID, p.q.key) {

@@ -64,6 +64,7 @@ func (r *Ring) beAlone() {
 	r.lost, r.settled, r.open = false, true, false
 	r.setBigLocked(false)
 	r.aloneTries = 0
+	r.resetTableLocked(true)
 	r.log.Info("alone: no other member answers", "node", r.id)
 	r.changedLocked()
 }

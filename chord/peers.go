@@ -72,6 +72,15 @@ func (t *peerTable) answered(id ID, took time.Duration) {
 	p.dev += (off - p.dev) / 4
 }
 
+// rtt is the smoothed round trip, if it was measured.
+func (t *peerTable) rtt(id ID) (time.Duration, bool) {
+	e := t.byID[id]
+	if e == nil || !e.Value.(*peerStat).measured {
+		return 0, false
+	}
+	return e.Value.(*peerStat).mean, true
+}
+
 func (t *peerTable) isMeasured(id ID) bool {
 	e := t.byID[id]
 	return e != nil && e.Value.(*peerStat).measured

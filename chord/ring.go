@@ -41,6 +41,12 @@ type Config struct {
 	MaxTimeout time.Duration
 	// MaxHops bounds the forwards of one lookup. 0 is 32.
 	MaxHops int
+	// TableBudget is the traffic, in bytes a second, that the table of contacts
+	// may cost: with it, lookups go to the owner at once in rings of up to
+	// some thousands of nodes. When all contacts are too many for it, a sample
+	// of them is kept. 0 is 1000; negative: no table, lookups take about half
+	// of log2 N hops.
+	TableBudget int
 	// Log gets what happens to the ring; nil discards it.
 	Log *slog.Logger
 }
@@ -57,6 +63,9 @@ func (c Config) withDefaults() Config {
 	c.MaxTimeout = max(c.MaxTimeout, c.MinTimeout)
 	if c.MaxHops <= 0 {
 		c.MaxHops = 32
+	}
+	if c.TableBudget == 0 {
+		c.TableBudget = 1000
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
@@ -82,12 +91,13 @@ const (
 // Ring is one node's part of the ring. Its methods are safe for use by many
 // tasks; those that take a duration block for at most about that long.
 type Ring struct {
-	h    host.Host
-	cfg  Config
-	log  *slog.Logger
-	id   ID
-	wake host.Event // ends the pause of the stabilizing task
-	poke host.Event // ends the pause of the finger task
+	h         host.Host
+	cfg       Config
+	log       *slog.Logger
+	id        ID
+	wake      host.Event // ends the pause of the stabilizing task
+	poke      host.Event // ends the pause of the finger task
+	tableWake host.Event // ends the pause of the table's task
 
 	mu      sync.Mutex // guards all below; never held over a blocking call
 	state   state
@@ -132,6 +142,11 @@ type Ring struct {
 	meetings meetings  // with peers that may be in another ring; see merge.go
 
 	changes changeQueue
+
+	table   table // of contacts, beyond the ring's own pointers
+	gossip  gossip
+	keeping keeping
+	meter   meter
 }
 
 // New makes the ring's part of the node that h carries and registers its
@@ -139,18 +154,25 @@ type Ring struct {
 func New(h host.Host, cfg Config) *Ring {
 	cfg = cfg.withDefaults()
 	r := &Ring{
-		h:      h,
-		cfg:    cfg,
-		log:    cfg.Log,
-		id:     NodeID(h.Self().ID),
-		wake:   h.NewEvent(),
-		poke:   h.NewEvent(),
-		checks: make(map[ID]bool),
+		h:         h,
+		cfg:       cfg,
+		log:       cfg.Log,
+		id:        NodeID(h.Self().ID),
+		wake:      h.NewEvent(),
+		poke:      h.NewEvent(),
+		tableWake: h.NewEvent(),
+		checks:    make(map[ID]bool),
 	}
 	r.peers.init(cfg)
+	r.table.reset()
+	if cfg.TableBudget > 0 {
+		r.meter.init(cfg.TableBudget, h.Now())
+		r.loadIncarnation()
+	}
 	r.loadRemembered()
 	r.register()
-	h.OnDown(r.Suspect)
+	r.registerTable()
+	h.OnDown(r.connectionLost)
 	return r
 }
 
@@ -166,6 +188,9 @@ func (r *Ring) Run() {
 	}
 	r.h.Go("chord stabilize", r.stabilizeLoop)
 	r.h.Go("chord fingers", r.fingerLoop)
+	if r.cfg.TableBudget > 0 {
+		r.h.Go("chord table", r.tableLoop)
+	}
 }
 
 // Create makes a ring of this node alone, which owns every key. It does
@@ -175,6 +200,7 @@ func (r *Ring) Create() {
 	if r.state == outside {
 		r.state = member
 		r.settled, r.founded = true, true
+		r.resetTableLocked(true)
 		r.log.Info("new ring", "node", r.id)
 	}
 	r.changedLocked()
@@ -282,8 +308,20 @@ func (r *Ring) knownLocked() []Contact {
 }
 
 // Suspect tells the ring that a peer seems to have failed: it is checked at
-// once, if it matters to the ring, and dropped when it does not answer.
+// once, if it matters to the ring or stands in the table, and dropped when it
+// does not answer.
 func (r *Ring) Suspect(id host.PeerID) {
+	r.mu.Lock()
+	r.missingLocked(NodeID(id))
+	r.mu.Unlock()
+	if c, ok := r.Contact(NodeID(id)); ok {
+		r.startCheck(c, false)
+	}
+}
+
+// connectionLost checks a peer that matters to the ring. Connections to others
+// are closed all the time, because they are not used.
+func (r *Ring) connectionLost(id host.PeerID) {
 	r.mu.Lock()
 	c, ok := r.ringContactLocked(NodeID(id))
 	r.missingLocked(NodeID(id))

@@ -125,7 +125,7 @@ type Ring struct {
 	before  ID       // the first successor that answered before view.from did
 	view    headView // what the first successor answered last
 
-	tick        time.Time // when the stabilizing task was last seen to run
+	tick        time.Time // when the watching task was last seen to run
 	awoke       time.Time // when it was noticed that this node had stood still
 	stabilizing bool
 	reply       cachedReply // to neighbours, while nothing changes
@@ -186,6 +186,7 @@ func (r *Ring) Run() {
 	if was {
 		return
 	}
+	r.h.Go("chord watch", r.watchLoop)
 	r.h.Go("chord stabilize", r.stabilizeLoop)
 	r.h.Go("chord fingers", r.fingerLoop)
 	if r.cfg.TableBudget > 0 {

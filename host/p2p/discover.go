@@ -30,13 +30,13 @@ import (
 // looking at the interfaces: laptops move.
 func (h *Host) Discover(found func(host.Peer)) error {
 	h.mu.Lock()
-	twice := h.discovers
-	h.discovers = true
+	started, twice := h.lp != nil, h.discovers
+	h.discovers = h.discovers || started
 	h.mu.Unlock()
 	switch {
 	case h.ctx.Err() != nil:
 		return host.ErrStopped
-	case h.libp2p() == nil:
+	case !started:
 		return errors.New("p2p: Discover before Start")
 	case twice:
 		return errors.New("p2p: Discover called twice")

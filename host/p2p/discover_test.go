@@ -101,7 +101,6 @@ func TestDiscoverEnds(t *testing.T) {
 	if err := h.Start(); err != nil {
 		t.Fatal(err)
 	}
-	h.discovers = false
 	if err := h.Discover(func(host.Peer) {}); err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +114,7 @@ func TestDiscoverEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "the goroutines were gone", func() bool { return runtime.NumGoroutine() <= before })
-	if h.discovers = false; !errors.Is(h.Discover(nil), host.ErrStopped) {
+	if !errors.Is(h.Discover(nil), host.ErrStopped) {
 		t.Error("Discover of a stopped host")
 	}
 }

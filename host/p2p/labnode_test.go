@@ -237,8 +237,7 @@ func labCommand(h *Host, cfg labConfig, words []string) (a labAnswer, err error)
 // labFound are the peers that this process's Discover told of.
 var labFound sync.Map
 
-// crowdPatience is less than libp2p's own limits would make sixty nodes wait
-// (forty-four times five seconds), and enough for a slow machine.
+// crowdPatience is what thirty nodes on a very slow machine may need.
 const crowdPatience = 3 * time.Minute
 
 // labCrowd starts nodes that dial one address at the same time, and again if

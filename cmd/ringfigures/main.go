@@ -1,8 +1,13 @@
 // Command ringfigures prints figures of simulated rings: what lookups and
-// maintenance cost, how evenly keys lie, and how soon neighbours know of a join
-// and of a death.
+// maintenance cost, how evenly keys lie, and how soon neighbours, and all
+// others, know of a join and of a death. Each ring is measured with the table of
+// contacts and without it ("ring only").
 //
 //	go run ./cmd/ringfigures -sizes 16,100,1000
+//	go run ./cmd/ringfigures -sizes 10000 -events 3
+//
+// Rings of more than 3,000 nodes are measured without tables, which would need
+// more memory than a machine for developers has: N tables of N contacts.
 //
 // The rings are the program's own code (package chord) on the simulated host, in
 // virtual time: nodes on a quiet local network with messages of 1 to 1.5 ms.
@@ -22,8 +27,11 @@ import (
 	"time"
 )
 
-// maxSize bounds a ring.
-const maxSize = 10_000
+// maxSize bounds a ring, maxTables one whose nodes have tables.
+const (
+	maxSize   = 10_000
+	maxTables = 3000
+)
 
 func main() { os.Exit(command(os.Args[1:], os.Stdout, os.Stderr)) }
 
@@ -52,14 +60,20 @@ func command(args []string, stdout, stderr io.Writer) int {
 	}
 	var rows []row
 	for _, n := range ns {
-		start := time.Now()
-		f, err := measure(*seed, n, *lookups, *events)
-		if err != nil {
-			fmt.Fprintf(stderr, "ringfigures: ring of %d, seed %d: %v\n", n, *seed, err)
-			return 1
+		for _, table := range []bool{true, false} {
+			if table && n > maxTables {
+				continue
+			}
+			start := time.Now()
+			f, err := measure(*seed, n, *lookups, *events, table)
+			r := row{n, table, f}
+			if err != nil {
+				fmt.Fprintf(stderr, "ringfigures: %s, seed %d: %v\n", r.name(), *seed, err)
+				return 1
+			}
+			rows = append(rows, r)
+			fmt.Fprintf(stderr, "%s: measured in %v\n", r.name(), time.Since(start).Round(100*time.Millisecond))
 		}
-		rows = append(rows, row{n, f})
-		fmt.Fprintf(stderr, "%d nodes: measured in %v\n", n, time.Since(start).Round(100*time.Millisecond))
 	}
 	printRows(stdout, rows, *lookups, *events)
 	return 0
@@ -67,25 +81,38 @@ func command(args []string, stdout, stderr io.Writer) int {
 
 // row is a ring of that size.
 type row struct {
-	size int
+	size  int
+	table bool
 	figures
+}
+
+func (r row) name() string {
+	if r.table {
+		return fmt.Sprintf("%d nodes", r.size)
+	}
+	return fmt.Sprintf("%d, ring only", r.size)
 }
 
 func printRows(stdout io.Writer, rows []row, lookups, events int) {
 	w := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintf(w, "%d lookups\thops, mean\tp99\tmost\twrong owner\t\n", lookups)
 	for _, r := range rows {
-		fmt.Fprintf(w, "%d nodes\t%.2f\t%d\t%d\t%d\t\n", r.size, r.meanHops, r.p99Hops, r.maxHops, r.wrong)
+		fmt.Fprintf(w, "%s\t%.2f\t%d\t%d\t%d\t\n", r.name(), r.meanHops, r.p99Hops, r.maxHops, r.wrong)
 	}
-	fmt.Fprint(w, "\na node at rest\tbytes/s sent\tmessages/s sent\tfullest node/mean\t\n")
+	fmt.Fprint(w, "\na node\tat rest, bytes/s sent\tmessages/s sent\tsessions of 1 h, bytes/s\tfullest node/mean\t\n")
 	for _, r := range rows {
-		fmt.Fprintf(w, "%d nodes\t%.0f\t%.1f\t%.1f\t\n", r.size, r.bytes, r.messages, r.fullest)
+		fmt.Fprintf(w, "%s\t%.0f\t%.1f\t%.0f\t%.1f\t\n", r.name(), r.bytes, r.messages, r.churning, r.fullest)
 	}
-	fmt.Fprintf(w, "\n%d each, s\tnearest two, p50\tmax\tall that list it, p50\tmax\t\n", events)
+	fmt.Fprintf(w, "\n%d each, s\tnearest two, p50\tmax\tall that list it, p50\tmax\tevery node, p50\tmax\t\n", events)
 	for _, r := range rows {
-		fmt.Fprintf(w, "%d nodes, join\t%v\t%v\t\n", r.size, r.join.nearest, r.join.all)
-		fmt.Fprintf(w, "killed\t%v\t%v\t\n", r.death.nearest, r.death.all)
-		fmt.Fprintf(w, "hung\t%v\t%v\t\n", r.hang.nearest, r.hang.all)
+		for i, x := range []noticed{r.join, r.death, r.hang} {
+			every := "\t"
+			if r.table {
+				every = x.every.String()
+			}
+			name := []string{r.name() + ", join", "killed", "hung"}[i]
+			fmt.Fprintf(w, "%s\t%v\t%v\t%s\t\n", name, x.nearest, x.all, every)
+		}
 	}
 	w.Flush()
 }

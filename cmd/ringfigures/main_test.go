@@ -16,7 +16,7 @@ func TestFigures(t *testing.T) {
 		return stdout.String()
 	}
 	first := print()
-	for _, want := range []string{"4 nodes", "20 nodes, join", "hops, mean", "fullest node/mean", "hung"} {
+	for _, want := range []string{"4 nodes", "20 nodes, join", "hops, mean", "fullest node/mean", "hung", "4, ring only", "every node, p50", "sessions of 1 h"} {
 		if !strings.Contains(first, want) {
 			t.Errorf("%q is missing in\n%s", want, first)
 		}
@@ -30,18 +30,18 @@ func TestFigures(t *testing.T) {
 // list, two hops find everything, the parts add up, and joins are noticed after
 // something and not at once.
 func TestMeasure(t *testing.T) {
-	f, err := measure(1, 20, 200, 3)
+	f, err := measure(1, 20, 200, 3, true)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if f.wrong != 0 || f.meanHops < 0.5 || f.meanHops > 2 || f.maxHops > 3 {
 		t.Errorf("lookups: %+v", f)
 	}
-	if f.bytes <= 0 || f.messages <= 0 || f.fullest <= 1 || f.fullest > 20 {
+	if f.churning < f.bytes/2 || f.bytes <= 0 || f.messages <= 0 || f.fullest <= 1 || f.fullest > 20 {
 		t.Errorf("rest: %+v", f)
 	}
 	for _, x := range []noticed{f.join, f.death, f.hang} {
-		if x.nearest.median <= 0 || x.all.median < x.nearest.median || x.all.longest < x.all.median {
+		if x.nearest.median <= 0 || x.all.median < x.nearest.median || x.all.longest < x.all.median || x.every.median <= 0 || x.every.longest < x.every.median {
 			t.Errorf("noticed: %+v", x)
 		}
 	}

@@ -12,14 +12,15 @@ type figures struct {
 	p99Hops, maxHops int
 	wrong            int     // lookups that named another than the owner
 	bytes, messages  float64 // sent by a node in a second, while nothing happens
+	churning         float64 // the same bytes while sessions last an hour in the median
 	fullest          float64 // the greatest part of the ring, as a multiple of the mean
 
 	join, death, hang noticed
 }
 
 // noticed is how long it takes until neighbours know of something: the two
-// nearest, and all who have the place in their lists.
-type noticed struct{ nearest, all span }
+// nearest, all who have the place in their lists, and every node.
+type noticed struct{ nearest, all, every span }
 
 // span is the median and the longest of some times.
 type span struct{ median, longest time.Duration }
@@ -33,10 +34,13 @@ func spanOf(ds []time.Duration) span {
 	return span{ds[len(ds)/2], ds[len(ds)-1]}
 }
 
-func measure(seed uint64, size, lookups, events int) (f figures, err error) {
-	n := newRing(seed)
+func measure(seed uint64, size, lookups, events int, table bool) (f figures, err error) {
+	n := newRing(seed, table)
 	defer n.w.Close()
 	if err := n.grow(size); err != nil {
+		return f, err
+	}
+	if err := n.awaitTables(); err != nil {
 		return f, err
 	}
 	f.fullest = n.fullest()
@@ -58,6 +62,14 @@ func measure(seed uint64, size, lookups, events int) (f figures, err error) {
 	f.meanHops, f.wrong = float64(sum)/float64(len(hops)), wrong
 	f.p99Hops, f.maxHops = hops[len(hops)*99/100], hops[len(hops)-1]
 
+	bytes, _ = n.traffic()
+	n.session(10 * time.Minute)
+	bytes2, _ = n.traffic()
+	f.churning = (bytes2 - bytes) / 600 / float64(size)
+	if err := n.awaitIdeal(); err != nil {
+		return f, err
+	}
+
 	if f.join, err = n.repeat(events, n.oneJoin); err != nil {
 		return f, fmt.Errorf("join: %w", err)
 	}
@@ -72,58 +84,59 @@ func measure(seed uint64, size, lookups, events int) (f figures, err error) {
 
 // repeat measures something several times, each time in a ring of the same
 // size that has come to rest.
-func (n *ring) repeat(times int, once func() (nearest, all time.Duration, err error)) (noticed, error) {
-	var near, far []time.Duration
+func (n *ring) repeat(times int, once func() (known, error)) (noticed, error) {
+	var near, far, every []time.Duration
 	for range times {
-		d, d2, err := once()
+		k, err := once()
 		if err != nil {
 			return noticed{}, err
 		}
-		near, far = append(near, d), append(far, d2)
+		near, far, every = append(near, k.nearest), append(far, k.all), append(every, k.every)
 		if err := n.awaitIdeal(); err != nil {
 			return noticed{}, err
 		}
 		n.w.RunFor(time.Duration(n.rng.IntN(2000)) * time.Millisecond) // any moment between two rounds
 	}
-	return noticed{spanOf(near), spanOf(far)}, nil
+	return noticed{spanOf(near), spanOf(far), spanOf(every)}, nil
 }
 
 // oneJoin lets a node join. Afterwards one dies, so that the size stays.
-func (n *ring) oneJoin() (nearest, all time.Duration, err error) {
+func (n *ring) oneJoin() (k known, err error) {
 	through := n.nodes[n.rng.IntN(len(n.nodes))]
 	x := n.add()
 	n.join(x, through)
-	nearest, all, err = n.timeUntil(n.around(x), x.r.Self().ID, true)
+	k, err = n.timeUntil(n.around(x), x.r.Self().ID, true)
 	if err == nil {
-		_, _, err = n.end(func(x *node) { n.w.Crash(x.h) })
+		_, err = n.end(func(x *node) { n.w.Crash(x.h) })
 	}
-	return nearest, all, err
+	return k, err
 }
 
 // oneDeath kills a node, as SIGKILL does: its connections end.
-func (n *ring) oneDeath() (nearest, all time.Duration, err error) {
+func (n *ring) oneDeath() (known, error) {
 	return n.replaced(func(x *node) { n.w.Crash(x.h) })
 }
 
 // oneHang stops a node, as SIGSTOP does: it is silent, and its connections stay.
-func (n *ring) oneHang() (nearest, all time.Duration, err error) {
+func (n *ring) oneHang() (known, error) {
 	return n.replaced(func(x *node) { n.w.Pause(x.h) })
 }
 
 // replaced ends a node. Afterwards another joins, so that the size stays.
-func (n *ring) replaced(stop func(x *node)) (nearest, all time.Duration, err error) {
-	if nearest, all, err = n.end(stop); err == nil {
+func (n *ring) replaced(stop func(x *node)) (k known, err error) {
+	if k, err = n.end(stop); err == nil {
 		through := n.nodes[n.rng.IntN(len(n.nodes))]
 		n.join(n.add(), through)
 	}
-	return nearest, all, err
+	return k, err
 }
 
 // end ends a random node and waits until nobody lists it.
-func (n *ring) end(stop func(x *node)) (nearest, all time.Duration, err error) {
+func (n *ring) end(stop func(x *node)) (known, error) {
 	x := n.nodes[n.rng.IntN(len(n.nodes))]
 	near := n.around(x)
 	n.nodes = slices.DeleteFunc(n.nodes, func(y *node) bool { return y == x })
+	n.done(x)
 	stop(x)
 	return n.timeUntil(near, x.r.Self().ID, false)
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -25,13 +26,23 @@ type node struct {
 type ring struct {
 	w     *sim.World
 	rng   *rand.Rand
+	cfg   chord.Config
 	nodes []*node // all that live
 	made  int
+
+	pastBytes, pastMessages float64 // sent by nodes that have died
 }
 
-// newRing makes a ring of one node.
-func newRing(seed uint64) *ring {
+// known is how long it takes until nodes know of something: the two nearest,
+// all that list the place, and every node.
+type known struct{ nearest, all, every time.Duration }
+
+// newRing makes a ring of one node, whose nodes have tables of contacts or not.
+func newRing(seed uint64, table bool) *ring {
 	n := &ring{w: sim.New(seed, sim.Config{}), rng: rand.New(rand.NewPCG(seed, 0x66696775726573))}
+	if !table {
+		n.cfg.TableBudget = -1
+	}
 	n.add().r.Create()
 	return n
 }
@@ -52,7 +63,7 @@ func (n *ring) grow(size int) error {
 func (n *ring) add() *node {
 	x := &node{h: n.w.Add(fmt.Sprint("n", n.made))}
 	n.made++
-	x.r = chord.New(x.h, chord.Config{})
+	x.r = chord.New(x.h, n.cfg)
 	n.w.Start(x.h, x.r.Run)
 	n.nodes = append(n.nodes, x)
 	return x
@@ -134,6 +145,7 @@ func (n *ring) lookups(count int) (hops []int, wrong int, err error) {
 
 // traffic is what all nodes have sent.
 func (n *ring) traffic() (bytes, messages float64) {
+	bytes, messages = n.pastBytes, n.pastMessages
 	for _, x := range n.nodes {
 		bytes += float64(x.h.Traffic().SentBytes)
 		messages += float64(x.h.Traffic().SentMessages)
@@ -179,20 +191,74 @@ func (x *node) lists(id chord.ID) bool {
 }
 
 // timeUntil is how long it takes until the first two of ms, and all of them,
-// list id (or no longer list it).
-func (n *ring) timeUntil(ms []*node, id chord.ID, listed bool) (nearest, all time.Duration, err error) {
+// list id (or no longer list it), and until the table of every node has it (or
+// not).
+func (n *ring) timeUntil(ms []*node, id chord.ID, listed bool) (k known, err error) {
 	start := n.w.Elapsed()
-	done := func(ms []*node) bool {
-		return !slices.ContainsFunc(ms, func(x *node) bool { return x.lists(id) != listed })
-	}
-	for near := false; ; n.w.RunFor(time.Millisecond) {
-		switch took := n.w.Elapsed() - start; {
-		case !near && done(ms[:min(2, len(ms))]):
-			near, nearest = true, took
-		case near && done(ms):
-			return nearest, took, nil
-		case took > 10*time.Minute:
-			return 0, 0, errors.New("after ten minutes not all neighbours know")
+	none := func(ms []*node, wrong func(x *node) bool) bool { return !slices.ContainsFunc(ms, wrong) }
+	unlisted := func(x *node) bool { return x.lists(id) != listed }
+	unknown := func(x *node) bool { _, ok := x.r.Contact(id); return ok != listed && x.r.Self().ID != id }
+	table := n.cfg.TableBudget >= 0
+	for near, far, every := false, false, !table; ; n.w.RunFor(time.Millisecond) {
+		took := n.w.Elapsed() - start
+		if !near && none(ms[:min(2, len(ms))], unlisted) {
+			near, k.nearest = true, took
+		}
+		if near && !far && none(ms, unlisted) {
+			far, k.all = true, took
+		}
+		if !every && none(n.nodes, unknown) {
+			every, k.every = true, took
+		}
+		if near && far && every {
+			return k, nil
+		}
+		if took > 10*time.Minute {
+			return k, errors.New("after ten minutes not all know")
 		}
 	}
+}
+
+// complete reports whether every table has all nodes.
+func (n *ring) complete() bool {
+	return !slices.ContainsFunc(n.nodes, func(x *node) bool { return x.r.Table().Contacts != len(n.nodes)-1 })
+}
+
+func (n *ring) awaitTables() error {
+	if n.cfg.TableBudget < 0 {
+		return nil
+	}
+	for until := n.w.Elapsed() + 10*time.Minute; n.w.Elapsed() < until; n.w.RunFor(time.Second) {
+		if n.complete() {
+			return nil
+		}
+	}
+	return errors.New("the tables are not complete after ten minutes")
+}
+
+// session lets nodes die and others join for d, as if sessions lasted an
+// hour in the median: nodes die with a chance that does not depend on their age.
+func (n *ring) session(d time.Duration) {
+	perSecond := float64(len(n.nodes)) * math.Ln2 / time.Hour.Seconds()
+	until := n.w.Elapsed() + d
+	for {
+		wait := time.Duration(n.rng.ExpFloat64() / perSecond * float64(time.Second))
+		if n.w.Elapsed()+wait >= until {
+			n.w.RunUntil(until)
+			return
+		}
+		n.w.RunFor(wait)
+		at := n.rng.IntN(len(n.nodes))
+		x := n.nodes[at]
+		n.nodes = slices.Delete(n.nodes, at, at+1)
+		n.done(x)
+		n.w.Crash(x.h)
+		n.join(n.add(), n.nodes[n.rng.IntN(len(n.nodes)-1)])
+	}
+}
+
+// done keeps the traffic of a node that ends.
+func (n *ring) done(x *node) {
+	n.pastBytes += float64(x.h.Traffic().SentBytes)
+	n.pastMessages += float64(x.h.Traffic().SentMessages)
 }

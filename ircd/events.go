@@ -93,11 +93,11 @@ func (c *conn) event(e chat.Event) {
 		c.profileChanged(e)
 	case chat.TopicChanged:
 		if c.on(e.Channel) {
-			c.write(c.tags(e.Topic.At), e.Topic.By, "TOPIC", []string{e.Channel}, e.Topic.Text)
+			c.write(c.tagsBy(e.Channel, e.Topic.By, e.Topic.At), e.Topic.By, "TOPIC", []string{e.Channel}, e.Topic.Text)
 		}
 	case chat.ModeChanged:
 		if c.on(e.Channel) {
-			c.writeModes(c.tags(e.At), e.By, e.Channel, e.Changes)
+			c.writeModes(c.tagsBy(e.Channel, e.By, e.At), e.By, e.Channel, e.Changes)
 		}
 	case chat.Invited:
 		c.invited(e)
@@ -117,8 +117,7 @@ func (c *conn) on(channel string) bool {
 	return on
 }
 
-// tags of a line that comes from no user, or from one of whom only the mask is
-// known.
+// tags of a line that comes from no user.
 func (c *conn) tags(at time.Time) string { return encodeTags(c.caps, at, "", "", nil) }
 
 func (c *conn) received(e *chat.Message) {
@@ -172,7 +171,7 @@ func (c *conn) kicked(e chat.Kicked) {
 	if e.Who.Session == c.self.Session {
 		c.forget(e.Channel)
 	}
-	c.write(c.tags(e.At), e.By, "KICK", []string{e.Channel, e.Who.Nick}, e.Reason)
+	c.write(c.tagsBy(e.Channel, e.By, e.At), e.By, "KICK", []string{e.Channel, e.Who.Nick}, e.Reason)
 }
 
 // renamed writes a NICK. The client's own comes from the network, and never

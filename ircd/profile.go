@@ -2,6 +2,7 @@ package ircd
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"ircbridge/chat"
@@ -14,6 +15,25 @@ func (c *conn) tagsOf(who chat.Profile, at time.Time) string {
 
 // ownTags are those of a line that comes from the client himself.
 func (c *conn) ownTags() string { return c.tagsOf(c.self, c.srv.now()) }
+
+// tagsBy are those of a line about a channel, of whose cause only the mask is
+// known: a member, or a node. Who is on the channel is looked up in its view; when
+// the client is there no more, as after a KICK of his own, nobody is asked.
+func (c *conn) tagsBy(channel, by string, at time.Time) string {
+	account := ""
+	on := func(name string) bool { return chat.SameName(name, channel) }
+	if c.caps&capAccountTag != 0 && slices.ContainsFunc(c.session.Joined(), on) {
+		ctx, cancel := c.timeout()
+		defer cancel()
+		ch, _ := c.session.Channel(ctx, channel)
+		for _, m := range ch.Members {
+			if m.Mask() == by {
+				account = m.Account
+			}
+		}
+	}
+	return encodeTags(c.caps, at, account, "", nil)
+}
 
 // cmdSetname changes the real name (IRCv3, "setname"). A client without the
 // capability gets no answer when it went well, as the specification asks.

@@ -32,7 +32,7 @@ const (
 // conn is one client. It has a goroutine of its own, the reader, and while
 // there is something to write a second one, the writer. Whose is what:
 //
-//   - srv, cfg, nc, bucket, ctx and cancel never change; session and events change
+//   - srv, cfg, nc, bucket, ctx, cancel and ended never change; session and events change
 //     once, in the reader, when the client is let in;
 //   - in, bucket's tokens, complained and readBy are the reader's own;
 //   - out and pulse have locks of their own, and stirred is atomic;
@@ -60,6 +60,7 @@ type conn struct {
 	ctx         context.Context // ends with the connection
 	cancel      context.CancelCauseFunc
 	interrupted sync.Once
+	ended       func() // called when all goroutines are done
 
 	// Registration.
 	nick     string // wanted; after registration use self
@@ -124,14 +125,38 @@ func cutOff(reason string) error {
 	return &closing{client: reason, others: reason, cutOff: true}
 }
 
-// serve is the reader goroutine: it owns the life of the connection.
-func (c *conn) serve(ctx context.Context) {
+// start begins to serve the client, in the caller's goroutine until he is let
+// in. ended is called when all goroutines of the connection are done.
+func (c *conn) start(ctx context.Context, ended func()) {
 	c.ctx, c.cancel = context.WithCancelCause(ctx)
 	stop := context.AfterFunc(ctx, c.interrupt)
-	defer stop()
+	c.ended = func() {
+		stop()
+		ended()
+	}
+	c.serve()
+}
+
+// serve is the reader: it owns the life of the connection. Letting somebody in
+// takes a deep stack, which would stay with the goroutine, so that the reader
+// goes on in a new one then.
+func (c *conn) serve() {
 	err := c.read()
+	if err == errLetIn {
+		go c.serve() // ends with the connection; ended tells
+		return
+	}
+	c.finish(err)
+	c.ended()
+}
+
+// errLetIn: the client has been let in, and read has to be called again.
+var errLetIn = errors.New("let in")
+
+// finish ends the connection, whose reader has ended with err.
+func (c *conn) finish(err error) {
 	tellPlaintext(err)
-	c.goodbye(c.reason(ctx, err))
+	c.goodbye(c.reason(err))
 	c.out.wait()
 	linger(c.nc)
 }
@@ -171,14 +196,14 @@ func (c *conn) goodbye(why *closing) {
 }
 
 // reason turns what ended the reader into what is told.
-func (c *conn) reason(server context.Context, err error) *closing {
+func (c *conn) reason(err error) *closing {
 	var why *closing
 	switch {
 	case errors.As(err, &why):
 	case errors.As(context.Cause(c.ctx), &why):
-	case server.Err() != nil:
+	case c.ctx.Err() != nil: // with the server's
 		text := "node stopped"
-		if cause := context.Cause(server); cause != nil && !errors.Is(cause, context.Canceled) {
+		if cause := context.Cause(c.ctx); cause != nil && !errors.Is(cause, context.Canceled) {
 			text = cause.Error()
 		}
 		why = &closing{client: text, others: text}
@@ -197,11 +222,12 @@ func writeFailed(err error) error {
 	return closed("Connection lost")
 }
 
-// read handles lines until the connection ends, and says why it did.
+// read handles lines until the connection ends, and says why it did, or until
+// the client is let in.
 func (c *conn) read() error {
 	limits := &c.cfg.Limits
 	register := time.Now().Add(limits.Registration)
-	pinged := false
+	pinged, outside := false, c.session == nil
 	for {
 		deadline := register
 		if c.session != nil {
@@ -229,6 +255,9 @@ func (c *conn) read() error {
 		}
 		if c.bucket != nil && !c.bucket.take(c.ctx) {
 			return c.ctx.Err()
+		}
+		if outside && c.session != nil {
+			return errLetIn
 		}
 	}
 }

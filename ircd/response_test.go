@@ -70,7 +70,9 @@ func converse(t *testing.T, svc chat.Service, lines []string, want []string) {
 		c := newConn(s, far)
 		var wg sync.WaitGroup
 		wg.Go(func() {
-			c.serve(context.Background())
+			ended := make(chan struct{})
+			c.start(context.Background(), func() { close(ended) })
+			<-ended
 			far.Close()
 		})
 		go io.WriteString(near, "NICK al\r\nUSER u 0 * :r\r\n"+strings.Join(lines, "\r\n")+"\r\nQUIT\r\n")

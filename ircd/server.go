@@ -265,20 +265,33 @@ func (s *Server) accept(ctx context.Context, l net.Listener, wg *sync.WaitGroup)
 			continue
 		}
 		pause = 5 * time.Millisecond
-		wg.Go(func() { s.ServeConn(ctx, nc) })
+		wg.Add(1)
+		go s.serveConn(ctx, nc, wg.Done)
 	}
 }
 
 // ServeConn serves one client on any connection, and returns after it is
 // closed. Serve calls it; tests and other listeners may.
 func (s *Server) ServeConn(ctx context.Context, nc net.Conn) {
-	defer closeConn(nc)
+	closed := make(chan struct{})
+	s.serveConn(ctx, nc, func() { close(closed) })
+	<-closed
+}
+
+// serveConn serves one client, and calls ended after its connection is closed.
+// It may return earlier.
+func (s *Server) serveConn(ctx context.Context, nc net.Conn, ended func()) {
 	if !s.admit() {
 		s.turnAway(nc)
+		closeConn(nc)
+		ended()
 		return
 	}
-	defer s.discharge()
-	newConn(s, nc).serve(ctx)
+	newConn(s, nc).start(ctx, func() {
+		s.discharge()
+		closeConn(nc)
+		ended()
+	})
 }
 
 func (s *Server) turnAway(nc net.Conn) {

@@ -20,7 +20,8 @@ var ErrNobody = control.ErrNobody
 
 // request is what is asked over the control socket; docs/control.md has it.
 type request struct {
-	Ask string `json:"ask"`
+	Ask  string `json:"ask"`
+	Name string `json:"name,omitempty"` // to be looked up
 }
 
 // reply has one of these.
@@ -28,6 +29,7 @@ type reply struct {
 	Error      string      `json:"error,omitempty"`
 	Status     *Status     `json:"status,omitempty"`
 	Invitation *Invitation `json:"invitation,omitempty"`
+	Trace      *Trace      `json:"trace,omitempty"`
 }
 
 // openControl takes the control socket. A node works without it, too.
@@ -61,8 +63,14 @@ func (n *Node) reply(_ context.Context, p *parts, q request) reply {
 	case "invite":
 		i := n.invite(p)
 		return reply{Invitation: &i}
+	case "lookup":
+		t, err := p.trace(q.Name)
+		if err != nil {
+			return reply{Error: err.Error()}
+		}
+		return reply{Trace: &t}
 	}
-	return reply{Error: fmt.Sprintf("this node (ircbridge %s) does not know the question %q; it answers status and invite", n.env.Version, q.Ask)}
+	return reply{Error: fmt.Sprintf("this node (ircbridge %s) does not know the question %q; it answers status, invite and lookup", n.env.Version, q.Ask)}
 }
 
 // query asks the node that runs on a data directory.

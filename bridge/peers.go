@@ -64,7 +64,7 @@ func (p *parts) peersStatus() []PeerStatus {
 	for _, c := range p.host.Connections() {
 		list = append(list, PeerStatus{
 			ID: nodeOf(c.Peer), Peer: peerText(c.Peer), Address: c.Addr, Transport: c.Transport, Inbound: c.Inbound,
-			Since: c.Since, Idle: c.Idle.Seconds(), Kept: c.Kept, Program: c.Version,
+			Since: c.Since, Idle: c.Idle.Seconds(), Kept: c.Kept, Program: c.Version, RoundTrip: p.roundTrip(c.Peer),
 		})
 	}
 	return list

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"ircbridge/chord"
+	"ircbridge/host"
 )
 
 // Status is what a running node says of itself; `ircbridge status -json` prints
@@ -46,8 +47,15 @@ type RingStatus struct {
 	Predecessor *Neighbour `json:"predecessor,omitempty"`
 	// Successors follow this node on the ring, the nearest first.
 	Successors []Neighbour `json:"successors"`
-	// Contacts is the number of nodes that it could name in an answer.
-	Contacts int `json:"contacts"`
+	// Table is the ring's table of contacts, of which lookups live.
+	Table TableStatus `json:"table"`
+}
+
+// TableStatus is the table of contacts.
+type TableStatus struct {
+	Contacts int     `json:"contacts"`         // other members in it
+	Traffic  float64 `json:"bytes_per_second"` // that it costs now
+	Budget   int     `json:"budget"`           // bytes a second that it may cost
 }
 
 // Neighbour is another node, as the ring knows it.
@@ -102,8 +110,10 @@ func (n *Node) status(p *parts) Status {
 
 func (p *parts) ringStatus() RingStatus {
 	s := RingStatus{
-		Member: p.ring.Member(), Alone: p.ring.Alone(), Successors: []Neighbour{}, Contacts: len(p.ring.Known()),
+		Member: p.ring.Member(), Alone: p.ring.Alone(), Successors: []Neighbour{},
 	}
+	table := p.ring.Table()
+	s.Table = TableStatus{Contacts: table.Contacts, Traffic: table.BytesPerSecond, Budget: table.Budget}
 	if c, ok := p.ring.Predecessor(); ok {
 		pred := p.neighbour(c)
 		s.Predecessor = &pred
@@ -115,7 +125,9 @@ func (p *parts) ringStatus() RingStatus {
 }
 
 func (p *parts) neighbour(c chord.Contact) Neighbour {
-	return Neighbour{ID: c.ID.String(), Peer: c.Peer.ID.String(), Addresses: hostPorts(c.Peer.Addrs)}
+	return Neighbour{
+		ID: c.ID.String(), Peer: c.Peer.ID.String(), Addresses: hostPorts(c.Peer.Addrs), RoundTrip: p.roundTrip(c.Peer.ID),
+	}
 }
 
 // The kinds of objects that have a line of their own, and the others.
@@ -149,6 +161,13 @@ func memoryHeld() uint64 {
 	sample := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
 	metrics.Read(sample)
 	return sample[0].Value.Uint64() - sample[1].Value.Uint64()
+}
+
+// roundTrip is the smoothed round trip to a peer in milliseconds, 0 when it
+// was not measured.
+func (p *parts) roundTrip(id host.PeerID) float64 {
+	d, _ := p.ring.RTT(id)
+	return ms(d)
 }
 
 // ms is a duration in milliseconds.

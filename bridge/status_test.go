@@ -53,7 +53,7 @@ func exampleStatus() Status {
 				{ID: id("b"), Peer: peer("B"), Addresses: []string{"192.0.2.8:4747", "192.0.2.8:4748"}, RoundTrip: 23.456},
 				{ID: id("c"), Peer: peer("C"), Addresses: []string{"203.0.113.3:4747"}},
 			},
-			Contacts: 17,
+			Table: TableStatus{Contacts: 17, Traffic: 123.4, Budget: 1024},
 		},
 		Keeps: KeepsStatus{Names: 3, Channels: 1, Others: 2},
 		Users: UsersStatus{Here: 2, Sessions: map[string]int{"irc": 1, "console": 1}, Users: 40, Channels: 12, Nodes: 18},
@@ -134,7 +134,7 @@ func TestQueryStatus(t *testing.T) {
 	if s.Node.ID != b.Status().Node.ID || s.Node.Version != "test" || s.Node.DataDir != b.dir || s.Node.Memory == 0 || s.Node.Now.Before(s.Node.Started) {
 		t.Errorf("node: %+v", s.Node)
 	}
-	if !s.Ring.Member || s.Ring.Alone || len(s.Ring.Successors) != 1 || s.Ring.Successors[0].ID != a.Status().Node.ID || s.Ring.Contacts == 0 {
+	if !s.Ring.Member || s.Ring.Alone || len(s.Ring.Successors) != 1 || s.Ring.Successors[0].ID != a.Status().Node.ID || s.Ring.Table.Budget == 0 {
 		t.Errorf("ring: %+v", s.Ring)
 	}
 	if s.Keeps.Channels != 1 || s.Users.Here != 1 || len(s.Users.Sessions) != 1 || s.Users.Sessions["door"] != 1 {

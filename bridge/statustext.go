@@ -101,7 +101,8 @@ func (s Status) ringLine() string {
 	if r.Predecessor == nil {
 		before = "no predecessor yet"
 	}
-	return fmt.Sprintf("%s and %s; %s in its tables", before, count(len(r.Successors), "successor"), count(r.Contacts, "node"))
+	return fmt.Sprintf("%s and %s; %s in its table, kept fresh with %.0f of at most %d bytes a second",
+		before, count(len(r.Successors), "successor"), count(r.Table.Contacts, "other node"), r.Table.Traffic, r.Table.Budget)
 }
 
 // frontends says through which front-ends users came, if there are more than

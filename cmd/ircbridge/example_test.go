@@ -133,7 +133,7 @@ func TestCommandLine(t *testing.T) {
 		stdout string // a part of it
 		stderr string // all of it
 	}{
-		{[]string{"stauts"}, 2, "", "ircbridge: there is no subcommand \"stauts\"; there are run, status, invite, script, completion, version, help\n"},
+		{[]string{"stauts"}, 2, "", "ircbridge: there is no subcommand \"stauts\"; there are run, status, invite, lookup, script, completion, version, help\n"},
 		{[]string{"-frobnicate"}, 2, "", "ircbridge: flag provided but not defined: -frobnicate; ircbridge help lists the flags\n"},
 		{[]string{"run", "host:4747"}, 2, "", "ircbridge: run takes flags only, but got \"host:4747\"; ircbridge help lists them\n"},
 		{[]string{"-nick", "x"}, 2, "", "ircbridge: -nick names the user at the console; add -console, or leave -nick away (an IRC client brings its own nick)\n"},

@@ -14,6 +14,9 @@ import (
 // statusUsage is the usage of all that only asks the running node.
 const statusUsage = "[-data DIR] [-config FILE] [-json]"
 
+// lookupUsage is that of lookup.
+const lookupUsage = statusUsage + " NAME"
+
 // queryFlags are the flags of subcommands that ask the running node.
 type queryFlags struct {
 	set          *flag.FlagSet
@@ -90,9 +93,12 @@ func askNode[A answer](name string, args []string, stdout, stderr io.Writer, nam
 			return complain(stderr, statusFailed, err)
 		}
 		fmt.Fprintf(stdout, "%s\n", text)
-		return statusOK
+	} else {
+		fmt.Fprint(stdout, a.Text())
 	}
-	fmt.Fprint(stdout, a.Text())
+	if a, ok := any(a).(interface{ Err() error }); ok && a.Err() != nil {
+		return complain(stderr, statusFailed, a.Err())
+	}
 	return statusOK
 }
 
@@ -107,5 +113,12 @@ func printInvitation(args []string, stdout, stderr io.Writer) int {
 	return askNode("invite", args, stdout, stderr, nil,
 		func(ctx context.Context, dir string, _ []string) (bridge.Invitation, error) {
 			return bridge.QueryInvitation(ctx, dir)
+		})
+}
+
+func printLookup(args []string, stdout, stderr io.Writer) int {
+	return askNode("lookup", args, stdout, stderr, []string{"a nick or a #channel"},
+		func(ctx context.Context, dir string, args []string) (bridge.Trace, error) {
+			return bridge.QueryTrace(ctx, dir, args[0])
 		})
 }

@@ -36,6 +36,36 @@ func TestStatusOfARunningNode(t *testing.T) {
 	}
 }
 
+// What the node answers to, the program prints.
+func TestAskingARunningNode(t *testing.T) {
+	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
+	t.Setenv("HOME", t.TempDir())
+	dir := t.TempDir()
+	node := startProgram(t, "-data", dir, "-listen", "127.0.0.1:0", "-irc", "127.0.0.1:0")
+	defer node.stop(t)
+	tests := []struct {
+		args   []string
+		status int
+		stdout string // how it begins
+		stderr string // all of it
+	}{
+		{[]string{"invite"}, statusOK, "ircbridge -join 127.0.0.1:", ""},
+		{[]string{"invite", "-json"}, statusOK, "{\n  \"command\": \"ircbridge -join 127.0.0.1:", ""},
+		{[]string{"lookup", "#Tea"}, statusOK, "The channel #Tea has the key 9f67abfa718b5fe4aaa30c9802ca41523c0c3390.\n\nKeeper:  ", ""},
+		{[]string{"lookup", "-json", "Alice"}, statusOK, "{\n  \"name\": \"Alice\",\n  \"kind\": \"nick\",\n  \"key\": \"464475f20f915aca84015b2090fd8a9923844f6a\",", ""},
+		{[]string{"lookup", "#"}, statusFailed, "", "ircbridge: \"#\" is neither a nick nor a channel (which begins with #)\n"},
+	}
+	for _, test := range tests {
+		args := append([]string{test.args[0], "-data", dir}, test.args[1:]...)
+		var stdout, stderr bytes.Buffer
+		status := dispatch(args, &stdout, &stderr)
+		if status != test.status || !strings.HasPrefix(stdout.String(), test.stdout) || stderr.String() != test.stderr {
+			t.Errorf("%q: status %d, want %d\nstdout: %s\nwant: %s\nstderr: %s\nwant: %s",
+				test.args, status, test.status, stdout.String(), test.stdout, stderr.String(), test.stderr)
+		}
+	}
+}
+
 func TestWrongQueries(t *testing.T) {
 	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
 	t.Setenv("HOME", t.TempDir())
@@ -46,6 +76,8 @@ func TestWrongQueries(t *testing.T) {
 		stderr string
 	}{
 		{[]string{"status", "-data", nobody}, statusFailed, "ircbridge: no node answers on the data directory " + nobody + "; start one there, or name the directory of another with -data DIR\n"},
+		{[]string{"lookup", "-data", nobody, "#tea"}, statusFailed, "ircbridge: no node answers on the data directory " + nobody + "; start one there, or name the directory of another with -data DIR\n"},
+		{[]string{"lookup"}, statusWrong, "ircbridge: lookup needs a nick or a #channel after its flags\n"},
 		{[]string{"status", "x"}, statusWrong, "ircbridge: status does not know what to do with \"x\"; ircbridge help shows how it is used\n"},
 		{[]string{"status", "-jason"}, statusWrong, "ircbridge: status: flag provided but not defined: -jason; ircbridge help lists the flags\n"},
 		{[]string{"status", "-config", "/nowhere/x.toml"}, statusWrong, "ircbridge: /nowhere/x.toml: there is no such file; config.example.toml shows what may stand in it, and without -config a node needs none\n"},

@@ -124,6 +124,7 @@ func FuzzParse(f *testing.F) {
 	f.Add(two)
 	f.Add("start n1 n2 with console c\nstart n3 join n1\nwithin 3s c > names #c\nwait n1 logs *{x}")
 	f.Add("a enters server as b with c d password e\na raw \"\\xff\" times 3\na absent *\na fence")
+	f.Add("start n1 n2\ncut n1 from n2\nmend")
 	f.Add("a enters server over TLS pinned ${x} as b\na runs status -data ${n1.data}\nstart n2 join /ip4/${n1.ip}")
 	f.Add("config n1\n[irc]\nend\nstart n1\nchoose channel c kept by n1\neveryone on ${c} has each once in order")
 	f.Fuzz(func(t *testing.T, text string) {

@@ -128,6 +128,7 @@ func (c *conn) forget(name string) string {
 	folded := chat.Fold(name)
 	if display, on := c.joined[folded]; on {
 		delete(c.joined, folded)
+		c.lately = ""
 		return display
 	}
 	return name

@@ -79,6 +79,7 @@ type conn struct {
 	pulling  sync.WaitGroup      // of who takes the events of a session that has only Next
 	self     chat.Profile        // as this client has been told
 	joined   map[string]string   // channels, by folded name, as the client knows them
+	lately   string              // one of joined, or ""
 	unsure   bool                // a request was given up, and may still have been done
 	wantNick string              // the last nick asked for
 	nicks    *bucket             // limits nick changes; nil before the first
@@ -86,7 +87,7 @@ type conn struct {
 	waiting  map[uint64]struct{} // messages sent, outcome not written yet
 	settled  chan struct{}       // has room for one: there are events to take, or waiting became empty
 	line     []byte              // scratch
-	writing  bool                // the writer has the turn, and must not wait for room
+	batch    *buffer             // lines of the writer while it has the turn: it must not wait for room
 
 	// Labelled commands (response.go).
 	resp     *response            // being written; nil while events are

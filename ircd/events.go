@@ -47,9 +47,10 @@ func (c *conn) writeEvents() {
 func (c *conn) writer() {
 	for {
 		for c.stirred.Load() && c.out.size() < writePiece && c.turn.TryLock() {
-			c.writing = true
+			c.batch = buffers.Get().(*buffer)
 			c.writeEvents()
-			c.writing = false
+			c.out.add(c.batch)
+			c.batch = nil
 			c.turn.Unlock()
 		}
 		b, ok := c.out.next()
@@ -113,7 +114,13 @@ func (c *conn) event(e chat.Event) {
 }
 
 func (c *conn) on(channel string) bool {
+	if channel == c.lately && channel != "" {
+		return true
+	}
 	_, on := c.joined[chat.Fold(channel)]
+	if on {
+		c.lately = channel
+	}
 	return on
 }
 
@@ -126,8 +133,7 @@ func (c *conn) received(e *chat.Message) {
 	case e.From.Session == c.self.Session: // his own: Sent tells of it
 	case channel && !c.on(e.Target):
 	case channel && len(e.Text) <= maxBody:
-		c.line = append(c.line[:0], c.srv.lines.of(c.caps, e)...)
-		c.put()
+		c.put(c.srv.lines.of(c.caps, e))
 	default:
 		c.writeMessage(*e)
 	}

@@ -66,12 +66,20 @@ func (o *outbox) put(line []byte) error {
 	return o.addLocked(line)
 }
 
-// add appends a line and never waits: it is for the writer, which alone makes
-// room. It bounds what it adds itself.
-func (o *outbox) add(line []byte) error {
+// add appends lines and never waits: it is for the writer, which alone makes
+// room. It bounds what it adds itself. It owns b.
+func (o *outbox) add(b *buffer) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.addLocked(line)
+	switch {
+	case len(b.b) == 0 || o.closed || o.dead:
+		b.free()
+	case o.buf == nil:
+		o.buf = b
+	default:
+		o.appendLocked(b.b)
+		b.free()
+	}
 }
 
 func (o *outbox) addLocked(line []byte) error {

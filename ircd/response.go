@@ -104,5 +104,5 @@ func (c *conn) release(r *response, tags []byte) {
 	c.line = append(append(append(c.line[:0], '@'), tags...), ' ')
 	c.line = append(c.line, r.line...)
 	r.holding, r.line = false, nil
-	c.put()
+	c.put(c.line)
 }

@@ -51,5 +51,5 @@ func (s *sharedLines) of(caps capSet, e *chat.Message) []byte {
 func sameMessage(a, b *chat.Message) bool {
 	return a.ID == b.ID && a.Text == b.Text && a.Target == b.Target && a.Notice == b.Notice && a.At.Equal(b.At) &&
 		a.From.Nick == b.From.Nick && a.From.Username == b.From.Username && a.From.Host == b.From.Host && a.From.Account == b.From.Account &&
-		maps.Equal(a.Tags, b.Tags)
+		len(a.Tags) == len(b.Tags) && (len(a.Tags) == 0 || maps.Equal(a.Tags, b.Tags))
 }

@@ -23,18 +23,18 @@ func (c *conn) emit(tags, source, command, target string, middle []string, text 
 // raw writes a line whose tags are all there.
 func (c *conn) raw(tags, source, command string, params []string, text string, hasText bool) {
 	c.line = appendLine(c.line[:0], tags, source, command, params, text, hasText)
-	c.put()
+	c.put(c.line)
 }
 
-// put hands the line over to the writer.
-func (c *conn) put() {
+// put hands a line over to the writer. It may be used again afterwards.
+func (c *conn) put(line []byte) {
 	c.traffic.linesOut++
-	c.traffic.bytesOut += len(c.line)
-	if c.writing {
-		c.out.add(c.line)
+	c.traffic.bytesOut += len(line)
+	if c.batch != nil {
+		c.batch.b = append(c.batch.b, line...)
 		return
 	}
-	c.out.put(c.line)
+	c.out.put(line)
 }
 
 // timeTag is the tag of a line that is written now, if the client wants it.

@@ -74,6 +74,7 @@ func (t *tally) counts(sent int) Counts {
 type flow struct {
 	mark    string // what its texts begin with
 	size    int
+	pad     []byte // what fills the texts up, at its longest
 	tally   tally
 	times   []time.Duration // of each message that came, nil when they are not wanted
 	arrived atomic.Int64    // how many numbers have come
@@ -83,7 +84,7 @@ type flow struct {
 
 func newFlow(run, name string, n, size int) *flow {
 	return &flow{
-		mark: "load " + run + " " + name + " ", size: size, tally: newTally(n),
+		mark: "load " + run + " " + name + " ", size: size, pad: bytes.Repeat([]byte("x"), max(size, 1)), tally: newTally(n),
 		times: make([]time.Duration, 0, n), more: make(chan struct{}, 1),
 	}
 }
@@ -101,7 +102,7 @@ func (f *flow) take(text []byte, at time.Duration) (number int, sent time.Durati
 		return 0, 0, false
 	}
 	number, sent, pad, ok := parseNumbers(text[len(f.mark):])
-	if !ok || len(pad) != max(f.size-(len(text)-len(pad)), 1) || len(bytes.Trim(pad, "x")) > 0 {
+	if !ok || len(pad) != max(f.size-(len(text)-len(pad)), 1) || !bytes.Equal(pad, f.pad[:len(pad)]) {
 		f.tally.altered++
 		return 0, 0, false
 	}

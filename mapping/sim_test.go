@@ -156,8 +156,12 @@ func (w *simNet) run(body func(e *simEnv)) {
 	w.RunFor(10 * time.Second)
 }
 
-// seeds are those to run: n from 1, or the one in the environment.
+// seeds are those to run: n from 1, a fifth of them with -short, or the one in
+// the environment.
 func seeds(n int) []uint64 {
+	if testing.Short() {
+		n = (n + 4) / 5
+	}
 	if s, err := strconv.ParseUint(os.Getenv("MAPPING_SEED"), 10, 64); err == nil {
 		return []uint64{s}
 	}
@@ -172,6 +176,9 @@ func seeds(n int) []uint64 {
 func TestConformance(t *testing.T) {
 	for _, size := range []int{1, 3, 20} {
 		t.Run(fmt.Sprintf("ring of %d", size), func(t *testing.T) {
+			if size > 3 && testing.Short() {
+				t.Skip("many nodes")
+			}
 			chattest.Run(t, func(t *testing.T, nodes int, body func(chattest.Env)) {
 				w := newSimNet(t, uint64(size))
 				w.grow(max(size, 1))

@@ -120,7 +120,7 @@ func (n *Node) ask(ctx context.Context, p *parts, question string) []string {
 			text.WriteString("Of which channel or nick? Ask: keeper #channel\n")
 			break
 		}
-		text.WriteString(p.keeper(words[1]) + "\n")
+		text.WriteString(p.keeper(ctx, words[1]) + "\n")
 	case "invite":
 		text.WriteString(n.invite(p).Text())
 	case "help":

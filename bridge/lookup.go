@@ -10,6 +10,7 @@ import (
 
 	"ircbridge/chat"
 	"ircbridge/chord"
+	"ircbridge/host"
 	"ircbridge/mapping"
 	"ircbridge/overlay"
 )
@@ -28,13 +29,14 @@ func keyOf(name string) (chord.ID, error) {
 	return chord.ID{}, fmt.Errorf("%q is neither a nick nor a channel (which begins with #)", name)
 }
 
-// keeper says in one line which node keeps a name.
-func (p *parts) keeper(name string) string {
+// keeper says in one line which node keeps a name. It takes no longer than ctx
+// has time.
+func (p *parts) keeper(ctx context.Context, name string) string {
 	key, err := keyOf(name)
 	if err != nil {
 		return err.Error() + "."
 	}
-	found, err := p.ring.Lookup(key, lookupTime)
+	found, err := p.ring.Lookup(key, host.Budget(ctx, p.host.Now(), lookupTime))
 	if err != nil {
 		return fmt.Sprintf("The ring does not say now who keeps %s: %v.", name, err)
 	}

@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// maxPeerLines is how many peers that are no neighbours are shown to a person.
+// maxPeerLines is how many peers that are no neighbours, and how many failures,
+// are shown to a person.
 const maxPeerLines = 20
 
 // maxUserLines is how many successors a user is shown.
@@ -192,7 +193,7 @@ func (s Status) tryingRows() [][]string {
 
 func (s Status) failedRows() [][]string {
 	var rows [][]string
-	for _, f := range s.Trying.Failed {
+	for _, f := range s.Trying.Failed[:min(len(s.Trying.Failed), maxPeerLines)] {
 		rows = append(rows, []string{nameOf(f.ID, f.Address), span(s.Node.Now.Sub(f.At)) + " ago: " + f.Error})
 	}
 	return rows

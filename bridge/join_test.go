@@ -47,12 +47,6 @@ func (f *fakeRing) plain() []string {
 	return plain
 }
 
-// last is what was noted last.
-func (f *fakeRing) last() string {
-	all := f.plain()
-	return all[len(all)-1]
-}
-
 // joiner makes one on the fake; it begins now.
 func (f *fakeRing) joiner(addrs ...string) *joiner {
 	f.began = time.Now()

@@ -89,6 +89,7 @@ func TestStatusForAPerson(t *testing.T) {
 	for range 30 {
 		many.Peers = append(many.Peers, many.Peers[2])
 	}
+	many.Peers[3].Program = "\u009b31mred \u202ereversed"
 	joining := exampleStatus()
 	joining.Ring = RingStatus{}
 	joining.Peers = nil

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 )
 
 // maxPeerLines is how many peers that are no neighbours, and how many failures,
@@ -33,9 +34,17 @@ func (s Status) Text() string {
 	_ = t.Flush() // a Builder takes all
 	var trimmed strings.Builder
 	for line := range strings.Lines(text.String()) {
-		trimmed.WriteString(strings.TrimRight(line, " \n") + "\n")
+		trimmed.WriteString(strings.Map(visible, strings.TrimRight(line, " \n")) + "\n")
 	}
 	return trimmed.String()
+}
+
+// visible makes what another node says of itself harmless to a terminal.
+func visible(r rune) rune {
+	if unicode.IsPrint(r) {
+		return r
+	}
+	return '?'
 }
 
 // section writes a table below its head, unless it is empty.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -53,30 +54,60 @@ func await(b *testing.B, nc net.Conn, text string) {
 }
 
 // BenchmarkFanOut is one message to a channel with so many local members,
-// until each has it.
+// until each has it. The members have asked for tags, or not.
 func BenchmarkFanOut(b *testing.B) {
 	for _, members := range []int{1, 100, 1000} {
-		b.Run(fmt.Sprint(members), func(b *testing.B) {
-			_, connect := piped(b)
-			var got sync.WaitGroup
-			for i := range members {
-				nc := connect()
-				go io.WriteString(nc, fmt.Sprintf("NICK m%d\r\nUSER u 0 * :r\r\nJOIN #a\r\n", i))
-				await(b, nc, " 366 ")
-				go countLines(nc, "PRIVMSG", &got)
-			}
-			talker := connect()
-			go io.WriteString(talker, "NICK talker\r\nUSER u 0 * :r\r\n")
-			await(b, talker, " 422 ")
-			go io.Copy(io.Discard, talker)
-			b.ReportAllocs()
-			for b.Loop() {
-				got.Add(members)
-				io.WriteString(talker, "PRIVMSG #a :the quick brown fox jumps over the lazy dog\r\n")
-				got.Wait()
-			}
+		b.Run(fmt.Sprint(members), func(b *testing.B) { benchFanOut(b, members, "") })
+		b.Run(fmt.Sprint(members, "tagged"), func(b *testing.B) {
+			benchFanOut(b, members, "CAP REQ :server-time message-tags\r\nCAP END\r\n")
 		})
 	}
+}
+
+func benchFanOut(b *testing.B, members int, asked string) {
+	_, connect := piped(b)
+	var got sync.WaitGroup
+	for i := range members {
+		nc := connect()
+		go io.WriteString(nc, fmt.Sprintf("%sNICK m%d\r\nUSER u 0 * :r\r\nJOIN #a\r\n", asked, i))
+		await(b, nc, " 366 ")
+		go countLines(nc, "PRIVMSG", &got)
+	}
+	talker := connect()
+	go io.WriteString(talker, "NICK talker\r\nUSER u 0 * :r\r\n")
+	await(b, talker, " 422 ")
+	go io.Copy(io.Discard, talker)
+	b.ReportAllocs()
+	for b.Loop() {
+		got.Add(members)
+		io.WriteString(talker, "PRIVMSG #a :the quick brown fox jumps over the lazy dog\r\n")
+		got.Wait()
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*members), "ns/delivery")
+}
+
+// BenchmarkIdleClient is what a silent client keeps, in bytes of heap and stack:
+// its connection and its in-memory session, after a collection. Pipes and
+// the client's side of them, which a socket has not, are in it.
+func BenchmarkIdleClient(b *testing.B) {
+	_, connect := piped(b)
+	inUse := func() uint64 {
+		runtime.GC()
+		runtime.GC() // stacks shrink, pools are emptied
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc + m.StackInuse
+	}
+	before := inUse()
+	var clients []net.Conn
+	for b.Loop() {
+		nc := connect()
+		clients = append(clients, nc)
+		go io.WriteString(nc, fmt.Sprintf("NICK n%d\r\nUSER u 0 * :r\r\n", len(clients)))
+		await(b, nc, " 422 ")
+	}
+	b.ReportMetric(float64(int64(inUse()-before))/float64(len(clients)), "bytes/client")
+	runtime.KeepAlive(clients)
 }
 
 // countLines counts down for each line with text.

@@ -1,6 +1,7 @@
 package overlay
 
 import (
+	"slices"
 	"time"
 
 	"ircbridge/host"
@@ -28,10 +29,16 @@ func (o *Overlay) pushLocked(ob *object) {
 	if ob.moving {
 		return
 	}
-	for _, node := range sorted(ob.cursors) {
-		if ob.cursors[node].behind(ob) {
-			o.pushToLocked(node, ob.ref)
+	var nodes []host.PeerID
+	// any order: sorted below
+	for node, c := range ob.cursors {
+		if p := o.pushers[node]; c.behind(ob) && (p == nil || !p.running || !p.dirty[ob.ref]) {
+			nodes = append(nodes, node) // a pusher that knows already finds all there is
 		}
+	}
+	slices.Sort(nodes)
+	for _, node := range nodes {
+		o.pushToLocked(node, ob.ref)
 	}
 }
 

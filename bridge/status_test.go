@@ -193,3 +193,19 @@ func TestAskedByAUser(t *testing.T) {
 		}
 	}
 }
+
+// Where no socket can be, the node runs all the same, and says so.
+func TestANodeThatCannotBeAsked(t *testing.T) {
+	long := filepath.Join(t.TempDir(), strings.Repeat("d", 120))
+	if err := os.Mkdir(long, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("TMPDIR", long)
+	t.Setenv("TMP", long)
+	n := startWith(t, "n", Overrides{DataDir: filepath.Join(long, "node"), Listen: []string{"127.0.0.1:0"}})
+	n.out.await(t, "ircbridge status and its like cannot ask this node: control socket: ")
+	if _, err := QueryStatus(t.Context(), n.dir); !errors.Is(err, ErrNobody) {
+		t.Errorf("got %v", err)
+	}
+	n.leave(t)
+}

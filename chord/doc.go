@@ -39,6 +39,10 @@
 //	hint        one way: your first successor may be this one
 //	leave       to both neighbours
 //	changed     one way, in rings of r nodes or fewer: who came, who is gone
+//	next        one step of an iterative lookup, for diagnosis (trace.go)
+//	gossip      who came and who is gone, for the table of contacts
+//	table       a chunk of that table, for a joiner
+//	compare     in what do our tables differ?
 //	meet        "I may be of another ring: bring me to my place in yours"
 //	meeting     one way: such a contact on its way; news of another ring
 //	relay       a request to a peer that the sender does not reach
@@ -65,15 +69,23 @@
 //   - Two rings become one by the rules by which nodes join, once a node of one
 //     has met one of the other (merge.go).
 //
-// Not here yet: the gossiped table of all contacts (candidates would read it
-// next to the fingers). A node alone joins others by itself (seekOthers).
+// A node alone joins others by itself (seekOthers).
+//
+// # The table of contacts
+//
+// Half of log2 N hops are many where a node can know all others for a few
+// bytes a second. So each keeps a table of the settled members (table.go), which
+// gossip keeps fresh along the fingers (gossip.go) and comparisons complete
+// (table_compare.go), within a budget (table_meter.go); when all are too many,
+// a sample. It is for speed only: lookups try the owner that it names
+// (table_routes.go), and the owner confirms or not. No rule above reads it.
 //
 // # Time and concurrency
 //
 // One mutex, Ring.mu, guards all state; it is never held over a blocking call
 // of the host. Lists are values that are replaced and never changed in place,
-// so that a copied slice header stays good. Run starts two tasks: one
-// stabilizes, the other fixes fingers. A period is a pause after the previous
+// so that a copied slice header stays good. Of the tasks that Run starts
+// one stabilizes, one fixes fingers, one keeps the table. A period is a pause after the previous
 // round ended, jittered by a quarter; events (a hint, a loss, a new node) end
 // the pause early, at most 32 times in a row. Rounds never overlap. Checks,
 // forwards of lookups and upcalls are tasks of their own, bounded in number or
@@ -86,5 +98,7 @@
 // # Sources
 //
 // Zave as above. I. Stoica et al., "Chord", IEEE/ACM ToN 11(1), 2003. RFC 6298
-// for deadlines.
+// for deadlines. A. Gupta, B. Liskov, R. Rodrigues, "Efficient routing for
+// peer-to-peer overlays", NSDI 2004, for tables of all contacts. A. Das, I.
+// Gupta, A. Motivala, "SWIM", DSN 2002, for incarnations.
 package chord

@@ -137,6 +137,28 @@ func TestDeadStayDead(t *testing.T) {
 	}
 }
 
+// TestTablesAfterMerge: of a ring that was cut in two, and is one again, all
+// tables have all members again.
+func TestTablesAfterMerge(t *testing.T) {
+	n := newNet(t, 12, sim.Config{}, Config{})
+	ms := n.ring(24)
+	n.awaitTables(time.Minute)
+	var half []*sim.Host
+	for i, x := range ms {
+		if i%2 == 0 {
+			half = append(half, x.h)
+		}
+	}
+	n.w.Partition(half)
+	n.w.RunFor(time.Minute)
+	if len(ms[0].r.table.members) == 24 {
+		t.Error("the table still has the other half: this test shows nothing")
+	}
+	n.w.Heal()
+	n.awaitIdeal(24, 2*time.Minute)
+	t.Logf("complete %v after the ring is", n.awaitTables(3*time.Minute))
+}
+
 // tell hands an event to x as if a neighbour had passed it on for the whole
 // ring.
 func (n *testNet) tell(from, x *testNode, e *event) {

@@ -44,6 +44,10 @@ func decoders(t testing.TB) map[string]struct {
 		decode func([]byte) error
 	}
 	contacts := contactsToWire([]Contact{one, two})
+	events := []*wire.Event{
+		eventToWire(&event{Contact: one, incarnation: 1}),
+		eventToWire(&event{Contact: two, incarnation: 2, gone: true}),
+	}
 	return map[string]entry{
 		"Ping": {mustEncode(t, &wire.PingRequest{}), func(b []byte) error { return decode(b, &wire.PingRequest{}) }},
 		"PingReply": {mustEncode(t, &wire.PingReply{State: wire.State_STATE_MEMBER, Run: 7}), func(b []byte) error {
@@ -128,6 +132,53 @@ func decoders(t testing.TB) map[string]struct {
 			}
 			return err
 		}},
+		"Next": {mustEncode(t, &wire.NextRequest{Key: two.ID[:]}), func(b []byte) error {
+			_, err := decodeKey(b)
+			return err
+		}},
+		"NextReply": {mustEncode(t, &wire.NextReply{Outcome: wire.FindReply_FOUND, Next: contacts, Replicas: contacts}), func(b []byte) error {
+			x, err := decodeNext(b)
+			if err == nil && (len(x.contacts) > maxBetter || len(x.replicas) > replicas) {
+				t.Errorf("accepted %+v", x)
+			}
+			return err
+		}},
+		"Gossip": {mustEncode(t, &wire.GossipRequest{Batches: []*wire.Batch{{Events: events, Until: two.ID[:]}}, Doubts: [][]byte{[]byte(peerN(3))}}), func(b []byte) error {
+			batches, doubts, err := decodeGossip(b)
+			n := 0
+			for _, x := range batches {
+				n += len(x.events)
+			}
+			if err == nil && (n > maxEvents || len(doubts) > maxEvents) {
+				t.Errorf("accepted %d events, %d doubts", n, len(doubts))
+			}
+			return err
+		}},
+		"Table": {mustEncode(t, &wire.TableRequest{After: two.ID[:], Level: 3}), func(b []byte) error {
+			_, level, err := decodeTableRequest(b)
+			if level > maxLevel {
+				t.Errorf("accepted level %d", level)
+			}
+			return err
+		}},
+		"TableReply": {mustEncode(t, &wire.TableReply{Members: events[:1], Done: true, Whole: true}), func(b []byte) error {
+			x, err := decodeTable(b, ID{})
+			if err == nil && (len(x.members) > maxChunk || len(x.members) == 0 && !x.done) {
+				t.Errorf("accepted %+v", x)
+			}
+			return err
+		}},
+		"Compare": {mustEncode(t, &wire.CompareRequest{Sum: 1, Bits: 2, Segments: []*wire.Segment{{Index: 3, Places: []uint64{7}, Incarnations: []uint64{1}}}}), func(b []byte) error {
+			_, err := decodeCompare(b)
+			return err
+		}},
+		"CompareReply": {mustEncode(t, &wire.CompareReply{Bits: 1, Sums: []uint32{1, 2}, Events: events, Wanted: []uint64{9}}), func(b []byte) error {
+			x, err := decodeCompared(b)
+			if err == nil && len(x.sums) != 0 && len(x.sums) != 1<<x.bits {
+				t.Errorf("accepted %d sums of 2^%d segments", len(x.sums), x.bits)
+			}
+			return err
+		}},
 		"Remembered": {mustEncode(t, &wire.Remembered{Contact: contacts[0]}), func(b []byte) error {
 			var m wire.Remembered
 			if err := decode(b, &m); err != nil {
@@ -158,6 +209,13 @@ func FuzzFindReply(f *testing.F)       { fuzzMessage(f, "FindReply") }
 func FuzzSuccessorHint(f *testing.F)   { fuzzMessage(f, "SuccessorHint") }
 func FuzzLeave(f *testing.F)           { fuzzMessage(f, "Leave") }
 func FuzzMembersChanged(f *testing.F)  { fuzzMessage(f, "MembersChanged") }
+func FuzzNext(f *testing.F)            { fuzzMessage(f, "Next") }
+func FuzzNextReply(f *testing.F)       { fuzzMessage(f, "NextReply") }
+func FuzzGossip(f *testing.F)          { fuzzMessage(f, "Gossip") }
+func FuzzTable(f *testing.F)           { fuzzMessage(f, "Table") }
+func FuzzTableReply(f *testing.F)      { fuzzMessage(f, "TableReply") }
+func FuzzCompare(f *testing.F)         { fuzzMessage(f, "Compare") }
+func FuzzCompareReply(f *testing.F)    { fuzzMessage(f, "CompareReply") }
 func FuzzRemembered(f *testing.F)      { fuzzMessage(f, "Remembered") }
 func FuzzMeet(f *testing.F)            { fuzzMessage(f, "Meet") }
 func FuzzMeeting(f *testing.F)         { fuzzMessage(f, "Meeting") }

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -310,14 +311,18 @@ func (p *play) ready(ctx context.Context, n *node, within time.Duration) error {
 	return p.answers(ctx, n, within)
 }
 
-// hasJoinedLocked looks for the log line that says so.
+// joinedSigns are the log lines of a node that has come into a ring, and that answers for its part
+// of it. Before the second one, what is its own may still lie with another node.
+var joinedSigns = []string{"joined the ring", "we answer for it now"}
+
+// hasJoinedLocked looks for the log lines that say so.
 func (n *node) hasJoinedLocked() bool {
-	for _, line := range n.log.lines {
-		if strings.Contains(line, "joined the ring") {
-			return true
+	for _, sign := range joinedSigns {
+		if !slices.ContainsFunc(n.log.lines, func(line string) bool { return strings.Contains(line, sign) }) {
+			return false
 		}
 	}
-	return false
+	return true
 }
 
 // answers waits until a node takes IRC connections.

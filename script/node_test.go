@@ -77,6 +77,7 @@ func fakeNode(args []string) error {
 	fmt.Printf("Node %s\nPeer ID:  Q%s\n", fakeID(*data), fakeID(*data)[:2])
 	if *join != "" {
 		log.Info("joined the ring", "through", *join)
+		log.Info("the successor listed what lies in our range; we answer for it now")
 	}
 	log.Info("listening", "listen", *listen)
 	s := &fakeServer{listener: l}

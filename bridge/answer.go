@@ -55,7 +55,7 @@ func (n *Node) answer(ctx context.Context, p *parts) {
 	})
 }
 
-func (n *Node) reply(_ context.Context, p *parts, q request) reply {
+func (n *Node) reply(ctx context.Context, p *parts, q request) reply {
 	switch q.Ask {
 	case "status":
 		s := n.status(p)
@@ -64,6 +64,11 @@ func (n *Node) reply(_ context.Context, p *parts, q request) reply {
 		i := n.invite(p)
 		return reply{Invitation: &i}
 	case "lookup":
+		select {
+		case <-n.ready: // before that there is no ring to look in
+		case <-ctx.Done():
+			return reply{Error: "this node is leaving"}
+		}
 		t, err := p.trace(q.Name)
 		if err != nil {
 			return reply{Error: err.Error()}

@@ -18,6 +18,10 @@ func TestStatusOfARunningNode(t *testing.T) {
 	defer node.stop(t)
 
 	var stdout, stderr bytes.Buffer
+	if status := dispatch([]string{"lookup", "-data", dir, "#tea"}, &stdout, &stderr); status != statusOK { // waits for the ring
+		t.Fatalf("status %d, %s", status, stderr.String())
+	}
+	stdout.Reset()
 	if status := dispatch([]string{"status", "-data", dir}, &stdout, &stderr); status != statusOK {
 		t.Fatalf("status %d, %s", status, stderr.String())
 	}

@@ -2,6 +2,7 @@ package script
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
@@ -28,8 +29,9 @@ func (a *askStep) play(ctx context.Context, p *play, s *step) error {
 	if err != nil {
 		return err
 	}
-	deadline := time.Now().Add(p.limit(s))
-	for {
+	limit := p.limit(s)
+	deadline := time.Now().Add(limit)
+	for asked := 1; ; asked++ {
 		left := time.Until(deadline)
 		if err := p.send(who, line, max(left, askPause)); err != nil {
 			return err
@@ -37,8 +39,11 @@ func (a *askStep) play(ctx context.Context, p *play, s *step) error {
 		try := *s
 		try.within = askPause
 		err := p.await(ctx, &try, []condition{c})
-		if err == nil || !isTimeout(err) || time.Now().After(deadline) {
+		if err == nil || !isTimeout(err) {
 			return err
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%w, asked %d times, came:\n%s", errTimeout{limit}, asked, list([]condition{c}))
 		}
 	}
 }

@@ -41,6 +41,9 @@ func (v *view) resetLocked(st *state, recent []overlay.Entry) {
 func (v *view) lacking(st *state) *state {
 	mine, d := v.state, newState()
 	c := mine.birth.compare(st.birth)
+	if c < 0 && st.knows(mine.heads) {
+		c = 1 // the keeper saw that channel end, and a new one begin
+	}
 	d.birth, d.name = st.birth, st.name
 	if c < 0 {
 		d.birth, d.name = mine.birth, mine.name

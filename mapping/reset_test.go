@@ -1,0 +1,40 @@
+package mapping
+
+import (
+	"testing"
+
+	"ircbridge/chat"
+	"ircbridge/overlay"
+)
+
+// A view of a channel that ended meets the state of the one that was founded
+// after it, whose keeper saw the end: the old one claims nothing, so that its
+// older birth takes no status away. A keeper that did not see it is told.
+func TestAnEndedChannelClaimsNothing(t *testing.T) {
+	epoch := overlay.Epoch{Counter: 1, Run: 7}
+	at := func(n uint64) overlay.Stamp { return overlay.Stamp{Epoch: epoch, Number: n} }
+	me := overlay.Stream{Node: testNode(1), Run: 1, Session: 1}
+	ended := func() *state {
+		s := newState()
+		s.found(birth{at: 100, random: 1}, "#tea", at(1))
+		s.members[me] = member{join: 1, status: chat.Operator, joined: at(1), statusAt: at(1)}
+		s.heads.add(at(2))
+		return s
+	}
+	founded := func(seen uint64) *state {
+		s := newState()
+		s.found(birth{at: 200, random: 2}, "#tea", at(4))
+		s.members[me] = member{join: 3, status: chat.Operator, joined: at(4), statusAt: at(4)}
+		s.removals[me] = removal{join: 1, stamp: at(3)}
+		s.heads = heads{}
+		s.heads.add(overlay.Stamp{Epoch: epoch, Number: seen})
+		return s
+	}
+	v := &view{self: testNode(2), state: ended()}
+	if d := v.lacking(founded(4)); d != nil {
+		t.Errorf("the keeper saw it all, and is told of birth %v with %d modes", d.birth, len(d.modes))
+	}
+	if d := v.lacking(founded(1)); d == nil || d.birth.at != 100 {
+		t.Error("the keeper did not see it all, and is told nothing of the older birth")
+	}
+}

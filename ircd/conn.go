@@ -130,7 +130,8 @@ func cutOff(reason string) error {
 // in. ended is called when all goroutines of the connection are done.
 func (c *conn) start(ctx context.Context, ended func()) {
 	c.ctx, c.cancel = context.WithCancelCause(ctx)
-	stop := context.AfterFunc(ctx, c.interrupt)
+	// Not c.interrupt: the reader must find its own context over when it wakes.
+	stop := context.AfterFunc(ctx, func() { c.end(context.Cause(ctx)) })
 	c.ended = func() {
 		stop()
 		ended()

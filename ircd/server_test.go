@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -217,7 +218,7 @@ func TestAThousandSilentConnectsDisturbNobody(t *testing.T) {
 		dial(t, s)
 	}
 	start := time.Now()
-	for i := range 100 {
+	for i := range 1000 {
 		talker.send(fmt.Sprint("PING ", i))
 		talker.until(fmt.Sprint("PONG ", s.name, " :", i))
 	}
@@ -304,6 +305,57 @@ func TestStopTellsEverybodyAndReturnsSoon(t *testing.T) {
 	if took := time.Since(start); took > 5*time.Second {
 		t.Errorf("took %v", took)
 	}
+}
+
+// backwards is a context that tells of its end the one who asked last first, and
+// lets everything settle before it goes on.
+type backwards struct {
+	context.Context
+	done chan struct{}
+	tell []func()
+}
+
+func (b *backwards) Done() <-chan struct{} { return b.done }
+
+func (b *backwards) Err() error {
+	select {
+	case <-b.done:
+		return context.Canceled
+	default:
+		return nil
+	}
+}
+
+func (b *backwards) AfterFunc(f func()) (stop func() bool) {
+	b.tell = append(b.tell, f)
+	return func() bool { return true }
+}
+
+// In whatever order a connection learns that the server ends, it does not go on
+// to wait for its client.
+func TestStopEndsAConnectionInAnyOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newPipes(t, func(*Config) {})
+		ctx := &backwards{Context: context.Background(), done: make(chan struct{})}
+		near, far := net.Pipe()
+		s.wg.Go(func() { s.ServeConn(ctx, far) })
+		c := &client{t, near, bufio.NewReader(near)}
+		c.register("al")
+		all := readAll(c.r)
+		start := time.Now()
+		close(ctx.done)
+		for _, f := range slices.Backward(ctx.tell) {
+			f()
+			synctest.Wait()
+		}
+		if text := <-all; !strings.Contains(text, "ERROR :Closing link (node stopped)") {
+			t.Errorf("the client got %q", text)
+		}
+		s.wg.Wait()
+		if took := time.Since(start); took > goodbyeTimeout {
+			t.Errorf("took %v", took)
+		}
+	})
 }
 
 func TestGarbageEndsNothing(t *testing.T) {

@@ -85,15 +85,22 @@ func (r *Ring) keepTable() time.Duration {
 	}
 	r.sweepLocked(now)
 	r.levelLocked(now)
+	pause := func() time.Duration {
+		at := k.compareAt
+		if now.Before(k.sweepAt) {
+			at = minTime(at, k.sweepAt) // strangers may have come since the last sweep
+		}
+		return max(at.Sub(now), r.gossipDelay())
+	}
 	if now.Before(k.compareAt) || k.comparing {
-		return max(k.compareAt.Sub(now), r.cfg.StabilizePeriod)
+		return pause()
 	}
 	k.compareAt = now.Add(r.jitter(comparePeriods * r.cfg.StabilizePeriod))
 	if c, ok := r.partnerLocked(now); ok && r.meter.wait(now) == 0 {
 		k.comparing = true
 		r.h.Go("chord compare", func() { r.compareWith(c) })
 	}
-	return k.compareAt.Sub(now)
+	return pause()
 }
 
 // loadIncarnation reads the last incarnation of earlier runs.
@@ -162,7 +169,6 @@ func (r *Ring) sweepLocked(now time.Time) {
 	}
 	if n > 0 {
 		r.keeping.sweepAt = now.Add(2 * r.cfg.StabilizePeriod)
-		r.keeping.compareAt = minTime(r.keeping.compareAt, r.keeping.sweepAt)
 	}
 }
 

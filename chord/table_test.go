@@ -195,7 +195,13 @@ func TestFalseDeath(t *testing.T) {
 // TestInventedMember: a member that does not exist is found out by the node to
 // which its place falls, and all forget it.
 func TestInventedMember(t *testing.T) {
-	n := newNet(t, 6, sim.Config{}, Config{})
+	for seed := range uint64(10) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) { inventMembers(t, seed) })
+	}
+}
+
+func inventMembers(t *testing.T, seed uint64) {
+	n := newNet(t, seed, sim.Config{}, Config{})
 	ms := n.ring(20)
 	n.awaitTables(time.Minute)
 	for i := range byte(5) {
@@ -203,7 +209,7 @@ func TestInventedMember(t *testing.T) {
 		n.tell(ms[0], ms[1], &event{Contact: c, incarnation: 1})
 	}
 	n.w.RunFor(30 * time.Millisecond)
-	if len(ms[1].r.table.members) != 25 {
+	if len(ms[1].r.table.members) <= 20 {
 		t.Fatalf("%d members: this test shows nothing", len(ms[1].r.table.members))
 	}
 	n.awaitTables(40 * time.Second) // whom the owner of its place never heard of, a comparison finds

@@ -19,6 +19,7 @@ type turn interface {
 	Rand() uint64
 	Stamp() overlay.Stamp
 	Emit(event []byte) overlay.Stamp
+	EmitEarly(event []byte) overlay.Stamp
 	SubscribersChanged()
 }
 
@@ -113,7 +114,11 @@ func refuse(code wire.Code) *wire.Result { return &wire.Result{Code: code} }
 // emit makes an event part of the state and of the log.
 func (c *channelObject) emit(t turn, ev *wire.ChannelEvent) *wire.Result {
 	c.s.apply(c.step(t), ev)
-	t.Emit(encode(ev))
+	if ev.GetMessage() != nil {
+		t.EmitEarly(encode(ev))
+	} else {
+		t.Emit(encode(ev))
+	}
 	return &wire.Result{Event: true}
 }
 

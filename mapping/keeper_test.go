@@ -72,6 +72,8 @@ func (t *fakeTurn) SubscribersChanged()  { t.resub = true }
 func (t *fakeTurn) Stamp() overlay.Stamp {
 	return overlay.Stamp{Epoch: t.epoch, Number: t.number + 1}
 }
+func (t *fakeTurn) EmitEarly(event []byte) overlay.Stamp { return t.Emit(event) }
+
 func (t *fakeTurn) Emit(ev []byte) overlay.Stamp {
 	s := t.Stamp()
 	t.number++

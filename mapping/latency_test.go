@@ -1,6 +1,7 @@
 package mapping
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -53,6 +54,10 @@ func TestLatency(t *testing.T) {
 			if err := ann.Flush(bg); err != nil {
 				t.Error(err)
 			}
+		})
+		e.Eventually("ann sees the last nick", func() bool {
+			c, err := ann.Channel(bg, "#a")
+			return err == nil && slices.ContainsFunc(c.Members, func(m chat.Member) bool { return m.Nick == bob.Self().Nick })
 		})
 		took("kick", func() {
 			if err := ann.Kick(bg, "#a", bob.Self().Nick, ""); err != nil {

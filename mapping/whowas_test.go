@@ -98,8 +98,8 @@ func TestWhowasMoves(t *testing.T) {
 	}
 }
 
-// TestWhowasKeeperKilled: what a killed keeper remembered is lost, as nobody
-// else has it; its successor answers, and remembers what comes to an end now.
+// TestWhowasKeeperKilled: what a killed keeper remembered its replicas have; its
+// successor answers, and remembers what comes to an end now.
 func TestWhowasKeeperKilled(t *testing.T) {
 	for _, seed := range seeds(5) {
 		w := newSimNet(t, seed)
@@ -115,11 +115,11 @@ func TestWhowasKeeperKilled(t *testing.T) {
 			e.remembers(bob, nick, "one")
 			w.Crash(keeper.h)
 			e.Eventually("the ring is whole", w.settled)
-			e.remembers(ann, nick, "")
+			e.remembers(ann, nick, "one")
 			bob.Close("bye")
-			e.remembers(ann, nick, "r")
+			e.remembers(ann, nick, "r one")
 			e.held(ann, nick, "two")
-			e.remembers(ann, nick, "two r")
+			e.remembers(ann, nick, "two r one")
 		})
 	}
 }

@@ -332,12 +332,13 @@ func TestRecordsMoveFromALeaver(t *testing.T) {
 	}
 }
 
-// A killed keeper's records come back from their owners, at once, all but its
-// own values and those that were removed.
+// A killed keeper's records come back from their owners where there are no
+// copies, at once, all but its own values and those that were removed.
 func TestOwnersBringBackWhatAKilledKeeperHad(t *testing.T) {
 	for seed := range uint64(20) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			w := newWorld(t, seed)
+			w.cfg.Copies = 1
 			w.run(func() {
 				w.grow(7)
 				key := w.nameKeptBy("record", w.nodes[5])

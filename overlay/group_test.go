@@ -304,6 +304,7 @@ func TestMembersBringAGroupBack(t *testing.T) {
 	for seed := range uint64(20) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			w := newWorld(t, seed)
+			w.cfg.Copies = 1
 			w.run(func() {
 				w.grow(7)
 				name := w.nameKeptBy("group", w.nodes[5])
@@ -450,7 +451,7 @@ func FuzzKinds(f *testing.F) {
 		for _, session := range []uint64{sessionRecords, sessionGroups} {
 			for _, kind := range []string{recordKind, groupKind} {
 				ob := newObject(ref{kind, "x"}, n.o.kinds[kind].New("x"), Epoch{})
-				turn := &Turn{o: n.o, ob: ob, from: Stream{peer(1), 1, session}, number: 1}
+				turn := &Turn{cfg: Config{}.withDefaults(), ob: ob, from: Stream{peer(1), 1, session}, number: 1}
 				ob.obj.Apply(turn, b)
 				ob.obj.Query(peer(1), b)
 				ob.obj.Renew(turn, peer(1), 1, b)

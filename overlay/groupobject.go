@@ -66,7 +66,7 @@ func (g *group) Apply(t *Turn, req []byte) []byte {
 		case len(g.in) == 0:
 			return outcome(wire.Outcome_NO_MEMBERS)
 		}
-		t.Emit(deterministic(&wire.GroupEvent{What: &wire.GroupEvent_Message{Message: what.Message}}))
+		t.EmitEarly(deterministic(&wire.GroupEvent{What: &wire.GroupEvent_Message{Message: what.Message}}))
 	default:
 		return outcome(wire.Outcome_MALFORMED)
 	}

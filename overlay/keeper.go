@@ -27,13 +27,17 @@ const (
 	absent
 	forward
 	notMine
-	wait // unsettled: ask again in a moment
+	wait   // unsettled: ask again in a moment, or bring a copy
+	taking // a copy is being taken over: ask again in a moment
 )
 
 // standLocked finds how this node stands to a key. from and why tell who
 // forwarded the request to us, if anybody did.
 func (o *Overlay) standLocked(r ref, key chord.ID, from host.PeerID, why wire.Route_Why) (standing, *object) {
 	if ob := o.objects[r]; ob != nil {
+		if o.deposed[r] {
+			return taking, ob
+		}
 		return serving, ob
 	}
 	switch {
@@ -48,6 +52,10 @@ func (o *Overlay) standLocked(r ref, key chord.ID, from host.PeerID, why wire.Ro
 			return wait, nil
 		} else if coming || !o.open {
 			return forward, nil
+		}
+		if o.copies[r] != nil {
+			o.takeNow.Signal()
+			return taking, nil
 		}
 		if o.unsettledLocked(key) {
 			return wait, nil
@@ -78,14 +86,14 @@ func (o *Overlay) settle(r ref, from host.PeerID, route *wire.Route) (standing, 
 		}
 		left := deadline.Sub(o.h.Now())
 		if left <= 0 {
-			return wait, nil
+			return taking, nil
 		}
 		e := o.h.NewEvent()
 		ob.waiters = append(ob.waiters, e)
 		o.mu.Unlock()
 		if err := o.wait(e, left); err != nil {
 			o.mu.Lock()
-			return wait, nil
+			return taking, nil
 		}
 	}
 }
@@ -148,6 +156,9 @@ func (o *Overlay) onRequest(from host.Peer, msg *wire.Request) *wire.RequestRepl
 			return &wire.RequestReply{Status: wire.Status_NEED_STATE, Keeper: o.selfNode()}
 		}
 		return &wire.RequestReply{Status: wire.Status_RETRY}
+	case taking:
+		defer o.mu.Unlock()
+		return &wire.RequestReply{Status: wire.Status_RETRY}
 	case absent:
 		if msg.Holds {
 			defer o.mu.Unlock()
@@ -164,7 +175,11 @@ func (o *Overlay) onRequest(from host.Peer, msg *wire.Request) *wire.RequestRepl
 		return &wire.RequestReply{Status: wire.Status_RETRY}
 	}
 	results := o.applyLocked(ob, stream, msg.First, msg.Items)
+	stored := o.storedLocked(ob, budget(msg.Route))
 	o.mu.Unlock()
+	if !stored {
+		return &wire.RequestReply{Status: wire.Status_RETRY}
+	}
 	return &wire.RequestReply{Status: wire.Status_OK, Results: results, Keeper: o.selfNode()}
 }
 
@@ -172,6 +187,7 @@ func (o *Overlay) onRequest(from host.Peer, msg *wire.Request) *wire.RequestRepl
 func (o *Overlay) createLocked(r ref) *object {
 	ob := newObject(r, o.kinds[r.kind].New(r.name), o.ownEpoch(1))
 	o.objects[r] = ob
+	o.placeLocked(ob)
 	return ob
 }
 
@@ -183,85 +199,14 @@ func (o *Overlay) ownEpoch(counter uint64) Epoch {
 // applyLocked makes those requests of a batch that were not made before, in
 // order, and returns the results of all.
 func (o *Overlay) applyLocked(ob *object, stream Stream, first uint64, items [][]byte) [][]byte {
-	now := o.h.Now()
-	if ob.renewLease(stream.Node, stream.Run, now) {
+	if ob.renewLease(stream.Node, stream.Run, o.h.Now()) {
 		o.nodeGoneLocked(ob, stream.Node, stream.Run)
 	}
 	if c := ob.cursors[stream.Node]; c != nil && c.declined {
 		c.declined, c.needView = false, true
 	}
-	st := ob.streams[stream]
-	if st == nil {
-		st = new(streamState)
-		o.boundStreamsLocked(ob)
-		ob.streams[stream] = st
-	}
-	st.used = now
-	results := make([][]byte, len(items))
-	fresh := false
-	for i, item := range items {
-		n := first + uint64(i)
-		if n <= st.last {
-			if back := st.last - n; back < uint64(len(st.results)) {
-				results[i] = st.results[uint64(len(st.results))-1-back]
-			}
-			continue
-		}
-		fresh = true
-		results[i] = o.turnLocked(ob, stream, n, func(t *Turn) []byte { return ob.obj.Apply(t, item) })
-		st.last = n
-	}
-	if fresh {
-		st.results = results
-	}
-	return results
-}
-
-// boundStreamsLocked forgets the origin that was silent longest when there are
-// too many. Its repeats are still dropped where they would be shown.
-func (o *Overlay) boundStreamsLocked(ob *object) {
-	if len(ob.streams) < o.cfg.MaxStreams {
-		return
-	}
-	var oldest Stream
-	var at time.Time
-	// any order: the oldest, and among equals the least, is chosen
-	for s, st := range ob.streams {
-		if at.IsZero() || st.used.Before(at) || st.used.Equal(at) && s.Compare(oldest) < 0 {
-			oldest, at = s, st.used
-		}
-	}
-	delete(ob.streams, oldest)
-}
-
-// clockOf is the hybrid clock of an object, in whole milliseconds as it
-// travels: now, but never behind its last event.
-func (o *Overlay) clockOf(ob *object) time.Time {
-	now := time.UnixMilli(o.h.Now().UnixMilli())
-	if now.Before(ob.clock) {
-		return ob.clock
-	}
-	return now
-}
-
-// turnLocked runs one step of an object and pushes what it emitted.
-func (o *Overlay) turnLocked(ob *object, from Stream, number uint64, step func(*Turn) []byte) []byte {
-	t := &Turn{o: o, ob: ob, from: from, number: number, now: o.clockOf(ob)}
-	before := ob.number
-	result := step(t)
-	if t.resub {
-		ob.subscribe()
-	}
-	if ob.number != before || t.resub {
-		// any order: each for itself
-		for _, c := range ob.cursors {
-			if c.number == before {
-				c.moved = o.h.Now() // it owed nothing until now
-			}
-		}
-		o.pushLocked(ob)
-	}
-	return result
+	w := &wire.Step{What: &wire.Step_Requests{Requests: &wire.Requests{Stream: streamToWire(stream), First: first, Items: items}}}
+	return o.keeperStepLocked(ob, w).results
 }
 
 func (o *Overlay) onQuery(from host.Peer, msg *wire.Query) *wire.QueryReply {
@@ -281,7 +226,7 @@ func (o *Overlay) onQuery(from host.Peer, msg *wire.Query) *wire.QueryReply {
 	case notMine:
 		defer o.mu.Unlock()
 		return &wire.QueryReply{Status: wire.Status_NOT_MINE, Hint: o.hintLocked(r)}
-	case wait:
+	case wait, taking:
 		o.mu.Unlock()
 		return &wire.QueryReply{Status: wire.Status_RETRY}
 	case absent:

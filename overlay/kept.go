@@ -7,6 +7,7 @@ import (
 
 	"ircbridge/chord"
 	"ircbridge/host"
+	"ircbridge/overlay/wire"
 )
 
 // ref names an object within the overlay.
@@ -35,8 +36,17 @@ type object struct {
 	cursors map[host.PeerID]*cursor
 	leases  map[host.PeerID]lease
 
-	moving  bool         // handed over, not yet confirmed: takes no changes
+	moving  bool         // handed over, or taken over, and not yet confirmed: takes no changes
 	waiters []host.Event // of requests that came while it moved
+
+	// Of its copies (replicas.go).
+	version   uint64       // steps made in this epoch; one more in those that began with a whole state
+	steps     []*wire.Step // the last of them
+	stepBytes int
+	replicas  map[host.PeerID]*replica
+	safe      uint64       // version that a replica has, or that needs none
+	held      []heldEvent  // events that wait for that, oldest first
+	unsafe    []host.Event // of requests that wait for it
 }
 
 // streamState is how far the requests of one origin were applied, and the
@@ -65,12 +75,12 @@ type cursor struct {
 // behind reports whether there is something to push.
 func (c *cursor) behind(ob *object) bool {
 	if c.ending {
-		return c.number < c.until
+		return c.number < min(c.until, ob.pushable())
 	}
 	if c.declined {
 		return false
 	}
-	return c.needView || c.number < ob.number
+	return c.needView || c.number < ob.pushable()
 }
 
 // lease is a node's stake in this object: its run and when it last said so.
@@ -85,6 +95,8 @@ func newObject(r ref, obj Object, epoch Epoch) *object {
 		streams: make(map[Stream]*streamState),
 		cursors: make(map[host.PeerID]*cursor),
 		leases:  make(map[host.PeerID]lease),
+
+		replicas: make(map[host.PeerID]*replica),
 	}
 }
 
@@ -187,6 +199,7 @@ func (ob *object) subscribe() {
 func (ob *object) newEpoch(self Epoch, seen Epoch) {
 	self.Counter = max(ob.epoch.Counter, seen.Counter) + 1
 	ob.epoch = self
+	ob.anew()
 	// any order: all are treated alike
 	for _, c := range ob.cursors {
 		c.needView = true

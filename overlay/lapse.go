@@ -25,17 +25,7 @@ func (o *Overlay) nodeGoneLocked(ob *object, node host.PeerID, keep uint64) {
 	if keep == 0 {
 		delete(ob.leases, node)
 	}
-	// any order: each is dropped or not for itself
-	for s := range ob.streams {
-		if s.Node == node && (keep == 0 || s.Run != keep) {
-			delete(ob.streams, s)
-		}
-	}
-	o.turnLocked(ob, Stream{}, 0, func(t *Turn) []byte {
-		ob.obj.NodeGone(t, node, keep)
-		t.SubscribersChanged()
-		return nil
-	})
+	o.keeperStepLocked(ob, &wire.Step{What: &wire.Step_Gone{Gone: &wire.NodeGone{Node: []byte(node), Keep: keep}}})
 	if keep == 0 {
 		delete(ob.cursors, node)
 	}
@@ -71,8 +61,10 @@ func (o *Overlay) lapse() {
 		}
 		if ob.obj.Empty(o.clockOf(ob)) && len(ob.cursors) == 0 {
 			delete(o.objects, r)
+			o.dropCopiesLocked(ob)
 		}
 	}
+	o.lapseCopiesLocked(now)
 	// any order: each is dropped or not for itself
 	for r, e := range o.expected {
 		if now.After(e.until) {

@@ -115,15 +115,7 @@ func (o *Overlay) onOpenRange(from host.Peer) *wire.OpenRangeReply {
 }
 
 // refsLocked lists the objects kept here, in order.
-func (o *Overlay) refsLocked() []ref {
-	refs := make([]ref, 0, len(o.objects))
-	// any order: sorted below
-	for r := range o.objects {
-		refs = append(refs, r)
-	}
-	slices.SortFunc(refs, ref.compare)
-	return refs
-}
+func (o *Overlay) refsLocked() []ref { return sortedRefs(o.objects) }
 
 // sweepLoop hands what is not ours to whose it is: when the ring changed, and
 // every period.
@@ -138,6 +130,7 @@ func (o *Overlay) sweepLoop() {
 }
 
 func (o *Overlay) sweep() {
+	o.takeNow.Signal()
 	if _, ok := o.ring.Predecessor(); !ok || !o.ring.Member() {
 		return
 	}
@@ -182,6 +175,9 @@ func (o *Overlay) handOver(r ref, to chord.Contact, why string, leaving bool) bo
 		delete(o.objects, r)
 		o.movedTo.put(r, to)
 		o.keepers.put(r, to)
+		// Until the new keeper has replicas of its own, this is one.
+		o.copies[r] = &held{ob: ob, keeper: to.Peer.ID, heard: o.h.Now()}
+		ob.wakeUnsafe()
 	}
 	ob.wake()
 	if !done {
@@ -269,6 +265,9 @@ func (o *Overlay) onHandOver(from host.Peer, msg *wire.HandOver) *wire.HandOverR
 	if known && ob.moving {
 		return &wire.HandOverReply{Status: wire.Status_RETRY}
 	}
+	if c := o.copies[r]; c != nil && !known && c.ob.stamp().Compare(at) > 0 {
+		ob, known = c.ob, true // of a later keeper than the one who hands over
+	}
 	if !known {
 		ob = newObject(r, o.kinds[r.kind].New(r.name), Epoch{})
 	}
@@ -277,7 +276,9 @@ func (o *Overlay) onHandOver(from host.Peer, msg *wire.HandOver) *wire.HandOverR
 		return &wire.HandOverReply{Status: wire.Status_BAD}
 	}
 	o.objects[r] = ob
+	delete(o.copies, r)
 	delete(o.expected, r)
+	o.placeLocked(ob)
 	if !o.open {
 		o.arrived[r] = o.h.Now()
 	}
@@ -297,6 +298,27 @@ func (o *Overlay) mayTakeLocked(r ref, from host.Peer, leaving bool) bool {
 }
 
 func (o *Overlay) unpackLocked(ob *object, known bool, at Stamp, entries []Entry, msg *wire.HandOver) error {
+	if err := o.unpackStateLocked(ob, entries, msg); err != nil {
+		return err
+	}
+	o.leaseAllLocked(ob, o.h.Now())
+	for _, c := range msg.Cursors {
+		if id := host.PeerID(c.Node); id.Valid() && ob.cursors[id] == nil {
+			ob.cursors[id] = &cursor{number: c.Number, needView: true}
+		}
+	}
+	ob.number = max(ob.number, at.Number)
+	if known {
+		ob.number++ // two orders became one: neither's numbers tell what a view has
+	}
+	ob.newEpoch(o.ownEpoch(0), at.Epoch)
+	ob.subscribe()
+	return nil
+}
+
+// unpackStateLocked unites an object with what a parcel says of its state,
+// the streams applied, the stakes and the log.
+func (o *Overlay) unpackStateLocked(ob *object, entries []Entry, msg *wire.HandOver) error {
 	if err := ob.obj.Merge(msg.State); err != nil {
 		return err
 	}
@@ -307,7 +329,7 @@ func (o *Overlay) unpackLocked(ob *object, known bool, at Stamp, entries []Entry
 			return err
 		}
 		if st := ob.streams[s]; st == nil || st.last < w.Last {
-			o.boundStreamsLocked(ob)
+			ob.boundStreams(o.cfg.MaxStreams)
 			ob.streams[s] = &streamState{last: w.Last, results: w.Results, used: now}
 		}
 	}
@@ -316,45 +338,48 @@ func (o *Overlay) unpackLocked(ob *object, known bool, at Stamp, entries []Entry
 			ob.renewLease(id, l.Run, now)
 		}
 	}
-	o.leaseAllLocked(ob, now)
-	for _, c := range msg.Cursors {
-		if id := host.PeerID(c.Node); id.Valid() && ob.cursors[id] == nil {
-			ob.cursors[id] = &cursor{number: c.Number, needView: true}
-		}
-	}
 	if clock := time.UnixMilli(msg.ClockMs); clock.After(ob.clock) {
 		ob.clock = clock
 	}
 	ob.unite(entries, o.cfg)
-	ob.number = max(ob.number, at.Number)
-	if known {
-		ob.number++ // two orders became one: neither's numbers tell what a view has
-	}
-	ob.newEpoch(o.ownEpoch(0), at.Epoch)
-	ob.subscribe()
 	return nil
 }
 
-// stepDown ends a reign that a view has seen a later epoch of: if the key is
-// still ours we begin a later one, else the copy goes to its keeper, to be
-// united with his.
+// stepDown ends a reign of which a later one was seen. The object takes no
+// requests meanwhile. Is the key another node's, the copy goes to it, to be
+// united with his. Is it still ours, whoever kept it meanwhile hands it over to
+// us, and the two are united; when nobody does, we begin an epoch above what
+// was seen.
 func (o *Overlay) stepDown(r ref, seen Epoch) {
 	found, err := o.ring.Lookup(r.key(), o.cfg.GiveUp)
-	o.mu.Lock()
-	delete(o.deposed, r)
-	ob := o.objects[r]
-	if ob == nil || err != nil || found.Owner.ID == o.self {
-		if ob != nil && err == nil {
-			ob.newEpoch(o.ownEpoch(0), seen)
-			o.pushLocked(ob)
-		} else if ob != nil {
-			o.pushLocked(ob)
-		}
+	if err == nil && found.Owner.ID != o.self {
+		o.mu.Lock()
+		delete(o.deposed, r)
 		o.mu.Unlock()
+		o.handOver(r, found.Owner, "it has another keeper in a later epoch", false)
 		return
 	}
+	later := func() bool { // o.mu held
+		ob := o.objects[r]
+		return ob == nil || ob.epoch.Compare(seen) > 0
+	}
+	deadline := o.h.Now().Add(o.cfg.Unsettled / 2)
+	o.mu.Lock()
+	for !later() && o.h.Now().Before(deadline) {
+		o.mu.Unlock()
+		if o.h.Sleep(o.cfg.Unsettled/100) != nil {
+			return
+		}
+		o.mu.Lock()
+	}
+	delete(o.deposed, r)
+	if !later() {
+		ob := o.objects[r]
+		ob.newEpoch(o.ownEpoch(0), seen)
+		o.placeLocked(ob)
+		o.pushLocked(ob)
+	}
 	o.mu.Unlock()
-	o.handOver(r, found.Owner, "it has another keeper in a later epoch", false)
 }
 
 // Leave hands every object to the successor, for at most d. It comes before

@@ -18,8 +18,9 @@ type Kind struct {
 }
 
 // Object is the keeper's side of an object: plain state. Its methods are
-// called one at a time and must be deterministic; they do no I/O, take no
-// locks, do not block and do not call the overlay.
+// called one at a time and must be deterministic: replicas make the same calls
+// with the same Turns, and have the same state. They do no I/O, take no locks,
+// do not block and do not call the overlay.
 type Object interface {
 	// Apply makes one numbered request. Its result goes to the requester and
 	// is kept with its number. Events for all go out with t.Emit.
@@ -34,7 +35,8 @@ type Object interface {
 	Merge(snapshot []byte) error
 	// Renew hears what a node says it holds here (Views.Renewal). known is
 	// false when the object has no such thing: the node is then given a view,
-	// which shows what it missed.
+	// which shows what it missed. A renewal that neither emits nor calls
+	// SubscribersChanged or Changed changes nothing that replicas must have.
 	Renew(t *Turn, node host.PeerID, run uint64, payload []byte) (known bool)
 	// NodeGone removes what belonged to a node that is gone for good, or to
 	// all its runs but keep when keep is not 0.
@@ -71,12 +73,15 @@ type Views interface {
 // Turn is one step of an object: who asked, and where its events go. It is
 // valid during the call only.
 type Turn struct {
-	o      *Overlay
 	ob     *object
+	cfg    Config
 	from   Stream
 	number uint64
 	now    time.Time
+	draws  *draws
 	resub  bool
+	silent bool     // the state changed, and no event tells
+	held   []uint64 // events that wait for a replica
 }
 
 // From is the origin of the request; zero when the keeper itself acts.
@@ -90,22 +95,34 @@ func (t *Turn) Number() uint64 { return t.number }
 func (t *Turn) Now() time.Time { return t.now }
 
 // Rand is 64 random bits.
-func (t *Turn) Rand() uint64 { return t.o.h.Rand() }
+func (t *Turn) Rand() uint64 { return t.draws.next() }
 
 // Stamp is what the next Emit will get.
 func (t *Turn) Stamp() Stamp {
 	return Stamp{Epoch: t.ob.epoch, Number: t.ob.number + 1}
 }
 
-// Emit appends an event to the log, to be pushed to all Nodes, and returns its
-// stamp. It keeps event.
+// Emit appends an event to the log, to be pushed to all Nodes once a replica
+// has it, and returns its stamp. It keeps event.
 func (t *Turn) Emit(event []byte) Stamp {
+	s := t.EmitEarly(event)
+	t.held = append(t.held, s.Number)
+	return s
+}
+
+// EmitEarly is Emit of an event that need not wait for a replica, unless one
+// before it does: a message, which leaves nothing in the state, and which its
+// sender repeats until it is acknowledged.
+func (t *Turn) EmitEarly(event []byte) Stamp {
 	s := t.Stamp()
 	t.ob.number = s.Number
 	t.ob.clock = t.now
-	t.ob.append(Entry{Stamp: s, At: t.now, From: t.from, Number: t.number, Event: event}, t.o.cfg)
+	t.ob.append(Entry{Stamp: s, At: t.now, From: t.from, Number: t.number, Event: event}, t.cfg)
 	return s
 }
 
 // SubscribersChanged says that Nodes will answer differently from now on.
 func (t *Turn) SubscribersChanged() { t.resub = true }
+
+// Changed says that Renew changed the state without an event.
+func (t *Turn) Changed() { t.silent = true }

@@ -15,11 +15,11 @@
 //   - Leases: a node that holds something renews it every 30 s. What is not
 //     renewed for 90 s lapses; a node known dead is gone after 20 s.
 //   - Migration: to a joiner, from a leaver, to whoever the key belongs to.
+//   - Copies: the two nodes that follow the keeper on the ring make its steps
+//     too. A request is answered when one of them has. Dies the keeper,
+//     whoever owns the key then asks the others and goes on in a later epoch.
 //   - Rebuilding: a keeper that lacks an object which others hold asks them
 //     for their copy (NEED_STATE, Assert) and unites the copies (Merge).
-//
-// There is one copy of each object's order, at its keeper, and those in the
-// views of member nodes; replicas have their place in the wire format.
 //
 // But for the two kinds that it brings, records and groups, it never knows what
 // is in a request, an event or a state. It never lets a front-end's context in:
@@ -30,8 +30,9 @@
 // over a call to a peer, to the ring's Lookup, or to Views. The lock order is
 // overlay, chord, host; before them come those of the two kinds' own side
 // (dictionary, groups) and of their outboxes. Periodic tasks: renewLoop,
-// sweepLoop, lapseLoop; and one pusher for each node that is being
-// told something, and one sender for each record or group that this node is
+// sweepLoop, lapseLoop, compareLoop, takeOverLoop; one pusher for each node
+// that is being told something, one copier for each replica that lacks
+// something, and one sender for each record or group that this node is
 // asking something.
 //
 // # Building on it
@@ -111,12 +112,14 @@ type Config struct {
 	GiveUp     time.Duration // how long background work tries one thing; 5 s
 	TryTimeout time.Duration // bound of one call; 1 s. Lower finds hung nodes sooner
 	Sweep      time.Duration // pause between two looks for objects that are not ours; 1 s
+	Compare    time.Duration // pause between two comparisons of copies; 10 s
 	Unsettled  time.Duration // after a predecessor's death: time for its objects to be asserted before "absent" is answered; 1 s
 
 	MaxLogEntries int // of one object's log; 512
 	MaxLogBytes   int // of one object's log; 256 KiB
 	MaxStreams    int // origins remembered for one object; 4096
-	MaxObjects    int // kept by this node; 65,536
+	MaxObjects    int // kept by this node, and copies of others', each; 65,536
+	Copies        int // of each object, the keeper's included; 3
 
 	Log *slog.Logger // nil: nothing is logged
 }
@@ -138,11 +141,13 @@ func (c Config) withDefaults() Config {
 	def(&c.GiveUp, 5*time.Second)
 	def(&c.TryTimeout, time.Second)
 	def(&c.Sweep, time.Second)
+	def(&c.Compare, 10*time.Second)
 	def(&c.Unsettled, time.Second)
 	num(&c.MaxLogEntries, 512)
 	num(&c.MaxLogBytes, 256<<10)
 	num(&c.MaxStreams, 4096)
 	num(&c.MaxObjects, 1<<16)
+	num(&c.Copies, 3)
 	if c.Log == nil {
 		c.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
 	}
@@ -164,9 +169,13 @@ type Overlay struct {
 
 	renewNow host.Event
 	sweepNow host.Event
+	takeNow  host.Event
 
 	mu        sync.Mutex
 	objects   map[ref]*object         // kept here
+	copies    map[ref]*held           // of what others keep
+	replicas  []chord.Contact         // who have copies of what is kept here
+	copiers   map[host.PeerID]*copier // replicas being told something
 	holds     map[ref]*hold           // our stakes in objects
 	pushers   map[host.PeerID]*pusher // nodes being told something
 	watched   map[host.PeerID]bool    // nodes being waited for
@@ -174,6 +183,8 @@ type Overlay struct {
 	keepers   contacts                // who kept what when last heard
 	movedTo   contacts                // where what we kept went
 	unsettled []gained                // ranges that a dead predecessor left us
+	toTake    []gained                // of these, those whose copies are not yet fetched
+	checking  bool                    // a task asks keepers for old copies
 
 	near     map[host.PeerID]bool // the neighbours on the ring
 	lastPred *chord.Contact       // whose death would bring us its range
@@ -202,8 +213,9 @@ func New(h host.Host, ring *chord.Ring, cfg Config) *Overlay {
 		h: h, ring: ring, cfg: cfg.withDefaults(), self: chord.NodeID(h.Self().ID),
 		kinds:    make(map[string]Kind),
 		direct:   func(host.Peer, []byte) []byte { return nil },
-		renewNow: h.NewEvent(), sweepNow: h.NewEvent(),
+		renewNow: h.NewEvent(), sweepNow: h.NewEvent(), takeNow: h.NewEvent(),
 		objects: make(map[ref]*object), holds: make(map[ref]*hold),
+		copies: make(map[ref]*held), copiers: make(map[host.PeerID]*copier),
 		pushers: make(map[host.PeerID]*pusher), watched: make(map[host.PeerID]bool),
 		deposed: make(map[ref]bool), keepers: newContacts(8192), movedTo: newContacts(4096),
 		granted: make(map[host.PeerID]bool), expected: make(map[ref]expected), arrived: make(map[ref]time.Time),
@@ -249,6 +261,8 @@ func (o *Overlay) Run() {
 	o.h.Go("overlay renew loop", o.renewLoop)
 	o.h.Go("overlay sweep loop", o.sweepLoop)
 	o.h.Go("overlay lapse loop", o.lapseLoop)
+	o.h.Go("overlay take over loop", o.takeOverLoop)
+	o.h.Go("overlay compare loop", o.compareLoop)
 }
 
 // Kept names the objects of a kind that this node keeps, sorted.
@@ -278,6 +292,7 @@ func (o *Overlay) onChange(c chord.Change) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.missLocked(c)
+	o.onReplicaSetLocked(c.Succs)
 	o.gainLocked(c)
 	// any order: all but the present predecessor are forgotten
 	for id := range o.granted {
@@ -331,9 +346,11 @@ func (o *Overlay) gainLocked(c chord.Change) {
 		}
 		o.bereft = o.h.Now()
 		o.unsettled = append(o.unsettled, gained{from: c.Pred.ID, to: last.ID, until: o.h.Now().Add(o.cfg.Unsettled)})
+		o.takeOverLocked(c.Pred.ID, last.ID)
 	case last != nil && len(c.Succs) == 0:
 		o.lastPred = nil
 		o.unsettled = append(o.unsettled, gained{from: o.self, to: last.ID, until: o.h.Now().Add(o.cfg.Unsettled)})
+		o.takeOverLocked(o.self, last.ID)
 	}
 }
 
@@ -362,6 +379,9 @@ var (
 	methodLogChunk  = host.Method{Number: 24, Name: "overlay log chunk", Bulk: true}
 	methodDirect    = host.Method{Number: 25, Name: "overlay direct"}
 	methodPing      = host.Method{Number: 26, Name: "overlay ping"}
+	methodReplicate = host.Method{Number: 29, Name: "overlay replicate"}
+	methodCopy      = host.Method{Number: 30, Name: "overlay copy", Bulk: true}
+	methodFetch     = host.Method{Number: 31, Name: "overlay fetch", Bulk: true}
 )
 
 func (o *Overlay) handle() {
@@ -375,6 +395,9 @@ func (o *Overlay) handle() {
 		func(from host.Peer, _ *wire.OpenRange) *wire.OpenRangeReply { return o.onOpenRange(from) })
 	serve(o, methodHandOver, func() *wire.HandOver { return new(wire.HandOver) }, o.onHandOver)
 	serve(o, methodLogChunk, func() *wire.LogChunk { return new(wire.LogChunk) }, o.onLogChunk)
+	serve(o, methodReplicate, func() *wire.Replicate { return new(wire.Replicate) }, o.onReplicate)
+	serve(o, methodCopy, func() *wire.Copy { return new(wire.Copy) }, o.onCopy)
+	serve(o, methodFetch, func() *wire.Fetch { return new(wire.Fetch) }, o.onFetch)
 	serve(o, methodDirect, func() *wire.Direct { return new(wire.Direct) },
 		func(from host.Peer, msg *wire.Direct) *wire.Direct {
 			return &wire.Direct{Body: o.direct(from, msg.Body)}

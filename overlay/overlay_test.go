@@ -28,6 +28,7 @@ type world struct {
 	*sim.World
 	t     testing.TB
 	nodes []*node
+	cfg   Config // of nodes that are added
 }
 
 func newWorld(t testing.TB, seed uint64) *world {
@@ -40,7 +41,7 @@ func newWorld(t testing.TB, seed uint64) *world {
 func (w *world) assemble(h *sim.Host, via *node) *node {
 	n := &node{host: h, views: newRoomViews(), next: map[string]uint64{}, acked: map[string]uint64{}}
 	n.ring = chord.New(h, chord.Config{})
-	n.o = New(h, n.ring, Config{})
+	n.o = New(h, n.ring, w.cfg)
 	n.o.Register(Kind{Name: "room", New: newRoom, Views: n.views})
 	n.o.HandleDirect(func(from host.Peer, msg []byte) []byte { return append([]byte("got "), msg...) })
 	n.o.RegisterRecords()
@@ -344,6 +345,7 @@ func TestAKilledKeeperIsReplacedFromTheMembers(t *testing.T) {
 	for seed := range seeds(20) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			w := newWorld(t, seed)
+			w.cfg.Copies = 1
 			w.run(func() {
 				w.grow(7)
 				name := w.roomKeptBy(func(n *node) bool { return n == w.nodes[5] })

@@ -130,6 +130,9 @@ func (o *Overlay) nextPushLocked(node host.PeerID, p *pusher) *wire.Deliver {
 		}
 		item := &wire.Delivery{Ref: refToWire(r), Epoch: epochToWire(ob.epoch), After: c.number}
 		for _, e := range entries {
+			if e.Stamp.Number > ob.pushable() {
+				break
+			}
 			if bytes += e.size(); bytes > maxPushBytes && len(item.Entries) > 0 {
 				break
 			}

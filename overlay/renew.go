@@ -197,6 +197,8 @@ func (o *Overlay) renewOne(from host.Peer, msg *wire.Renew, item *wire.Renewal) 
 		return &wire.RenewResult{Status: wire.Status_NOT_MINE, Hint: o.hintLocked(r)}
 	case st == absent || st == wait:
 		return &wire.RenewResult{Status: wire.Status_NEED_STATE}
+	case st == taking:
+		return &wire.RenewResult{Status: wire.Status_RETRY}
 	case st == forward:
 		// The object comes by hand-over if it exists; asked again in a moment.
 		return &wire.RenewResult{Status: wire.Status_RETRY}
@@ -210,11 +212,9 @@ func (o *Overlay) renewOne(from host.Peer, msg *wire.Renew, item *wire.Renewal) 
 	if ob.renewLease(from.ID, msg.Run, o.h.Now()) {
 		o.nodeGoneLocked(ob, from.ID, msg.Run)
 	}
-	known := false
-	o.turnLocked(ob, Stream{Node: from.ID, Run: msg.Run}, 0, func(t *Turn) []byte {
-		known = ob.obj.Renew(t, from.ID, msg.Run, item.Payload)
-		return nil
-	})
+	known := o.keeperStepLocked(ob, &wire.Step{What: &wire.Step_Renewed{
+		Renewed: &wire.Renewed{Node: []byte(from.ID), Run: msg.Run, Payload: item.Payload},
+	}}).known
 	if c := ob.cursors[from.ID]; c != nil && !c.ending {
 		c.declined = false
 		if at.Epoch != ob.epoch {
@@ -286,7 +286,7 @@ func (o *Overlay) onAssert(from host.Peer, msg *wire.Assert) *wire.AssertReply {
 	switch {
 	case st == notMine:
 		return &wire.AssertReply{Status: wire.Status_NOT_MINE, Hint: o.hintLocked(r)}
-	case st == forward, st == serving && ob.moving, st != serving && len(o.objects) >= o.cfg.MaxObjects:
+	case st == forward, st == taking, st == serving && ob.moving, st != serving && len(o.objects) >= o.cfg.MaxObjects:
 		return &wire.AssertReply{Status: wire.Status_RETRY}
 	}
 	known := ob != nil
@@ -309,11 +309,13 @@ func (o *Overlay) onAssert(from host.Peer, msg *wire.Assert) *wire.AssertReply {
 	if known {
 		// What the copy brought was not in the log: views are compared anew.
 		ob.number++
+		ob.united()
 		// any order: all are treated alike
 		for _, c := range ob.cursors {
 			c.needView = true
 		}
 	}
+	o.placeLocked(ob)
 	o.log.Info("rebuilt from a member's copy", "object", ob.obj.Summary(), "from", chord.NodeID(from.ID), "epoch", ob.epoch.Counter, "known before", known)
 	o.pushLocked(ob)
 	return &wire.AssertReply{Status: wire.Status_OK}

@@ -32,7 +32,7 @@ func (r *room) Apply(t *Turn, req []byte) []byte {
 		t.Emit([]byte("leave " + from.Node.String()))
 		t.SubscribersChanged()
 	case "say":
-		t.Emit([]byte("say " + rest))
+		t.EmitEarly([]byte("say " + rest))
 	}
 	return []byte(fmt.Sprintf("ok %d", t.Number()))
 }

@@ -1,0 +1,196 @@
+package overlay
+
+import (
+	"ircbridge/chord"
+	"ircbridge/host"
+	"ircbridge/overlay/wire"
+
+	"google.golang.org/protobuf/proto"
+)
+
+// How a replica becomes the keeper. When a predecessor died, the range between
+// it and the one before it is this node's. It asks the nodes that follow it,
+// which had copies of the same objects or may have, for what is later than its
+// own copies; then it begins a later epoch for each, stores that on a replica,
+// and only then serves. Until then requests for these objects wait, and for
+// one second nothing in the range is called absent (unsettled).
+
+// maxFetch bounds one reply with copies, in bytes.
+const maxFetch = 2 << 20
+
+// takeOverLocked has the copies in (from, to] taken over.
+func (o *Overlay) takeOverLocked(from, to chord.ID) {
+	o.toTake = append(o.toTake, gained{from: from, to: to})
+	o.takeNow.Signal()
+}
+
+// takeOverLoop takes over what it is told to, and any copy whose key is this
+// node's own.
+func (o *Overlay) takeOverLoop() {
+	for {
+		_ = o.wait(o.takeNow, host.Forever)
+		if o.stopped() {
+			return
+		}
+		o.mu.Lock()
+		ranges := o.toTake
+		o.toTake = nil
+		if pred, ok := o.ring.Predecessor(); ok && len(o.ownCopiesLocked()) > 0 {
+			ranges = append(ranges, gained{from: pred.ID, to: o.self})
+		}
+		o.mu.Unlock()
+		for _, g := range ranges {
+			o.fetch(g)
+		}
+		o.promote()
+	}
+}
+
+// ownCopiesLocked are the copies of objects that this node should keep, and
+// that nobody is about to hand over.
+func (o *Overlay) ownCopiesLocked() []ref {
+	if o.leaving || o.left || !o.open {
+		return nil
+	}
+	var refs []ref
+	for _, r := range sortedRefs(o.copies) {
+		e, coming := o.expected[r]
+		coming = coming && !e.lost && o.h.Now().Before(e.until)
+		if !coming && o.objects[r] == nil && o.ring.Owns(o.copies[r].ob.key) {
+			refs = append(refs, r)
+		}
+	}
+	return refs
+}
+
+// fetch asks all replicas at once for what they have in a range beyond the
+// copies here, and waits until all have answered or failed.
+func (o *Overlay) fetch(g gained) {
+	o.mu.Lock()
+	left := len(o.replicas)
+	done := o.h.NewEvent()
+	for _, c := range o.replicas {
+		o.h.Go("overlay fetch", func() {
+			for o.fetchFrom(c, g) {
+			}
+			o.mu.Lock()
+			defer o.mu.Unlock()
+			if left--; left == 0 {
+				done.Signal()
+			}
+		})
+	}
+	none := left == 0
+	o.mu.Unlock()
+	if !none {
+		_ = o.wait(done, 2*o.cfg.TryTimeout)
+	}
+}
+
+// fetchFrom makes one call, and reports whether there is more to ask for.
+func (o *Overlay) fetchFrom(c chord.Contact, g gained) (more bool) {
+	msg := &wire.Fetch{From: g.from[:], To: g.to[:]}
+	o.mu.Lock()
+	for _, r := range sortedRefs(o.copies) {
+		if ob := o.copies[r].ob; chord.InRange(g.from, ob.key, g.to) {
+			msg.Items = append(msg.Items, holding(ob))
+		}
+	}
+	o.mu.Unlock()
+	reply := new(wire.FetchReply)
+	if err := o.call(c.Peer, methodFetch, msg, reply, o.cfg.TryTimeout); err != nil {
+		o.ring.Suspect(c.Peer.ID)
+		return false
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	taken := false
+	for _, w := range reply.Copies {
+		ack := o.takeCopyLocked(c.Peer.ID, w)
+		taken = taken || ack.Kind == wire.CopyAck_HAVE
+	}
+	return reply.More && taken
+}
+
+// onFetch answers a new keeper with later copies, and a replica with what is
+// kept here.
+func (o *Overlay) onFetch(_ host.Peer, msg *wire.Fetch) *wire.FetchReply {
+	reply := new(wire.FetchReply)
+	has := make(map[ref]*wire.Holding, len(msg.Items))
+	for _, h := range msg.Items {
+		if r, ok := o.refFromWire(h.GetRef()); ok {
+			has[r] = h
+		}
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if msg.Kept {
+		for _, r := range sortedRefs(has) {
+			epoch, err := epochFromWire(has[r].Epoch)
+			if ob := o.objects[r]; err == nil && ob != nil && !ob.moving && ob.safe > 0 && ob.epoch.Compare(epoch) >= 0 {
+				reply.Kept = append(reply.Kept, holding(ob))
+			}
+		}
+		return reply
+	}
+	if len(msg.From) != len(chord.ID{}) || len(msg.To) != len(chord.ID{}) {
+		return reply
+	}
+	from, to, size := chord.ID(msg.From), chord.ID(msg.To), 0
+	for _, r := range sortedRefs(o.copies) {
+		ob := o.copies[r].ob
+		epoch, err := epochFromWire(has[r].GetEpoch())
+		if err != nil || !chord.InRange(from, ob.key, to) || has[r] != nil && compareHolding(ob.epoch, ob.version, epoch, has[r].Version) <= 0 {
+			continue
+		}
+		w := ob.copy()
+		if size += proto.Size(w); size > maxFetch && len(reply.Copies) > 0 {
+			reply.More = true
+			break
+		}
+		reply.Copies = append(reply.Copies, w)
+	}
+	return reply
+}
+
+// promote makes objects of the copies that are this node's to keep.
+func (o *Overlay) promote() {
+	for _, ob := range o.beginReigns() {
+		o.mu.Lock()
+		stored := o.storedLocked(ob, o.cfg.GiveUp)
+		if o.objects[ob.ref] == ob {
+			ob.moving = false
+			ob.wake()
+			o.pushLocked(ob)
+		}
+		o.mu.Unlock()
+		o.log.Info("took over "+ob.ref.kind+" "+ob.ref.name, "replicas have it", stored)
+	}
+}
+
+// beginReigns begins a later epoch for each copy that is this node's to keep.
+// They take no requests yet.
+func (o *Overlay) beginReigns() (obs []*object) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	now := o.h.Now()
+	for _, r := range o.ownCopiesLocked() {
+		c := o.copies[r]
+		delete(o.copies, r)
+		ob := c.ob
+		ob.newEpoch(o.ownEpoch(0), ob.epoch)
+		o.leaseAllLocked(ob, now)
+		ob.subscribe()
+		// any order: all are treated alike
+		for _, cur := range ob.cursors {
+			cur.number = 0 // what a node has of the log, only the old keeper knew
+		}
+		ob.moving = true
+		o.objects[r] = ob
+		o.movedTo.drop(r)
+		o.placeLocked(ob)
+		obs = append(obs, ob)
+		o.log.Info("taking over "+ob.obj.Summary(), "why", "its keeper is gone, and its key lies in our range", "from", chord.NodeID(c.keeper), "epoch", ob.epoch.Counter)
+	}
+	return obs
+}

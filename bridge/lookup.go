@@ -58,8 +58,7 @@ type Trace struct {
 	Self bool       `json:"self"` // the keeper is this node
 	// Keeper is absent when nobody confirmed to be it.
 	Keeper *Neighbour `json:"keeper,omitempty"`
-	// Replicas are the first two nodes after the keeper, where its copies
-	// belong.
+	// Replicas are the first two nodes after the keeper, which hold its copies.
 	Replicas []Neighbour `json:"replicas"`
 	Took     float64     `json:"took_ms"`
 	Error    string      `json:"error,omitempty"` // why there is no keeper
@@ -136,7 +135,7 @@ func (t Trace) Text() string {
 		fmt.Fprintf(w, "Keeper:\t%s\n", whose)
 	}
 	for i, r := range t.Replicas {
-		fmt.Fprintf(w, "Successor %d:\t%s\n", i+1, r.ID)
+		fmt.Fprintf(w, "Replica %d:\t%s\n", i+1, r.ID)
 	}
 	fmt.Fprintf(w, "Time:\t%.1f ms in %s\n", t.Took, count(len(t.Hops), "hop"))
 	_ = w.Flush() // a Builder takes all

@@ -71,7 +71,8 @@ type Neighbour struct {
 type KeepsStatus struct {
 	Names    int `json:"names"`
 	Channels int `json:"channels"`
-	Others   int `json:"others"` // such as parts of the list of channels
+	Others   int `json:"others"` // parts of the list of channels
+	Copies   int `json:"copies"` // of objects that other nodes keep
 }
 
 // UsersStatus counts people, as LUSERS does: those of the whole overlay as they
@@ -139,7 +140,8 @@ const (
 var otherKinds = []string{"directory"}
 
 func (p *parts) keepsStatus() KeepsStatus {
-	s := KeepsStatus{Names: len(p.overlay.Kept(kindNick)), Channels: len(p.overlay.Kept(kindChannel))}
+	s := KeepsStatus{Copies: p.overlay.Copies()}
+	s.Names, s.Channels = p.service.Keeps()
 	for _, kind := range otherKinds {
 		s.Others += len(p.overlay.Kept(kind))
 	}

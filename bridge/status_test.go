@@ -55,7 +55,7 @@ func exampleStatus() Status {
 			},
 			Table: TableStatus{Contacts: 17, Traffic: 123.4, Budget: 1024},
 		},
-		Keeps: KeepsStatus{Names: 3, Channels: 1, Others: 2},
+		Keeps: KeepsStatus{Names: 3, Channels: 1, Others: 2, Copies: 9},
 		Users: UsersStatus{Here: 2, Sessions: map[string]int{"irc": 1, "console": 1}, Users: 40, Channels: 12, Nodes: 18},
 		Peers: []PeerStatus{
 			{ID: id("9"), Peer: peer("9"), Address: "192.0.2.9:51234", Transport: "tcp", Inbound: true, Since: ago(65 * time.Minute), Program: "ircbridge-0.1.0", RoundTrip: 0.74},

@@ -130,7 +130,7 @@ func (s Status) frontends() string {
 
 func (s Status) keepsLine() string {
 	k := s.Keeps
-	return fmt.Sprintf("%s, %s, %s", count(k.Names, "name"), count(k.Channels, "channel"), count(k.Others, "other object"))
+	return fmt.Sprintf("%s, %s, %s; copies of others': %d", count(k.Names, "name"), count(k.Channels, "channel"), count(k.Others, "other object"), k.Copies)
 }
 
 // ringRows are the neighbours and then the other peers.

@@ -280,6 +280,13 @@ func (o *Overlay) Kept(kind string) []string {
 	return names
 }
 
+// Copies counts the objects of others that this node holds copies of.
+func (o *Overlay) Copies() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.copies)
+}
+
 // KeepsNow reports whether this node keeps the object.
 func (o *Overlay) KeepsNow(kind, name string) bool {
 	o.mu.Lock()

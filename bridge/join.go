@@ -169,7 +169,8 @@ type answer struct {
 }
 
 // round dials all addresses at once and joins through the first that answers
-// and takes the node in. It returns whether that succeeded.
+// and takes the node in; the others that answer may be in another ring, and are
+// introduced to that one. It returns whether the node joined.
 func (j *joiner) round(ctx context.Context) bool {
 	answers := make(chan answer, len(j.addrs)) // so that no dial waits for us
 	for _, addr := range j.addrs {
@@ -181,12 +182,17 @@ func (j *joiner) round(ctx context.Context) bool {
 	}
 	soon := time.NewTimer(aloneAfter)
 	defer soon.Stop()
+	joined := false
 	for left := len(j.addrs); left > 0; {
 		select {
 		case a := <-answers:
 			left--
-			if ctx.Err() == nil && j.through(a) {
-				return true
+			switch {
+			case ctx.Err() != nil:
+			case joined:
+				j.also(a)
+			default:
+				joined = j.through(a)
 			}
 		case p := <-j.found:
 			j.meet(ctx, p)
@@ -196,7 +202,20 @@ func (j *joiner) round(ctx context.Context) bool {
 			return false
 		}
 	}
-	return false
+	return joined
+}
+
+// also takes the answer of an address when the node has joined through another.
+func (j *joiner) also(a answer) {
+	switch {
+	case errors.Is(a.err, p2p.ErrSelf):
+		j.drop(a.addr)
+	case a.err != nil:
+		j.state.failed(a.addr, a.err)
+	default:
+		j.introduce(a.peer)
+		j.state.done(a.addr, joinAnswers)
+	}
 }
 
 // through joins by way of one node that answered, and reports success.

@@ -173,6 +173,27 @@ func TestJoiningThroughTheFirstThatAnswers(t *testing.T) {
 	})
 }
 
+// Two addresses may lie in two rings: the one that the node joins is told of
+// the other.
+func TestJoiningTwoRings(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := fakeRing{answers: map[string][]error{"a:1": {nil}, "b:2": {nil}, "c:3": {p2p.ErrSelf}, "d:4": {host.ErrTimeout}}}
+		got := f.play(t, time.Hour, "a:1", "b:2", "c:3", "d:4")
+		joined, told := 0, 0
+		for _, line := range got {
+			if strings.HasPrefix(line, "Joined the ring through ") {
+				joined++
+			}
+			if line == "introduced" {
+				told++
+			}
+		}
+		if joined != 1 || told != 1 {
+			t.Errorf("got:\n%s", strings.Join(got, "\n"))
+		}
+	})
+}
+
 // A node that others joined while it was alone stays with them, and tells its
 // ring of whom it was to join; when it is left alone again, it joins.
 func TestJoiningWithCompany(t *testing.T) {

@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"ircbridge/chat"
+	"ircbridge/host"
 	"ircbridge/mapping/wire"
 	"ircbridge/overlay"
 )
@@ -120,11 +122,14 @@ func (se *session) Invite(ctx context.Context, nick, channel string) (chat.Profi
 	msg := encode(&wire.Direct{What: &wire.Direct_Invited{Invited: &wire.Invited{
 		From: sessionToWire(se.stream), Person: personToWire(me), Target: sessionToWire(who), Channel: res.Name,
 	}}})
-	s.h.Go("mapping invite", func() {
-		if _, err := s.o.Direct(who.Node, msg, s.cfg.GiveUp); err != nil {
-			s.log.Debug("an invited user's node was not told", "err", err)
-		}
-	})
+	answer, err := s.o.Direct(who.Node, msg, host.Budget(ctx, s.h.Now(), time.Second))
+	reply := new(wire.DirectReply)
+	switch {
+	case err != nil: // he may pass all the same
+		s.log.Debug("an invited user's node was not told", "err", err)
+	case decode(answer, reply) == nil && reply.Code == wire.Code_OK:
+		p.away = string(reply.Away) // his claim may be older
+	}
 	return p.profile(who), nil
 }
 

@@ -199,7 +199,7 @@ func (s *Service) onInvited(from host.PeerID, w *wire.Invited) *wire.DirectReply
 		return &wire.DirectReply{Code: wire.Code_NOT_HERE}
 	}
 	se.pushLocked(chat.Invited{Channel: channel, By: p.profile(who), Nick: se.me.nick, Target: se.me.profile(se.stream), At: s.h.Now()})
-	return &wire.DirectReply{}
+	return &wire.DirectReply{Nick: []byte(se.me.nick), Away: []byte(se.me.away)}
 }
 
 // onWhois tells of a user here what everybody may know, and of his channels

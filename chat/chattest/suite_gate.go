@@ -103,6 +103,7 @@ func testGateInvite(w *world) {
 	a.mode("#a", plus('i', ""))
 	_, err := b.Join(context.Background(), "#a", "")
 	w.want("join", err, chat.ErrInviteOnly)
+	w.must("away", b.SetAway(context.Background(), "tea"))
 	p, err := a.Invite(context.Background(), "BOB", "#A")
 	w.must("invite", err)
 	if p != b.Self() {

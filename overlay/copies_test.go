@@ -71,6 +71,7 @@ func (w *world) replicasOf(keeper *node) []*node {
 func TestEveryObjectHasItsCopies(t *testing.T) {
 	for seed := range seeds(6) {
 		w := newWorld(t, seed)
+		w.cfg.Compare = 10 * time.Second
 		w.run(func() {
 			w.grow(2)
 			for i := range 24 {
@@ -211,6 +212,7 @@ func TestAJoinerThatDiesAtOnceLosesNothing(t *testing.T) {
 // them, and what is equal costs one small message for each replica.
 func TestComparisonRepairsCopies(t *testing.T) {
 	w := newWorld(t, 4)
+	w.cfg.Compare = 10 * time.Second
 	w.run(func() {
 		w.grow(5)
 		for i := range 40 {
@@ -285,6 +287,7 @@ func TestOneCopyWaitsForNobody(t *testing.T) {
 func TestHalfOfAllNodesDieAtOnce(t *testing.T) {
 	for seed := range seeds(8) {
 		w := newWorld(t, seed)
+		w.cfg.Compare = 10 * time.Second
 		w.run(func() {
 			w.grow(16)
 			for i := range 32 {

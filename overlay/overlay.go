@@ -112,7 +112,7 @@ type Config struct {
 	GiveUp     time.Duration // how long background work tries one thing; 5 s
 	TryTimeout time.Duration // bound of one call; 1 s. Lower finds hung nodes sooner
 	Sweep      time.Duration // pause between two looks for objects that are not ours; 1 s
-	Compare    time.Duration // pause between two comparisons of copies; 10 s
+	Compare    time.Duration // pause between two comparisons of copies; 30 s
 	Unsettled  time.Duration // after a predecessor's death: time for its objects to be asserted before "absent" is answered; 1 s
 
 	MaxLogEntries int // of one object's log; 512
@@ -141,7 +141,7 @@ func (c Config) withDefaults() Config {
 	def(&c.GiveUp, 5*time.Second)
 	def(&c.TryTimeout, time.Second)
 	def(&c.Sweep, time.Second)
-	def(&c.Compare, 10*time.Second)
+	def(&c.Compare, 30*time.Second)
 	def(&c.Unsettled, time.Second)
 	num(&c.MaxLogEntries, 512)
 	num(&c.MaxLogBytes, 256<<10)

@@ -45,8 +45,9 @@ type Options struct {
 	// Wait is how long to wait for one message, or one answer, before it is
 	// taken for lost.
 	Wait time.Duration
-	// For is how long quiet watches.
-	For time.Duration
+	// For is how long quiet watches, after it has let After pass: servers have
+	// more to do when they have just started.
+	For, After time.Duration
 }
 
 // Defaults are modest: seconds on any machine.

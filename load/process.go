@@ -53,9 +53,12 @@ func idle(ctx context.Context, r *run) (rep Report, err error) {
 // quiet measures what servers cost that nobody uses. The traffic is that of
 // the whole loopback device.
 func quiet(ctx context.Context, r *run) (rep Report, err error) {
-	rep.Title = fmt.Sprintf("quiet: %d processes for %v", len(r.PIDs), r.For)
+	rep.Title = fmt.Sprintf("quiet: %d processes for %v, after %v", len(r.PIDs), r.For, r.After)
 	if len(r.PIDs) == 0 {
 		return rep, errors.New("quiet needs the server's process: add -pid PID, or use -local N")
+	}
+	if err := sleep(ctx, r.After); err != nil {
+		return rep, err
 	}
 	bytes, packets, err := loopback()
 	if err != nil {

@@ -272,6 +272,9 @@ func (o *Overlay) compareLocked(keeper host.PeerID, d *wire.Digest, reply *wire.
 			c.heard = now
 		}
 	}
+	if len(reply.Parts) == 0 {
+		return
+	}
 	for _, r := range sortedRefs(o.copies) {
 		if c := o.copies[r]; c.keeper == keeper && differs(partOf(c.ob)) {
 			reply.Holdings = append(reply.Holdings, holding(c.ob))
@@ -346,14 +349,17 @@ func (o *Overlay) lapseCopiesLocked(now time.Time) {
 		return
 	}
 	var old []ref
-	for _, r := range sortedRefs(o.copies) {
-		if now.Sub(o.copies[r].heard) > 3*o.cfg.Compare && len(old) < maxRenewals {
+	// any order: sorted below
+	for r, c := range o.copies {
+		if now.Sub(c.heard) > 3*o.cfg.Compare {
 			old = append(old, r)
 		}
 	}
 	if len(old) == 0 {
 		return
 	}
+	slices.SortFunc(old, ref.compare)
+	old = old[:min(len(old), maxRenewals)]
 	o.checking = true
 	o.h.Go("overlay check copies", func() {
 		for _, r := range old {

@@ -275,13 +275,13 @@ func (o *Overlay) copyTo(node host.PeerID, c *copier) {
 			o.recopyLocked(c, steps, whole)
 		}
 		o.mu.Unlock()
-		switch {
-		case progress:
+		if progress {
 			failures = 0
 			continue
-		case err != nil:
+		}
+		failures++
+		if err != nil {
 			o.ring.Suspect(node)
-			failures++
 		}
 		if o.h.Sleep(min(20*time.Millisecond<<min(failures, 5), 500*time.Millisecond)) != nil {
 			return // the host stops

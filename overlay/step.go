@@ -28,8 +28,8 @@ type draws struct {
 	fresh func() uint64 // nil at replicas
 }
 
-// next is the next number. A note that is too short was made by a keeper whose
-// rules are others; the comparison of copies finds what comes of it.
+// next is the next number; 0 where the note is too short, as from a keeper
+// whose rules are others.
 func (d *draws) next() uint64 {
 	if d.fresh != nil {
 		x := d.fresh()

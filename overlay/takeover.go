@@ -1,6 +1,8 @@
 package overlay
 
 import (
+	"slices"
+
 	"ircbridge/chord"
 	"ircbridge/host"
 	"ircbridge/overlay/wire"
@@ -53,13 +55,15 @@ func (o *Overlay) ownCopiesLocked() []ref {
 		return nil
 	}
 	var refs []ref
-	for _, r := range sortedRefs(o.copies) {
+	// any order: sorted below
+	for r, c := range o.copies {
 		e, coming := o.expected[r]
 		coming = coming && !e.lost && o.h.Now().Before(e.until)
-		if !coming && o.objects[r] == nil && o.ring.Owns(o.copies[r].ob.key) {
+		if !coming && o.objects[r] == nil && o.ring.Owns(c.ob.key) {
 			refs = append(refs, r)
 		}
 	}
+	slices.SortFunc(refs, ref.compare)
 	return refs
 }
 

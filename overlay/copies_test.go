@@ -13,17 +13,6 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// living are the nodes that run.
-func (w *world) living() []*node {
-	var nodes []*node
-	for _, n := range w.nodes {
-		if n.host.Running() {
-			nodes = append(nodes, n)
-		}
-	}
-	return nodes
-}
-
 // copied: every object has a copy at each of its keeper's replicas, with the
 // keeper's epoch, version and state, and there are no other copies.
 func (w *world) copied() bool {
@@ -51,11 +40,6 @@ func (w *world) copied() bool {
 		}
 	}
 	return copies == 0
-}
-
-// by is the node of an ID.
-func (w *world) by(id chord.ID) *node {
-	return w.nodes[slices.IndexFunc(w.nodes, func(n *node) bool { return n.o.self == id })]
 }
 
 // replicasOf are the nodes that hold copies of what a node keeps, the next

@@ -1,0 +1,167 @@
+package mapping
+
+import (
+	"ircbridge/chat"
+	"ircbridge/mapping/wire"
+	"ircbridge/overlay"
+)
+
+// What each event of a channel does to a view, and what of it is shown.
+
+// takeLocked takes the next event: makes it part of the state, and shows it
+// unless it came before under another stamp.
+func (v *view) takeLocked(e overlay.Entry, ev *wire.ChannelEvent) {
+	st := stepOf(e)
+	if w := ev.GetMessage(); w != nil {
+		v.state.apply(st, ev)
+		v.messageLocked(e, w)
+		return
+	}
+	defer v.disperseLocked()
+	v.releaseHeldLocked(e.From)
+	fresh := v.noteLocked(e)
+	switch w := ev.What.(type) {
+	case *wire.ChannelEvent_Joined:
+		v.joinedLocked(st, e, ev)
+	case *wire.ChannelEvent_Parted:
+		m, was := v.state.members[e.From]
+		v.state.apply(st, ev)
+		if _, is := v.state.members[e.From]; was && !is {
+			v.showLocked(e.From, chat.Parted{
+				Channel: v.display(), Who: m.person.profile(e.From), Reason: string(w.Parted.GetReason()), At: e.At,
+			})
+		}
+	case *wire.ChannelEvent_Kicked:
+		v.kickedLocked(st, e, ev)
+	case *wire.ChannelEvent_Quit:
+		v.s.quitLocked(e.From, string(w.Quit.GetReason()), true, e.At)
+		v.state.apply(st, ev)
+	case *wire.ChannelEvent_Gone:
+		v.goneLocked(st, e, ev)
+	case *wire.ChannelEvent_Person:
+		if p, err := personFromWire(w.Person); err == nil {
+			v.s.personLocked(e.From, p, e.At)
+		}
+		v.state.apply(st, ev)
+	case *wire.ChannelEvent_Topic:
+		v.state.apply(st, ev)
+		if fresh {
+			v.showLocked(e.From, chat.TopicChanged{Channel: v.display(), Topic: v.state.topic.chat()})
+		}
+	case *wire.ChannelEvent_Modes:
+		v.state.apply(st, ev)
+		if fresh {
+			v.showLocked(e.From, chat.ModeChanged{
+				Channel: v.display(), By: string(ev.By), At: e.At, Changes: v.s.modesFromWireLocked(v, w.Modes.GetChanges()),
+			})
+		}
+	case *wire.ChannelEvent_Invited:
+		v.state.apply(st, ev)
+		if fresh {
+			v.invitedLocked(e, w.Invited)
+		}
+	case *wire.ChannelEvent_Merged:
+		part, err := stateFromWire(w.Merged)
+		if err != nil {
+			return // decodeEvent has checked it
+		}
+		now := v.state.clone()
+		now.apply(st, ev)
+		v.differLocked(v.adoptLocked(now, e.At), e.At)
+		v.tailLocked(part.tail) // the state may have no room for all of it
+	default:
+		v.state.apply(st, ev)
+	}
+}
+
+func (v *view) joinedLocked(st step, e overlay.Entry, ev *wire.ChannelEvent) {
+	w, who := ev.GetJoined(), e.From
+	if w.Session != nil {
+		if s, err := sessionFromWire(w.Session); err == nil {
+			who = s
+		}
+	}
+	if p, err := personFromWire(w.Person); err == nil {
+		v.s.personLocked(who, p, e.At)
+	}
+	_, was := v.state.members[who]
+	v.state.apply(st, ev)
+	v.s.mendLocked(who)
+	m, is := v.state.members[who]
+	if !is {
+		return
+	}
+	if !was {
+		v.showLocked(who, chat.Joined{Channel: v.display(), Who: m.person.profile(who), Status: m.status, At: e.At})
+	}
+	v.admitLocked()
+}
+
+func (v *view) kickedLocked(st step, e overlay.Entry, ev *wire.ChannelEvent) {
+	who, err := sessionFromWire(ev.GetKicked().GetTarget())
+	if err != nil {
+		return
+	}
+	m, was := v.state.members[who]
+	name := v.display()
+	v.state.apply(st, ev)
+	if _, is := v.state.members[who]; !was || is {
+		return
+	}
+	v.kickOutLocked(who, e.From, chat.Kicked{
+		Channel: name, Who: m.person.profile(who), By: string(ev.By), Reason: string(ev.GetKicked().Reason), At: e.At,
+	})
+}
+
+// kickOutLocked shows a kick; a local victim's membership is over.
+func (v *view) kickOutLocked(who, by overlay.Stream, k chat.Kicked) {
+	v.showLocked(by, k)
+	if se := v.local(who); se != nil && v.locals[se.number] != nil {
+		ms := v.locals[se.number]
+		se.dropLocked(ms)
+		if who != by {
+			se.pushLocked(k)
+		}
+		v.releaseLocked()
+	}
+}
+
+// invitedLocked tells the local operators of an invitation, but for who made it.
+// The invited hears of it from the inviter's node.
+func (v *view) invitedLocked(e overlay.Entry, w *wire.Invite) {
+	target, err := sessionFromWire(w.GetTarget())
+	p, err2 := personFromWire(w.GetPerson())
+	by, known := v.s.knownLocked(e.From)
+	if err != nil || err2 != nil || !known {
+		return
+	}
+	inv := chat.Invited{Channel: v.display(), By: by.profile(e.From), Nick: p.nick, Target: p.profile(target), At: e.At}
+	for _, n := range sortedKeys(v.locals) {
+		se := v.s.sessions[n]
+		if se == nil || se.stream == e.From || se.stream == target || v.state.members[se.stream].status&chat.Operator == 0 {
+			continue
+		}
+		se.pushLocked(inv)
+	}
+}
+
+// goneLocked takes members out whose node is gone: they quit, in all views at
+// once. Sessions of this very node are not gone: they say so.
+func (v *view) goneLocked(st step, e overlay.Entry, ev *wire.ChannelEvent) {
+	renew := false
+	for _, g := range ev.GetGone().GetSessions() {
+		who, err := sessionFromWire(g)
+		if err != nil {
+			continue
+		}
+		if se := v.local(who); se != nil && v.locals[se.number] != nil {
+			renew = true
+			continue
+		}
+		v.s.quitLocked(who, string(ev.GetGone().GetReason()), false, e.At)
+	}
+	v.state.apply(st, ev)
+	if renew {
+		v.s.o.Hold(kindChannel, v.name)
+	}
+}

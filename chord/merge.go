@@ -35,7 +35,8 @@ const (
 	// maxBackoff is the longest time, in periods, for which a peer that did not
 	// answer is not asked again.
 	maxBackoff = 8
-	// maxMeetings bounds the meetings that this node waits for at once.
+	// maxMeetings bounds the meetings that this node waits for at once, and the
+	// nodes that it follows because others brought them.
 	maxMeetings = 4
 	// newsSteps and newsCopies say how far news of another ring spread: to
 	// copies^steps nodes at most.
@@ -56,6 +57,7 @@ type meetings struct {
 	trials  map[ID]trial
 	rounds  int       // since the last meeting of any peer
 	running int       // meetings waited for
+	brought int       // nodes that were brought here and are being followed
 	news    time.Time // when this node spread news last
 	heeded  time.Time // when it followed somebody's news last
 	wary    time.Time // until then a node that somebody names is verified first
@@ -264,16 +266,13 @@ func (r *Ring) bring(c Contact, hops int) {
 		return
 	}
 	if len(r.succs) == 0 {
-		alone := r.aloneLocked()
+		alone, ok := r.aloneLocked(), r.meetings.brought < maxMeetings
+		if ok {
+			r.meetings.brought++
+		}
 		r.mu.Unlock()
-		if alone {
-			r.Introduce(c.Peer)
-		} else {
-			r.h.Go("chord follow", func() {
-				if r.followNearest([]Contact{c}, nil) {
-					r.wake.Signal()
-				}
-			})
+		if ok {
+			r.h.Go("chord follow", func() { r.follow(c, alone) })
 		}
 		return
 	}
@@ -299,6 +298,20 @@ func (r *Ring) bring(c Contact, hops int) {
 	if ok {
 		r.sendMeeting(next, &wire.Meeting{Other: contactToWire(c), Hops: uint32(hops + 1)})
 	}
+}
+
+// follow lets a node without successors come into c's ring, which was brought
+// to it.
+func (r *Ring) follow(c Contact, alone bool) {
+	if alone {
+		r.Remember(c.Peer)
+		r.meet(c)
+	} else if r.followNearest([]Contact{c}, nil) {
+		r.wake.Signal()
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.meetings.brought--
 }
 
 // verify finds out whether c lives before a round of stabilization asks it.

@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"ircbridge/chord"
 	"ircbridge/host"
 	"ircbridge/overlay/wire"
 
@@ -475,84 +474,6 @@ func TestARenewalTakesAwayWhatIsNotNamed(t *testing.T) {
 			t.Errorf("after a renewal: %q", got)
 		}
 	})
-}
-
-// Many requests to one object gather into batches, and lines that are
-// forgotten never use a number again.
-func TestOutboxNumbersNeverFallBack(t *testing.T) {
-	w := newWorld(t, 5)
-	w.run(func() {
-		w.grow(1)
-		n := w.nodes[0]
-		running := 40
-		for i := range running {
-			w.Go("put", func() {
-				if err := n.o.Put("key", fmt.Append(nil, i%8), hour, time.Second); err != nil {
-					t.Error(err)
-				}
-				running--
-			})
-		}
-		w.must("all put", func() bool { return running == 0 })
-		if got := n.o.dict.box.settled("key"); got != 40 {
-			t.Errorf("%d requests settled", got)
-		}
-		for i := range maxLines + 10 {
-			_ = n.o.Remove(fmt.Sprint("other", i), []byte("v"), time.Second)
-		}
-		if got := len(n.o.dict.box.lines); got > maxLines {
-			t.Errorf("%d lines", got)
-		}
-		if got := len(n.o.dict.box.idle); got > maxLines {
-			t.Errorf("%d idle lines listed", got)
-		}
-		if n.o.dict.box.lines["key"] != nil {
-			t.Error("the oldest line is not forgotten")
-		}
-		n.put(w, "key", "new")
-		if got := n.o.dict.box.settled("key"); got != 41 {
-			t.Errorf("number %d after 40 were used", got)
-		}
-		if got := n.got(w, "key"); !strings.Contains(got, "n0=new") {
-			t.Errorf("%q", got)
-		}
-	})
-}
-
-// A message to a key reaches its owner, whoever that is.
-func TestRouteReachesTheOwner(t *testing.T) {
-	for seed := range uint64(10) {
-		w := newWorld(t, seed)
-		w.run(func() {
-			w.grow(4)
-			check := func() {
-				for i := range 12 {
-					key := Key("test", fmt.Sprint(i))
-					got, err := w.nodes[0].o.Route(key, []byte("hi"), 10*time.Second)
-					if err != nil {
-						t.Errorf("seed %d: %v", seed, err)
-					}
-					w.must("the one that answered is the owner", func() bool {
-						for _, n := range w.nodes {
-							if n.host.Running() && n.ring.Owns(key) {
-								return string(got) == "at "+n.host.Name()+": hi"
-							}
-						}
-						return false // a death is being found out
-					})
-				}
-			}
-			check()
-			w.add()
-			w.grow(5)
-			check()
-			w.Crash(w.nodes[2].host)
-			check()
-		})
-	}
-	if _, err := new(Overlay).Route(chord.ID{}, nil, time.Second); !errors.Is(err, ErrNotRegistered) {
-		t.Error(err)
-	}
 }
 
 // A keeper that lost a value while it has the key is told by the renewal.

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"ircbridge/host"
 	"ircbridge/host/sim"
 )
 
@@ -323,4 +324,23 @@ func TestIntroduceBeforeTheJoin(t *testing.T) {
 	n.join(x, rings[0][0])
 	n.awaitOne(7, 10*time.Second)
 	n.checkLookups(20)
+}
+
+// Whoever brings many nodes to a lone one has it follow a few of them at a
+// time, and it goes on when none of them lives.
+func TestBroughtNodesAreFollowedAFewAtATime(t *testing.T) {
+	n := newNet(t, 1, sim.Config{}, Config{})
+	x := n.ring(1)[0]
+	n.do(func() {
+		for i := range 100 {
+			x.r.bring(NewContact(host.Peer{ID: peerN(byte(i)), Addrs: []string{"nowhere"}}), 0)
+		}
+	})
+	if got := x.r.meetings.brought; got == 0 || got > maxMeetings {
+		t.Errorf("%d are followed", got)
+	}
+	n.w.RunFor(time.Minute)
+	if got := x.r.meetings.brought; got != 0 || !x.r.Alone() {
+		t.Errorf("%d are still followed, alone %v", got, x.r.Alone())
+	}
 }

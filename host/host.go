@@ -152,7 +152,8 @@ func Budget(ctx context.Context, now time.Time, max time.Duration) time.Duration
 
 // Store keeps small records through a restart. Writes are atomic for each
 // Write call, and durable some time later: a crash may lose the last of them
-// but never half of one. Values returned belong to the caller.
+// but never half of one, nor an earlier one and not a later one. Values
+// returned belong to the caller.
 type Store interface {
 	// Get returns nil, nil for an absent key.
 	Get(key string) ([]byte, error)
@@ -161,6 +162,12 @@ type Store interface {
 	Scan(prefix string, f func(key string, value []byte) bool) error
 	// Write applies the changes in one batch; a nil Value deletes.
 	Write(changes ...Change) error
+	// Sync blocks until all that was written before the call survives a crash
+	// of this process and of the machine, for at most d: nil, ErrTimeout (the
+	// commit goes on), ErrStopped when the host stops, or the disk's error,
+	// wrapped. Those that wait at the same time share one commit, which begins
+	// as soon as the one before has ended.
+	Sync(d time.Duration) error
 }
 
 // Change is one change of a batch.

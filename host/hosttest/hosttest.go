@@ -52,7 +52,7 @@ type scenario struct {
 
 // Run runs the whole suite, one subtest for each promise of the contract.
 func Run(t *testing.T, with With) {
-	for _, list := range [][]scenario{callScenarios(), sendScenarios(), lifeScenarios(), localScenarios()} {
+	for _, list := range [][]scenario{callScenarios(), sendScenarios(), lifeScenarios(), localScenarios(), durableScenarios()} {
 		for _, s := range list {
 			t.Run(s.name, func(t *testing.T) {
 				setup, body := s.make()

@@ -126,6 +126,9 @@ func stopEndsTasks() (func(int, host.Host), func(Env) error) {
 		if err := dying.Sleep(time.Millisecond); !errors.Is(err, host.ErrStopped) {
 			return fmt.Errorf("late Sleep of a stopped host: %v", err)
 		}
+		if err := dying.Store().Sync(time.Second); !errors.Is(err, host.ErrStopped) {
+			return fmt.Errorf("late Sync of a stopped host: %v", err)
+		}
 		if _, err := dying.Call(here, echo, nil, time.Second); !errors.Is(err, host.ErrStopped) {
 			return fmt.Errorf("late Call of a stopped host: %v", err)
 		}

@@ -51,15 +51,20 @@ const (
 var bucketName = []byte("store")
 
 // store keeps what is new in memory and commits it, synchronised to the disk,
-// once a second and at the end. So a write costs no disk access, and a crash
-// loses at most the last second, each Write whole. Without a database it keeps all in memory.
+// once a second, at the end, and at once when somebody waits for it (Sync). So a
+// write costs no disk access, and a crash loses at most the last second, each
+// Write whole. Without a database it keeps all in memory.
 type store struct {
-	db *bbolt.DB // nil: memory only
+	db   *bbolt.DB     // nil: memory only
+	wake chan struct{} // somebody waits for a commit
 
 	mu       sync.Mutex
 	fresh    map[string][]byte // to be committed; a nil value deletes
 	size     int
 	inCommit map[string][]byte // being committed
+	next     *round            // the commit of fresh, when somebody waits for it
+	current  *round            // the commit of inCommit
+	stopped  <-chan struct{}   // of the host; nil before start
 	closed   bool
 	failed   error // of the last commit
 
@@ -84,7 +89,7 @@ func openBolt(path string) (*store, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("database cannot be written: %w", err), db.Close())
 	}
-	return &store{db: db}, nil
+	return &store{db: db, wake: make(chan struct{}, 1)}, nil
 }
 
 // checkLength sees that an existing file is as long as it says. A shorter one
@@ -137,24 +142,6 @@ func openFile(path string, readOnly bool) (db *bbolt.DB, err error) {
 		return nil, fmt.Errorf("%w: %s: %w: %s", ErrStoreDamaged, path, err, storeRemedy)
 	}
 	return db, nil
-}
-
-func (s *store) start(t *tasks, stopped <-chan struct{}) {
-	if s.db == nil {
-		return
-	}
-	t.start("commit to the database", func() {
-		tick := time.NewTicker(storeEvery)
-		defer tick.Stop()
-		for {
-			select {
-			case <-tick.C:
-				s.commit()
-			case <-stopped:
-				return
-			}
-		}
-	})
 }
 
 // Get implements host.Store.
@@ -289,45 +276,6 @@ func (s *store) Write(changes ...host.Change) error {
 		return s.commit()
 	}
 	return failed
-}
-
-// commit writes what is new to the disk. When that fails, it stays in
-// memory for the next try, and Write returns the error meanwhile.
-func (s *store) commit() error {
-	s.commits.Lock()
-	defer s.commits.Unlock()
-	s.mu.Lock()
-	batch, size := s.fresh, s.size
-	if len(batch) == 0 || s.db == nil {
-		s.mu.Unlock()
-		return nil
-	}
-	s.inCommit, s.fresh, s.size = batch, nil, 0
-	s.mu.Unlock()
-	err := s.db.Update(func(tx *bbolt.Tx) error {
-		b := tx.Bucket(bucketName)
-		for _, k := range slices.Sorted(maps.Keys(batch)) {
-			var err error
-			if v := batch[k]; v == nil {
-				err = b.Delete([]byte(k))
-			} else {
-				err = b.Put([]byte(k), v)
-			}
-			if err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.failed = s.wrap("write", err)
-	if err != nil {
-		maps.Copy(batch, s.fresh)
-		s.fresh, s.size = batch, s.size+size
-	}
-	s.inCommit = nil
-	return s.failed
 }
 
 func (s *store) wrap(what string, err error) error {

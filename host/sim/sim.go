@@ -64,7 +64,7 @@
 // A paused node (SIGSTOP) runs nothing; what comes for it waits, its timers
 // fire when it goes on. A crash unwinds each task of the node at its host
 // call: deferred code runs, but the host refuses all it asks (ErrStopped).
-// What the Store had not yet committed is lost. A node that is stopped
+// What the Store had not yet committed (Config.CommitDelay, Store.Sync) is lost. A node that is stopped
 // gracefully loses nothing: its tasks get ErrStopped.
 package sim
 

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"ircbridge/host"
 )
@@ -119,4 +120,34 @@ func (s store) Write(changes ...host.Change) error {
 	d.commit(w.now)
 	d.pending = append(d.pending, b)
 	return nil
+}
+
+// Sync waits until what was written is durable: Config.CommitDelay after the
+// last Write.
+func (s store) Sync(d time.Duration) error {
+	h := s.host
+	t, err := h.enter("Sync")
+	if err != nil {
+		return h.refuse("synchronise the store", nil, err)
+	}
+	left, expired := h.node.disk.left(), false
+	if int64(max(d, 0)) < left {
+		left, expired = int64(max(d, 0)), true
+	}
+	if left > 0 && t.block(h, left) == wakeStopped {
+		return h.refuse("synchronise the store", nil, host.ErrStopped)
+	}
+	if expired {
+		return h.refuse("synchronise the store", nil, host.ErrTimeout)
+	}
+	return nil
+}
+
+// left is the time until all that was written is durable.
+func (d *disk) left() int64 {
+	d.commit(d.world.now)
+	if n := len(d.pending); n > 0 {
+		return d.pending[n-1].due - d.world.now
+	}
+	return 0
 }

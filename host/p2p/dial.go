@@ -84,6 +84,9 @@ func (h *Host) whoIs(ctx context.Context, addr ma.Multiaddr, named host.PeerID) 
 	case id == h.id:
 		return "", nil, ErrSelf
 	}
+	if err := h.severed.wait(ctx, id); err != nil {
+		return "", nil, fmt.Errorf("%w: no connection over TCP or QUIC", err)
+	}
 	return id, at, nil
 }
 

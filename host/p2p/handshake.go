@@ -213,6 +213,12 @@ func (h *Host) welcome(id host.PeerID, s network.Stream, done func()) {
 	defer done()
 	stop := context.AfterFunc(h.ctx, func() { _ = s.Reset() })
 	defer stop()
+	ctx, cancel := context.WithTimeout(h.ctx, h.limits.greet)
+	defer cancel()
+	if h.severed.wait(ctx, id) != nil {
+		_ = s.Reset()
+		return
+	}
 	br := bufio.NewReaderSize(s, readBuffer)
 	hello, err := h.hearHello(s, br)
 	if err != nil {
@@ -314,6 +320,12 @@ func (h *Host) acceptBulk(s network.Stream) {
 func (h *Host) joinBulk(id host.PeerID, s network.Stream) {
 	stop := context.AfterFunc(h.ctx, func() { _ = s.Reset() })
 	defer stop()
+	ctx, cancel := context.WithTimeout(h.ctx, h.limits.greet)
+	defer cancel()
+	if h.severed.wait(ctx, id) != nil {
+		_ = s.Reset()
+		return
+	}
 	_ = s.SetReadDeadline(time.Now().Add(h.limits.greet))
 	br := bufio.NewReaderSize(s, readBuffer)
 	f, err := readFrame(br, maxHello, nil, 0)

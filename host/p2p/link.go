@@ -107,7 +107,11 @@ func (l *link) needBulk() {
 	l.h.Go("open bulk stream", func() {
 		ctx, cancel := context.WithTimeout(l.h.ctx, l.h.limits.greet)
 		defer cancel()
-		s, err := l.h.libp2p().NewStream(network.WithNoDial(ctx, "link"), peer.ID(l.peer.ID), protoBulk)
+		var s network.Stream
+		err := l.h.severed.wait(ctx, l.peer.ID)
+		if err == nil {
+			s, err = l.h.libp2p().NewStream(network.WithNoDial(ctx, "link"), peer.ID(l.peer.ID), protoBulk)
+		}
 		if err == nil {
 			_ = s.SetWriteDeadline(time.Now().Add(l.h.limits.greet))
 			_, err = s.Write(encode(&wire.Frame{Kind: &wire.Frame_Attach{Attach: &wire.Attach{Attempt: l.attempt}}}))
@@ -153,6 +157,10 @@ func (l *link) write(la *lane, s network.Stream) {
 		if batch, ok = la.q.take(batch[:0], batchBytes); !ok {
 			return
 		}
+		if !l.mayWrite() {
+			l.fail(fmt.Errorf("peer took nothing for %v: %w", l.h.limits.stall, host.ErrTimeout))
+			return
+		}
 		err := s.SetWriteDeadline(time.Now().Add(l.h.limits.stall))
 		for _, frame := range batch {
 			if err == nil {
@@ -177,6 +185,9 @@ func (l *link) write(la *lane, s network.Stream) {
 func (l *link) read(la *lane, s network.Stream, br *bufio.Reader) {
 	for {
 		f, err := readFrame(br, la.limit+frameMargin, s, l.h.limits.stall)
+		if !l.passes(nil) {
+			return
+		}
 		if err == nil {
 			err = l.take(la, f)
 		}

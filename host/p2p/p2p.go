@@ -102,10 +102,11 @@ type Host struct {
 	asking    map[*Attempt]struct{}      // dials that do not know yet who answers
 	attempts  uint64                     // links that this node tried to open
 
-	addrs  addrCache
-	gate   gate
-	silent silentTCP
-	failed failedDials
+	addrs   addrCache
+	gate    gate
+	silent  silentTCP
+	failed  failedDials
+	severed severed
 }
 
 var _ host.Host = (*Host)(nil)

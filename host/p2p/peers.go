@@ -159,6 +159,9 @@ func (h *Host) tryOpen(ctx context.Context, p *peerState, a *attempt, addrs []st
 	if a.before != nil {
 		a.before(ctx, a)
 	}
+	if err := h.severed.wait(ctx, p.id); err != nil {
+		return err
+	}
 	// A connection that is there already may be one that the peer, or either
 	// side's tidying, is just closing: then a new one is made.
 	connected := len(h.lp.Network().ConnsToPeer(peer.ID(p.id))) > 0

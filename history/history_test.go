@@ -174,14 +174,14 @@ func TestHistories(t *testing.T) {
 		}, want: Report{Sent: 2, Acked: 2, Delivered: 6, Diverged: 1}, says: `order: cid saw "one" of ann to #tea (sent at 1s) before "two"`},
 
 		{name: "each pair in two orders counts", tell: func(h *History) {
-			for _, text := range []string{"one", "two", "three"} {
+			for _, text := range []string{"one", "two", "three", "four"} {
 				h.Sent(1*s, Client("by "+text), "#tea", text)
 				h.Saw(2*s, "bob", "#tea", text)
 			}
-			for _, text := range []string{"three", "two", "one"} {
+			for _, text := range []string{"four", "three", "two", "one"} {
 				h.Saw(2*s, "cid", "#tea", text)
 			}
-		}, want: Report{Sent: 3, Unanswered: 3, Delivered: 6, Diverged: 3}, says: "order: "},
+		}, want: Report{Sent: 4, Unanswered: 4, Delivered: 8, Diverged: 6}, says: "order: "},
 
 		{name: "before and after a split there is one order", tell: func(h *History) {
 			h.Split(4*s, 5*s)

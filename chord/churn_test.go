@@ -116,7 +116,7 @@ func (x *churn) event() {
 		case 2:
 			if v := x.pick(); x.allows(v) {
 				x.crashes++
-				x.c.based = false
+				x.c.ring.Fault()
 				x.w.Crash(v.h)
 				x.gone = append(x.gone, v)
 			}
@@ -136,7 +136,7 @@ func (x *churn) event() {
 
 func (x *churn) leave(v *testNode) {
 	x.leaves++
-	x.c.based = false
+	x.c.ring.Fault()
 	h, r := v.h, v.r
 	h.Go("leave", func() {
 		r.Leave(2 * time.Second)

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"ircbridge/chord/ringcheck"
 	"ircbridge/host/sim"
 )
 
@@ -14,12 +15,12 @@ import (
 // ring once in each virtual second.
 const wholeRing = 32
 
-// watcher checks the invariants of FAILURES.md ("The ring") while a
+// watcher checks the invariants (package ringcheck) while a
 // simulation runs, and keeps who owned what when.
 type watcher struct {
 	n     *testNet
 	on    bool
-	based bool // r+1 principals since the last fault
+	ring  ringcheck.Watch
 	seen  map[*testNode]seen
 	whole time.Duration // when the whole ring was checked last
 
@@ -50,7 +51,7 @@ type span struct {
 }
 
 func (n *testNet) watch() *watcher {
-	c := &watcher{n: n, on: true, seen: make(map[*testNode]seen), before: make(map[*testNode][]Contact), open: make(map[*testNode]int)}
+	c := &watcher{n: n, on: true, ring: ringcheck.Watch{ListLen: n.cfg.SuccessorListLen}, seen: make(map[*testNode]seen), before: make(map[*testNode][]Contact), open: make(map[*testNode]int)}
 	n.w.AfterEvent(func(h *sim.Host) {
 		if x := n.by[h]; x != nil && c.on {
 			c.after(x)
@@ -113,32 +114,40 @@ func (c *watcher) one(x *testNode) {
 	}
 }
 
+// ordered checks the list of one node.
 func (n *testNet) ordered(x *testNode) error {
-	r := x.r
-	if len(r.succs) > n.cfg.SuccessorListLen {
-		return fmt.Errorf("%s: list of %d", x.name, len(r.succs))
-	}
-	before := r.id
-	for i, s := range r.succs {
-		if s.ID == r.id || i > 0 && !nearer(r.id, before, s.ID) {
-			return fmt.Errorf("%s: list wraps or is out of order at %d", x.name, i)
+	return n.look([]*testNode{x})[0].Ordered(n.cfg.SuccessorListLen)
+}
+
+// look is what package ringcheck looks at.
+func (n *testNet) look(ms []*testNode) ringcheck.Ring {
+	ring := make(ringcheck.Ring, len(ms))
+	for i, x := range ms {
+		r := x.r
+		ring[i] = ringcheck.Node{Name: x.name, ID: r.id, Settled: r.settled, Alone: r.aloneLocked(), Owns: r.ownsLocked(r.id)}
+		for _, s := range r.succs {
+			ring[i].Succs = append(ring[i].Succs, s.ID)
 		}
-		before = s.ID
+		if r.pred != nil {
+			id := ID(r.pred.ID)
+			ring[i].Pred = (*ringcheck.ID)(&id)
+		}
 	}
-	return nil
+	return ringcheck.Sort(ring)
 }
 
 // all checks the whole ring.
 func (c *watcher) all() {
 	ms := c.n.members()
-	if err := c.n.invariant(ms, &c.based); err != nil {
+	ring := c.n.look(ms)
+	if err := c.ring.Check(ring); err != nil {
 		was := ""
 		for _, s := range c.before[c.changed] {
 			was += c.n.name(s.ID) + " "
 		}
 		c.n.fatalf("%v\nafter a change of %s, whose list was %s\n%s%s", err, c.changed.name, was, c.n.skips(ms), c.n.dump())
 	}
-	if o := overlap(ms); o != "" {
+	if o := ring.Overlap(); o != "" {
 		// The range of a joiner whose successor died just after granting it is
 		// known to nobody else until it has told the next one.
 		c.overlaps++
@@ -146,132 +155,6 @@ func (c *watcher) all() {
 			c.n.fatalf("%s\n%s", o, c.n.dump())
 		}
 	}
-}
-
-// invariant is Zave's: every living member has a living successor, and r+1
-// members are skipped by nobody's extended successor list (principals). A
-// ring that has not had r+1 of them since the last fault is a small one: its
-// lists connect all living members. So is one of fewer than 4(r+1) members:
-// Zave's steps are atomic, while here an answer is a latency old when it is
-// used, so that of several nodes that join at once one may skip another for a
-// moment, and in a ring of hardly more than r members every principal counts.
-func (n *testNet) invariant(ms []*testNode, based *bool) error {
-	at := make(map[ID]int, len(ms))
-	for i, x := range ms {
-		at[x.r.id] = i
-	}
-	settled := 0
-	for _, x := range ms {
-		if x.r.settled {
-			settled++
-		}
-	}
-	for _, x := range ms {
-		if settled > 1 && len(x.r.succs) > 0 && !slices.ContainsFunc(x.r.succs, func(s Contact) bool { _, ok := at[s.ID]; return ok }) {
-			return fmt.Errorf("%s has no living successor", x.name)
-		}
-	}
-	if principals(ms) >= n.cfg.SuccessorListLen+1 {
-		*based = true
-		return nil
-	}
-	if *based && settled >= 4*(n.cfg.SuccessorListLen+1) {
-		return fmt.Errorf("only %d principals of %d members, r = %d", principals(ms), settled, n.cfg.SuccessorListLen)
-	}
-	*based = false
-	if !connected(slices.DeleteFunc(slices.Clone(ms), func(x *testNode) bool { return !x.r.settled })) {
-		return fmt.Errorf("the lists of %d members do not connect them", len(ms))
-	}
-	return nil
-}
-
-// principals counts the members that no extended successor list skips. A
-// joiner counts, either way, from when it is settled: here a join, atomic with Zave, ends.
-func principals(all []*testNode) int {
-	var ms []*testNode
-	for _, x := range all {
-		if x.r.settled {
-			ms = append(ms, x)
-		}
-	}
-	skipped := make([]bool, len(ms))
-	for i, x := range ms {
-		next := (i + 1) % len(ms) // first member behind the entry before
-		for _, s := range x.r.succs {
-			for next != i && Between(x.r.id, ms[next].r.id, s.ID) {
-				skipped[next] = true
-				next = (next + 1) % len(ms)
-			}
-			if next != i && ms[next].r.id == s.ID {
-				next = (next + 1) % len(ms)
-			}
-		}
-	}
-	count := 0
-	for _, s := range skipped {
-		if !s {
-			count++
-		}
-	}
-	return count
-}
-
-// connected reports whether the lists join all members into one graph.
-func connected(ms []*testNode) bool {
-	if len(ms) == 0 {
-		return true
-	}
-	at := make(map[ID]int, len(ms))
-	for i, x := range ms {
-		at[x.r.id] = i
-	}
-	group := make([]int, len(ms))
-	for i := range group {
-		group[i] = i
-	}
-	var find func(i int) int
-	find = func(i int) int {
-		if group[i] != i {
-			group[i] = find(group[i])
-		}
-		return group[i]
-	}
-	for i, x := range ms {
-		for _, s := range x.r.succs {
-			if k, ok := at[s.ID]; ok {
-				group[find(i)] = find(k)
-			}
-		}
-	}
-	for i := range ms {
-		if find(i) != find(0) {
-			return false
-		}
-	}
-	return true
-}
-
-// overlap names two living nodes that own one key, if there are any.
-func overlap(ms []*testNode) string {
-	for i, x := range ms {
-		if !x.r.ownsLocked(x.r.id) || len(ms) == 1 {
-			continue
-		}
-		from := x.r.id
-		if x.r.pred != nil {
-			from = x.r.pred.ID
-		}
-		for k := (i + len(ms) - 1) % len(ms); k != i; k = (k + len(ms) - 1) % len(ms) {
-			y := ms[k]
-			if x.r.pred != nil && !Between(from, y.r.id, x.r.id) {
-				break
-			}
-			if y.r.ownsLocked(y.r.id) {
-				return fmt.Sprintf("%s and %s both own %s", x.name, y.name, y.r.id.short())
-			}
-		}
-	}
-	return ""
 }
 
 // allows reports whether the fault schedule may take x away now: what is left
@@ -301,7 +184,8 @@ func (n *testNet) allows(x *testNode) bool {
 			return false
 		}
 	}
-	return principals(rest) > n.cfg.SuccessorListLen || connected(rest)
+	ring := n.look(rest)
+	return ring.Principals() > n.cfg.SuccessorListLen || ring.Connected()
 }
 
 // wasOwner reports whether x was, at some instant from start to end, the

@@ -272,7 +272,7 @@ func TestTwoOwnersForAMoment(t *testing.T) {
 		for n.w.Elapsed() < start+10*time.Second {
 			n.w.RunFor(2 * time.Millisecond)
 			ms := n.members()
-			if overlap(ms) != "" {
+			if n.look(ms).Overlap() != "" {
 				last = n.w.Elapsed() - start
 			}
 			for _, x := range ms { // a node alone joins as any other, and waits for its grant

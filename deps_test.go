@@ -72,7 +72,8 @@ var rules = map[string]rule{
 	"cmd/ringsim": {code: []string{"ringsim", "ringsim/figures"}, std: true},
 	"cmd/ircload": {code: []string{"load"}, std: true},
 	// A tool for developers, no part of the product: it prints figures of simulated rings.
-	"cmd/ringfigures": {code: []string{"chord", "host", "host/sim"}, std: true},
+	"ringsim/figures": {code: []string{"chord", "host", "host/sim"}, std: true},
+	"cmd/ringsim":     {code: []string{"ringsim/figures"}, std: true},
 	"e2e": {
 		code: []string{"script"},
 		test: []string{"bridge", "chat", "chat/chattest", "cmd/ircbridge", "console", "ircd"},
@@ -241,8 +242,8 @@ func TestDependencyRuleIsEnforced(t *testing.T) {
 		{"script/x.go", "ircbridge/bridge", false},
 		{"cmd/ircload/x.go", "ircbridge/load", true},
 		{"cmd/ircload/x.go", "ircbridge/bridge", false},
-		{"cmd/ringfigures/x.go", "ircbridge/host/sim", true},
-		{"cmd/ringfigures/x.go", "ircbridge/overlay", false},
+		{"ringsim/figures/x.go", "ircbridge/host/sim", true},
+		{"ringsim/figures/x.go", "ircbridge/overlay", false},
 		{"cmd/ircbridge/x.go", "ircbridge/host/sim", false},
 		{"load/x.go", "ircbridge/chat", false},
 		{"history/x.go", "ircbridge/chat", false},

@@ -1,13 +1,17 @@
-package main
+package figures
 
 import (
 	"fmt"
+	"io"
 	"slices"
+	"text/tabwriter"
 	"time"
+
+	"ircbridge/host/sim"
 )
 
-// figures are those of one ring.
-type figures struct {
+// cost is what one ring costs, and how soon its nodes know of what happens.
+type cost struct {
 	meanHops         float64
 	p99Hops, maxHops int
 	wrong            int     // lookups that named another than the owner
@@ -34,8 +38,8 @@ func spanOf(ds []time.Duration) span {
 	return span{ds[len(ds)/2], ds[len(ds)-1]}
 }
 
-func measure(seed uint64, size, lookups, events int, table bool) (f figures, err error) {
-	n := newRing(seed, table)
+func measure(seed uint64, size, lookups, events int, table bool) (f cost, err error) {
+	n := newRing(seed, ringConfig(0, table), nil)
 	defer n.w.Close()
 	if err := n.grow(size); err != nil {
 		return f, err
@@ -63,7 +67,7 @@ func measure(seed uint64, size, lookups, events int, table bool) (f figures, err
 	f.p99Hops, f.maxHops = hops[len(hops)*99/100], hops[len(hops)-1]
 
 	bytes, _ = n.traffic()
-	n.session(10 * time.Minute)
+	n.session(10*time.Minute, time.Hour)
 	bytes2, _ = n.traffic()
 	f.churning = (bytes2 - bytes) / 600 / float64(size)
 	if err := n.awaitIdeal(); err != nil {
@@ -107,23 +111,23 @@ func (n *ring) oneJoin() (k known, err error) {
 	n.join(x, through)
 	k, err = n.timeUntil(n.around(x), x.r.Self().ID, true)
 	if err == nil {
-		_, err = n.end(func(x *node) { n.w.Crash(x.h) })
+		_, err = n.end(n.w.Crash)
 	}
 	return k, err
 }
 
 // oneDeath kills a node, as SIGKILL does: its connections end.
 func (n *ring) oneDeath() (known, error) {
-	return n.replaced(func(x *node) { n.w.Crash(x.h) })
+	return n.replaced(n.w.Crash)
 }
 
 // oneHang stops a node, as SIGSTOP does: it is silent, and its connections stay.
 func (n *ring) oneHang() (known, error) {
-	return n.replaced(func(x *node) { n.w.Pause(x.h) })
+	return n.replaced(n.w.Pause)
 }
 
 // replaced ends a node. Afterwards another joins, so that the size stays.
-func (n *ring) replaced(stop func(x *node)) (k known, err error) {
+func (n *ring) replaced(stop func(*sim.Host)) (k known, err error) {
 	if k, err = n.end(stop); err == nil {
 		through := n.nodes[n.rng.IntN(len(n.nodes))]
 		n.join(n.add(), through)
@@ -132,11 +136,78 @@ func (n *ring) replaced(stop func(x *node)) (k known, err error) {
 }
 
 // end ends a random node and waits until nobody lists it.
-func (n *ring) end(stop func(x *node)) (known, error) {
+func (n *ring) end(stop func(*sim.Host)) (known, error) {
 	x := n.nodes[n.rng.IntN(len(n.nodes))]
 	near := n.around(x)
-	n.nodes = slices.DeleteFunc(n.nodes, func(y *node) bool { return y == x })
-	n.done(x)
-	stop(x)
+	n.kill(x, stop)
 	return n.timeUntil(near, x.r.Self().ID, false)
+}
+
+// row is a ring of that size, with the table of contacts or without.
+type row struct {
+	size  int
+	table bool
+	cost
+}
+
+func (r row) name() string { return ringName(r.size, r.table) }
+
+func ringName(size int, table bool) string {
+	if table {
+		return fmt.Sprintf("%d nodes", size)
+	}
+	return fmt.Sprintf("%d, ring only", size)
+}
+
+func printRings(o options) error {
+	var rows []row
+	for _, size := range o.sizes {
+		for _, table := range []bool{true, false} {
+			events := o.events
+			if size > maxTables {
+				if table {
+					continue
+				}
+				events = 1
+			}
+			r := row{size: size, table: table}
+			err := o.timed("rings: "+r.name(), func() (err error) {
+				r.cost, err = measure(o.seed, size, o.lookups, events, table)
+				return err
+			})
+			if err != nil {
+				return fmt.Errorf("%s: %w", r.name(), err)
+			}
+			rows = append(rows, r)
+		}
+	}
+	return printRows(o.stdout, rows, o.lookups, o.events)
+}
+
+func newTable(w io.Writer) *tabwriter.Writer {
+	return tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+}
+
+func printRows(stdout io.Writer, rows []row, lookups, events int) error {
+	w := newTable(stdout)
+	fmt.Fprintf(w, "%d lookups\thops, mean\tp99\tmost\twrong owner\t\n", lookups)
+	for _, r := range rows {
+		fmt.Fprintf(w, "%s\t%.2f\t%d\t%d\t%d\t\n", r.name(), r.meanHops, r.p99Hops, r.maxHops, r.wrong)
+	}
+	fmt.Fprint(w, "\na node\tat rest, bytes/s sent\tmessages/s sent\tsessions of 1 h, bytes/s\tgreatest part/mean\t\n")
+	for _, r := range rows {
+		fmt.Fprintf(w, "%s\t%.0f\t%.1f\t%.0f\t%.1f\t\n", r.name(), r.bytes, r.messages, r.churning, r.fullest)
+	}
+	fmt.Fprintf(w, "\n%d each, s\tnearest two, p50\tmax\tall that list it, p50\tmax\tevery node, p50\tmax\t\n", events)
+	for _, r := range rows {
+		for i, x := range []noticed{r.join, r.death, r.hang} {
+			every := "\t"
+			if r.table {
+				every = x.every.String()
+			}
+			name := []string{r.name() + ", join", "killed", "hung"}[i]
+			fmt.Fprintf(w, "%s\t%v\t%v\t%s\t\n", name, x.nearest, x.all, every)
+		}
+	}
+	return w.Flush()
 }

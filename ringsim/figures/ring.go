@@ -1,4 +1,4 @@
-package main
+package figures
 
 import (
 	"errors"
@@ -20,6 +20,8 @@ const listLen = 16
 type node struct {
 	h *sim.Host
 	r *chord.Ring
+	// When its successor had let it in, and when it died; -1 before.
+	owns, died time.Duration
 }
 
 // ring is a simulated ring that is grown, looked at and disturbed.
@@ -28,6 +30,7 @@ type ring struct {
 	rng   *rand.Rand
 	cfg   chord.Config
 	nodes []*node // all that live
+	all   []*node // all that ever were
 	made  int
 
 	pastBytes, pastMessages float64 // sent by nodes that have died
@@ -37,11 +40,25 @@ type ring struct {
 // all that list the place, and every node.
 type known struct{ nearest, all, every time.Duration }
 
-// newRing makes a ring of one node, whose nodes have tables of contacts or not.
-func newRing(seed uint64, table bool) *ring {
-	n := &ring{w: sim.New(seed, sim.Config{}), rng: rand.New(rand.NewPCG(seed, 0x66696775726573))}
+// ringConfig is that of nodes with successor lists of that length (0: the
+// program's), and with tables of contacts or not.
+func ringConfig(list int, table bool) chord.Config {
+	cfg := chord.Config{SuccessorListLen: list}
+	if list == 0 {
+		cfg.SuccessorListLen = listLen
+	}
 	if !table {
-		n.cfg.TableBudget = -1
+		cfg.TableBudget = -1
+	}
+	return cfg
+}
+
+// newRing makes a ring of one node. latency nil is a quiet local network.
+func newRing(seed uint64, cfg chord.Config, latency sim.Latency) *ring {
+	n := &ring{
+		w:   sim.New(seed, sim.Config{Latency: latency}),
+		rng: rand.New(rand.NewPCG(seed, 0x66696775726573)),
+		cfg: cfg,
 	}
 	n.add().r.Create()
 	return n
@@ -61,11 +78,16 @@ func (n *ring) grow(size int) error {
 
 // add makes a node that runs and is no member yet.
 func (n *ring) add() *node {
-	x := &node{h: n.w.Add(fmt.Sprint("n", n.made))}
+	x := &node{h: n.w.Add(fmt.Sprint("n", n.made)), owns: -1, died: -1}
 	n.made++
 	x.r = chord.New(x.h, n.cfg)
+	x.r.OnChange(func(chord.Change) {
+		if x.owns < 0 && x.r.Owns(x.r.Self().ID) {
+			x.owns = n.w.Elapsed()
+		}
+	})
 	n.w.Start(x.h, x.r.Run)
-	n.nodes = append(n.nodes, x)
+	n.nodes, n.all = append(n.nodes, x), append(n.all, x)
 	return x
 }
 
@@ -81,20 +103,27 @@ func (n *ring) join(x, through *node) {
 
 // sorted are the nodes in the order of the ring.
 func (n *ring) sorted() []*node {
-	return slices.SortedFunc(slices.Values(n.nodes), func(a, b *node) int { return a.r.Self().ID.Compare(b.r.Self().ID) })
+	return slices.SortedFunc(slices.Values(n.nodes), byID)
 }
+
+func byID(a, b *node) int { return a.r.Self().ID.Compare(b.r.Self().ID) }
 
 // ideal reports whether every node knows its predecessor and the next nodes,
 // and owns its range.
-func (n *ring) ideal() bool {
-	ms := n.sorted()
+func (n *ring) ideal() bool { return idealRing(n.sorted(), n.cfg.SuccessorListLen) }
+
+// idealRing is ideal for ms, which are in order.
+func idealRing(ms []*node, list int) bool {
+	if len(ms) == 1 {
+		return ms[0].r.Alone()
+	}
 	for i, x := range ms {
 		pred, ok := x.r.Predecessor()
 		if !ok || pred.ID != ms[(i+len(ms)-1)%len(ms)].r.Self().ID || !x.r.Owns(x.r.Self().ID) {
 			return false
 		}
 		succs := x.r.Successors()
-		if len(succs) != min(listLen, len(ms)-1) {
+		if len(succs) != min(list, len(ms)-1) {
 			return false
 		}
 		for k, c := range succs {
@@ -121,10 +150,7 @@ func (n *ring) lookups(count int) (hops []int, wrong int, err error) {
 	ms := n.sorted()
 	n.w.Go("lookups", func() {
 		for range count {
-			var key chord.ID
-			for i := range key {
-				key[i] = byte(n.rng.Uint32())
-			}
+			key := n.key()
 			from := ms[n.rng.IntN(len(ms))]
 			f, e := from.r.Lookup(key, 10*time.Second)
 			if e != nil {
@@ -132,8 +158,7 @@ func (n *ring) lookups(count int) (hops []int, wrong int, err error) {
 				return
 			}
 			hops = append(hops, f.Hops)
-			at, _ := slices.BinarySearchFunc(ms, key, func(x *node, key chord.ID) int { return x.r.Self().ID.Compare(key) })
-			if f.Owner.ID != ms[at%len(ms)].r.Self().ID {
+			if f.Owner.ID != firstAt(ms, key).r.Self().ID {
 				wrong++
 			}
 		}
@@ -141,6 +166,20 @@ func (n *ring) lookups(count int) (hops []int, wrong int, err error) {
 	n.w.Run()
 	slices.Sort(hops)
 	return hops, wrong, err
+}
+
+// key is a random one.
+func (n *ring) key() (key chord.ID) {
+	for i := range key {
+		key[i] = byte(n.rng.Uint32())
+	}
+	return key
+}
+
+// firstAt is the node of ms, which are in order, to which key belongs.
+func firstAt(ms []*node, key chord.ID) *node {
+	at, _ := slices.BinarySearchFunc(ms, key, func(x *node, key chord.ID) int { return x.r.Self().ID.Compare(key) })
+	return ms[at%len(ms)]
 }
 
 // traffic is what all nodes have sent.
@@ -176,7 +215,7 @@ func (n *ring) around(x *node) []*node {
 	ms := n.sorted()
 	at := slices.Index(ms, x)
 	out := []*node{ms[(at+1)%len(ms)]}
-	for k := range min(listLen, len(ms)-2) {
+	for k := range min(n.cfg.SuccessorListLen, len(ms)-2) {
 		out = append(out, ms[(at-1-k+2*len(ms))%len(ms)])
 	}
 	return out
@@ -236,10 +275,10 @@ func (n *ring) awaitTables() error {
 	return errors.New("the tables are not complete after ten minutes")
 }
 
-// session lets nodes die and others join for d, as if sessions lasted an
-// hour in the median: nodes die with a chance that does not depend on their age.
-func (n *ring) session(d time.Duration) {
-	perSecond := float64(len(n.nodes)) * math.Ln2 / time.Hour.Seconds()
+// session lets nodes die and others join for d, as if sessions lasted so long in
+// the median: nodes die with a chance that does not depend on their age.
+func (n *ring) session(d, median time.Duration) {
+	perSecond := float64(len(n.nodes)) * math.Ln2 / median.Seconds()
 	until := n.w.Elapsed() + d
 	for {
 		wait := time.Duration(n.rng.ExpFloat64() / perSecond * float64(time.Second))
@@ -248,13 +287,17 @@ func (n *ring) session(d time.Duration) {
 			return
 		}
 		n.w.RunFor(wait)
-		at := n.rng.IntN(len(n.nodes))
-		x := n.nodes[at]
-		n.nodes = slices.Delete(n.nodes, at, at+1)
-		n.done(x)
-		n.w.Crash(x.h)
+		n.kill(n.nodes[n.rng.IntN(len(n.nodes))], n.w.Crash)
 		n.join(n.add(), n.nodes[n.rng.IntN(len(n.nodes)-1)])
 	}
+}
+
+// kill ends a node for good.
+func (n *ring) kill(x *node, stop func(*sim.Host)) {
+	n.nodes = slices.DeleteFunc(n.nodes, func(y *node) bool { return y == x })
+	n.done(x)
+	x.died = n.w.Elapsed()
+	stop(x.h)
 }
 
 // done keeps the traffic of a node that ends.

@@ -30,7 +30,8 @@ type world struct {
 	*sim.World
 	t     testing.TB
 	nodes []*node
-	cfg   Config // of nodes that are added
+	cfg   Config                                                  // of nodes that are added
+	tap   func(h *sim.Host, stage stage, m host.Method, size int) // hears of calls of nodes that are added; see tapped
 }
 
 func newWorld(t testing.TB, seed uint64) *world {
@@ -42,8 +43,12 @@ func newWorld(t testing.TB, seed uint64) *world {
 // assemble puts the protocols on a host and starts it; via nil creates a ring.
 func (w *world) assemble(h *sim.Host, via *node) *node {
 	n := &node{host: h, views: newRoomViews(), next: map[string]uint64{}, acked: map[string]uint64{}}
-	n.ring = chord.New(h, chord.Config{})
-	n.o = New(h, n.ring, w.cfg)
+	var on host.Host = h
+	if w.tap != nil {
+		on = &tapped{h, w.tap}
+	}
+	n.ring = chord.New(on, chord.Config{})
+	n.o = New(on, n.ring, w.cfg)
 	n.o.Register(Kind{Name: "room", New: newRoom, Views: n.views})
 	n.o.HandleDirect(func(from host.Peer, msg []byte) []byte { return append([]byte("got "), msg...) })
 	n.o.RegisterRecords()

@@ -201,6 +201,9 @@ func (ob *object) parcel(why string, leaving bool) (msg *wire.HandOver, older []
 		ClockMs: ob.clock.UnixMilli(), Leaving: leaving, Why: why,
 	}
 	need := ob.number
+	if len(ob.cursors) == 0 {
+		need = 0 // a copy, which does not know what views have
+	}
 	for _, n := range sorted(ob.cursors) {
 		c := ob.cursors[n]
 		need = min(need, c.number)

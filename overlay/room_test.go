@@ -9,15 +9,19 @@ import (
 	"ircbridge/host"
 )
 
-// room is the kind these tests use: a set of nodes, each in its run, and lines
-// said in it. State is the lines "peer run". Requests are "join", "leave" and
-// "say TEXT"; each is an event "join PEER", "leave PEER", "say TEXT".
+// room is the kind these tests use: a set of nodes, each in its run, marks that
+// stay, and lines said in it. State is the lines "peer run" and "mark TEXT". Requests
+// are "join", "leave", "mark TEXT" and "say TEXT"; each is an event "join PEER", "leave
+// PEER", "mark TEXT", "say TEXT".
 type room struct {
-	name string
-	in   map[host.PeerID]uint64
+	name  string
+	in    map[host.PeerID]uint64
+	marks map[string]bool
 }
 
-func newRoom(name string) Object { return &room{name: name, in: map[host.PeerID]uint64{}} }
+func newRoom(name string) Object {
+	return &room{name: name, in: map[host.PeerID]uint64{}, marks: map[string]bool{}}
+}
 
 func (r *room) Apply(t *Turn, req []byte) []byte {
 	verb, rest, _ := strings.Cut(string(req), " ")
@@ -31,6 +35,9 @@ func (r *room) Apply(t *Turn, req []byte) []byte {
 		delete(r.in, from.Node)
 		t.Emit([]byte("leave " + from.Node.String()))
 		t.SubscribersChanged()
+	case "mark":
+		r.marks[rest] = true
+		t.Emit([]byte("mark " + rest))
 	case "say":
 		t.EmitEarly([]byte("say " + rest))
 	}
@@ -46,11 +53,18 @@ func (r *room) Snapshot() []byte {
 	for _, n := range r.Nodes() {
 		fmt.Fprintf(&b, "%s %d\n", n, r.in[n])
 	}
+	for _, m := range sorted(r.marks) {
+		fmt.Fprintf(&b, "mark %s\n", m)
+	}
 	return []byte(b.String())
 }
 
 func (r *room) Merge(snapshot []byte) error {
 	for line := range strings.Lines(string(snapshot)) {
+		if mark, ok := strings.CutPrefix(line, "mark "); ok {
+			r.marks[strings.TrimSuffix(mark, "\n")] = true
+			continue
+		}
 		var text string
 		var run uint64
 		if _, err := fmt.Sscanf(line, "%s %d\n", &text, &run); err != nil {
@@ -109,6 +123,8 @@ func (v *roomViews) Event(name string, e Entry) {
 		v.state[name] += fmt.Sprintf("%s %d\n", who, e.From.Run)
 	case "leave", "gone":
 		v.drop(name, who)
+	case "mark":
+		v.state[name] += "mark " + who + "\n"
 	}
 	text, said := strings.CutPrefix(string(e.Event), "say ")
 	if !said {

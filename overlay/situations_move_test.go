@@ -62,10 +62,11 @@ type move struct {
 	give  *node
 	take  *sim.Host
 	steps int
-	note  string // what the node did that was killed
+	marks map[string][]string // left in each room, and answered
+	note  string              // what the node did that was killed
 }
 
-const moveRooms = 8
+const moveRooms = 6
 
 // run plays it. ok is false where the seed does not fit: a node with members
 // would be killed.
@@ -76,6 +77,7 @@ func (mv *move) run(t *testing.T) (ok bool) {
 	w.tap, w.cfg.Compare = mv.tap, 2*time.Second
 	w.run(func() {
 		w.grow(5)
+		mv.marks = map[string][]string{}
 		rooms := make([]string, moveRooms)
 		for i := range rooms {
 			rooms[i] = fmt.Sprint("room", i)
@@ -141,35 +143,47 @@ func (mv *move) tap(h *sim.Host, s stage, m host.Method, _ int) {
 	}
 }
 
-// speak has both member nodes speak in all rooms while objects move, and look for
-// all rooms; it gives what each of the two said.
+// speak has both member nodes speak and leave marks in all rooms at once while
+// objects move, and look for all rooms; it gives what each of the two said.
 func (mv *move) speak(rooms []string) (said [2]map[string][]string) {
 	w := mv.w
-	stop, speaking := w.Elapsed()+700*time.Millisecond, 2
+	stop, speaking := w.Elapsed()+150*time.Millisecond, 0
 	for i, n := range w.nodes[:2] {
 		said[i] = map[string][]string{}
-		w.Go("speaker", func() {
-			for k := 0; w.Elapsed() < stop; k++ {
-				room, text := rooms[k%len(rooms)], fmt.Sprintf("%d.%d", i, k)
-				if n.do(w, room, "say "+text) != "" {
-					said[i][room] = append(said[i][room], text)
+		for _, room := range rooms {
+			speaking++
+			w.Go("speaker", func() {
+				for k := 0; w.Elapsed() < stop; k++ {
+					text := fmt.Sprintf("%d.%d", i, k)
+					if n.do(w, room, "say "+text) != "" {
+						said[i][room] = append(said[i][room], text)
+					}
+					if n.do(w, room, "mark m"+text) != "" {
+						mv.marks[room] = append(mv.marks[room], "m"+text)
+					}
+					w.Sleep(time.Millisecond / 2)
 				}
-				if k%8 == 3 {
+				speaking--
+			})
+			speaking++
+			w.Go("asker", func() {
+				for w.Elapsed() < stop {
+					n.o.forgetKeeper(ref{"room", room}) // it asks whoever the ring names now
 					if _, found, _, err := n.o.Query("room", room, nil, 5*time.Second); !found || err != nil {
 						w.t.Errorf("%v: %s is not there: %v", mv, room, err)
 					}
+					w.Sleep(time.Millisecond / 2)
 				}
-				w.Sleep(3 * time.Millisecond)
-			}
-			speaking--
-		})
+				speaking--
+			})
+		}
 	}
 	w.must("all have spoken", func() bool { return speaking == 0 })
 	return said
 }
 
 // check: what was answered is heard by all, once, in each speaker's order; each
-// room is kept once, with both members and its copies.
+// room is kept once, with both members, all marks and its copies.
 func (mv *move) check(t *testing.T, rooms []string, said [2]map[string][]string) {
 	w := mv.w
 	for _, r := range rooms {
@@ -182,13 +196,20 @@ func (mv *move) check(t *testing.T, rooms []string, said [2]map[string][]string)
 			}
 		}
 	}
-	if !w.Eventually(time.Minute, func() bool { return w.allHome() && w.copied() }) {
+	lacks := func(r string) bool { return w.keeperOf(r) == nil }
+	if !w.Eventually(time.Minute, func() bool { return !slices.ContainsFunc(rooms, lacks) && w.allHome() && w.copied() }) {
 		t.Errorf("%v: not each room is at its keeper, with its copies", mv)
 		return
 	}
 	for _, r := range rooms {
-		if got := w.keeperOf(r).o.objects[ref{"room", r}].obj.Summary(); got != "room "+r+", 2 in" {
+		kept := w.keeperOf(r).o.objects[ref{"room", r}].obj.(*room)
+		if got := kept.Summary(); got != "room "+r+", 2 in" {
 			t.Errorf("%v: %s", mv, got)
+		}
+		for _, m := range mv.marks[r] {
+			if !kept.marks[m] {
+				t.Errorf("%v: %s was left in %s, and is gone", mv, m, r)
+			}
 		}
 	}
 }

@@ -139,7 +139,7 @@ func seeds(n uint64) uint64 {
 
 // keeperOf is the node that keeps a room.
 func (w *world) keeperOf(room string) *node {
-	for _, n := range w.nodes {
+	for _, n := range w.living() {
 		if n.o.KeepsNow("room", room) {
 			return n
 		}

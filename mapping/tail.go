@@ -39,6 +39,20 @@ func (l line) entry() overlay.Entry {
 	return overlay.Entry{Stamp: l.stamp, At: time.UnixMilli(l.at), From: l.from, Number: l.number, Event: ev}
 }
 
+// once is the entries of a log together with the messages of a tail, many of which are
+// in both: each once, in the order of stamps.
+func once(log []overlay.Entry, tail []line) []overlay.Entry {
+	all := slices.Clone(log)
+	for _, l := range tail {
+		said := func(e overlay.Entry) bool { return e.From == l.from && e.Number == l.number }
+		if !slices.ContainsFunc(log, said) {
+			all = append(all, l.entry())
+		}
+	}
+	slices.SortStableFunc(all, func(a, b overlay.Entry) int { return a.Stamp.Compare(b.Stamp) })
+	return all
+}
+
 // addLines puts messages in their places. Of one message under two stamps, as
 // two keepers gave them, the lower counts.
 func (s *state) addLines(lines []line) {

@@ -227,9 +227,7 @@ func (v *view) renewal() *wire.ChannelRenewal {
 func (v *view) beginLocked(st *state, recent []overlay.Entry) {
 	v.s.buryLocked(st)
 	v.adoptLocked(st, v.s.h.Now())
-	for _, l := range st.tail {
-		recent = append(recent, l.entry())
-	}
+	recent = once(recent, st.tail)
 	for _, e := range recent {
 		v.noteLocked(e)
 	}

@@ -7,6 +7,11 @@
 // With -local it starts nodes of ircbridge itself, as processes with directories
 // and ports of their own, and ends them when it ends. What is measured, and
 // how, stands in package load.
+//
+//	go run ./cmd/ircload kill -n 100
+//
+// and the other ordeals start nodes too, and let happen to them what happens to processes while users talk;
+// how, stands in package ordeal.
 package main
 
 import (
@@ -24,6 +29,8 @@ import (
 	"time"
 
 	"ircbridge/load"
+	"ircbridge/nodes"
+	"ircbridge/ordeal"
 )
 
 // The exit statuses; the help lists them.
@@ -46,6 +53,10 @@ type flags struct {
 	limit   time.Duration
 	local   int
 	program string
+	rest    time.Duration
+	down    time.Duration
+	keep    string
+	verbose bool
 }
 
 // strings and ints that may be repeated.
@@ -70,6 +81,10 @@ func newFlags() *flags {
 	f := &flags{set: flag.NewFlagSet("ircload", flag.ContinueOnError), opts: load.Defaults()}
 	f.set.SetOutput(io.Discard) // errors are told in one line
 	o := &f.opts
+	f.set.DurationVar(&f.rest, "rest", -1, "in ordeals, the time before each fault (default 1s)")
+	f.set.DurationVar(&f.down, "down", -1, "in ordeals, the time from a fault until it is undone (default by the ordeal)")
+	f.set.StringVar(&f.keep, "keep", "", "in ordeals, the `DIR` for the nodes' logs when something was wrong")
+	f.set.BoolVar(&f.verbose, "v", false, "in ordeals, say what happens")
 	f.set.Var(texts{&o.Servers}, "server", "IRC server at `HOST:PORT`; may be repeated: senders use the first, receivers the second, members and idle clients all in turn")
 	f.set.BoolVar(&o.AllowRemote, "allow-remote", false, "allow servers that are not on this machine; ask their owners first")
 	f.set.IntVar(&f.local, "local", 0, "start `N` nodes of ircbridge, joined to each other, and use them")
@@ -120,19 +135,26 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return complain(statusWrong, err)
 	}
 	names, _ := load.Modes()
-	if !slices.Contains(names, mode) {
-		return complain(statusWrong, fmt.Errorf("there is no mode %q; there are %s", mode, strings.Join(names, ", ")))
+	ordeals, _ := ordeal.Faults()
+	if !slices.Contains(names, mode) && !slices.Contains(ordeals, mode) {
+		return complain(statusWrong, fmt.Errorf("there is no mode %q; there are %s", mode, strings.Join(slices.Concat(names, ordeals), ", ")))
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, f.limit, fmt.Errorf("-limit %v is over", f.limit))
 	defer cancel()
+	if slices.Contains(ordeals, mode) {
+		return f.suffer(ctx, mode, stdout, stderr, complain)
+	}
+	if f.program != "" && f.local == 0 {
+		return complain(statusWrong, errors.New("-program is for -local N; add that"))
+	}
 	if f.local > 0 {
-		nodes, err := startNodes(ctx, f.program, f.local, stderr)
-		defer nodes.stop()
+		group, err := startNodes(ctx, f.program, f.local, stderr)
 		if err != nil {
 			return complain(statusFailed, err)
 		}
-		nodes.fill(&f.opts)
-		fmt.Fprintf(stdout, "-local %d, %s\n", f.local, nodes.version)
+		defer group.Close()
+		fill(&f.opts, group)
+		fmt.Fprintf(stdout, "-local %d, %s\n", f.local, group.Nodes()[0].Version())
 	}
 	var runs []load.Report
 	clean := true
@@ -149,6 +171,45 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	fmt.Fprint(stdout, load.Format(runs))
 	if !clean {
+		return statusFailed
+	}
+	return statusOK
+}
+
+// suffer runs an ordeal.
+func (f *flags) suffer(ctx context.Context, name string, stdout, stderr io.Writer, complain func(int, error) int) int {
+	o := ordeal.Defaults(name)
+	if len(f.opts.Servers) > 0 || len(f.opts.PIDs) > 0 {
+		return complain(statusWrong, errors.New("what an ordeal does to nodes it does to its own; leave -server and -pid away"))
+	}
+	f.set.Visit(func(g *flag.Flag) {
+		switch g.Name {
+		case "n":
+			o.Rounds = f.opts.Count
+		case "local":
+			o.Nodes = f.local
+		case "rate":
+			o.Rate = f.opts.Rate
+		case "rest":
+			o.Rest = f.rest
+		case "down":
+			o.Down = f.down
+		}
+	})
+	o.Keep = f.keep
+	o.Group = nodes.Options{Program: f.program, Progress: stderr}
+	if f.verbose {
+		o.Log = stderr
+	}
+	rep, err := ordeal.Run(ctx, o)
+	if err != nil && len(rep.First) == 0 {
+		return complain(statusFailed, err)
+	}
+	fmt.Fprint(stdout, rep)
+	if err != nil {
+		return complain(statusFailed, err)
+	}
+	if len(rep.Violations) > 0 {
 		return statusFailed
 	}
 	return statusOK
@@ -172,8 +233,6 @@ func (f *flags) parse(args []string) error {
 		return fmt.Errorf("-limit is %v, and must be above 0 and at most 1h", f.limit)
 	case f.local > 0 && (len(f.opts.Servers) > 0 || len(f.opts.PIDs) > 0):
 		return errors.New("-local has servers of its own; leave -server and -pid away, or -local")
-	case f.local == 0 && f.program != "":
-		return errors.New("-program is for -local N; add that")
 	}
 	return nil
 }
@@ -184,6 +243,11 @@ func (f *flags) help(w io.Writer) {
 	for i, name := range names {
 		fmt.Fprintf(w, "  %-9s %s\n", name, helps[i])
 	}
+	fmt.Fprint(w, "\nOrdeals, of nodes that are started for them (-local N, 5 if it is not given; -n rounds; -rate messages a second, 200):\n")
+	names, helps = ordeal.Faults()
+	for i, name := range names {
+		fmt.Fprintf(w, "  %-12s %s\n", name, helps[i])
+	}
 	fmt.Fprint(w, "\nFlags:\n")
 	f.set.SetOutput(w)
 	f.set.PrintDefaults()
@@ -191,6 +255,6 @@ func (f *flags) help(w io.Writer) {
 Times are from client to client, one way, on one clock. Clients and server share
 the machine. Exit status: 0 measured, and every message came once and in order;
 1 it could not be measured, or messages were lost, doubled, out of order or
-altered; 2 wrong command line.
+altered, or an ordeal missed a mark; 2 wrong command line.
 `)
 }

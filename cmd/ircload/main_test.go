@@ -18,7 +18,7 @@ func TestCommandLine(t *testing.T) {
 		{"", statusOK, "  fanout    deliveries a second", ""},
 		{"-h", statusOK, "-allow-remote", ""},
 		{"message -h", statusOK, "-local N", ""},
-		{"massage -server 127.0.0.1:1", statusWrong, "", "ircload: there is no mode \"massage\"; there are message, private, fanout, register, channels, idle, quiet\n"},
+		{"massage -server 127.0.0.1:1", statusWrong, "", "ircload: there is no mode \"massage\"; there are message, private, fanout, register, channels, idle, quiet, kill, kill-two, kill-leaving, restart, restart-all, stall, calm\n"},
 		{"message -srv x", statusWrong, "", "ircload: flag provided but not defined: -srv; ircload -h lists the flags\n"},
 		{"message 127.0.0.1:6667", statusWrong, "", "ircload: \"127.0.0.1:6667\" is not understood; the mode comes first, then flags only\n"},
 		{"message -runs 0 -local 1", statusWrong, "", "ircload: -runs is 0, and must be between 1 and 100\n"},
@@ -26,6 +26,8 @@ func TestCommandLine(t *testing.T) {
 		{"message -limit 2h -local 1", statusWrong, "", "ircload: -limit is 2h0m0s, and must be above 0 and at most 1h\n"},
 		{"message -local 1 -server 127.0.0.1:6667", statusWrong, "", "ircload: -local has servers of its own; leave -server and -pid away, or -local\n"},
 		{"idle -pid 0", statusWrong, "", "ircload: invalid value \"0\" for flag -pid: not a process number; ircload -h lists the flags\n"},
+		{"kill -server 127.0.0.1:1", statusWrong, "", "ircload: what an ordeal does to nodes it does to its own; leave -server and -pid away\n"},
+		{"kill -n 0", statusFailed, "", "ircload: 0 rounds are asked for, and there must be between 1 and 10000\n"},
 		{"message -program x", statusWrong, "", "ircload: -program is for -local N; add that\n"},
 		{"message", statusFailed, "", "ircload: no server is named; add -server HOST:PORT, or -local N for nodes of this tree\n"},
 		{"message -server 192.0.2.1:6667", statusFailed, "", "ircload: server 192.0.2.1:6667 is not on this machine (192.0.2.1); load is put on other people's servers only with -allow-remote, and with their leave\n"},
@@ -54,7 +56,7 @@ func TestLocalNodes(t *testing.T) {
 	if status != statusOK || !strings.Contains(stdout.String(), "100 expected: 0 lost, 0 doubled, 0 out of order, 0 altered") {
 		t.Errorf("status %d\nstdout: %s\nstderr: %s", status, stdout.String(), stderr.String())
 	}
-	left, err := filepath.Glob(filepath.Join(tmp, "ircload-*"))
+	left, err := filepath.Glob(filepath.Join(tmp, "ircb-*"))
 	if err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v (%v)", left, err)
 	}
@@ -67,34 +69,13 @@ func TestLocalNodesThatDoNotStart(t *testing.T) {
 		t.Skip(err)
 	}
 	for program, want := range map[string]string{
-		filepath.Join(t.TempDir(), "none"): "starting node 1: ",
-		other:                              "node 1 ended: usage: go run",
+		filepath.Join(t.TempDir(), "none"): "starting n1: ",
+		other:                              "n1 ended: usage: go run",
 	} {
 		var stdout, stderr bytes.Buffer
 		status := command(t.Context(), []string{"message", "-local", "1", "-program", program}, &stdout, &stderr)
 		if status != statusFailed || !strings.Contains(stderr.String(), want) {
 			t.Errorf("%s: status %d, stderr %q", program, status, stderr.String())
-		}
-	}
-}
-
-// The node that keeps a channel is the one at or after the channel's key. The
-// vector is that of docs/protocol.md.
-func TestChannelOf(t *testing.T) {
-	if got, want := keyOf("#tea"), "9f67abfa718b5fe4aaa30c9802ca41523c0c3390"; got != want {
-		t.Errorf("the key of #tea is %s, want %s", got, want)
-	}
-	low, high := &node{id: strings.Repeat("4", 40)}, &node{id: strings.Repeat("c", 40)}
-	ns := &nodes{all: []*node{high, low}}
-	for _, test := range []struct {
-		keeper *node
-		fits   func(key string) bool
-	}{
-		{low, func(key string) bool { return key <= low.id || key > high.id }},
-		{high, func(key string) bool { return key > low.id && key <= high.id }},
-	} {
-		if name := ns.channelOf(test.keeper); name == "" || !test.fits(keyOf(name)) {
-			t.Errorf("got %q with key %s for %s", name, keyOf(name), test.keeper.id)
 		}
 	}
 }

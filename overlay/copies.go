@@ -42,6 +42,7 @@ func (o *Overlay) onReplicate(from host.Peer, msg *wire.Replicate) *wire.Replica
 	for _, w := range msg.Dropped {
 		if r, ok := o.refFromWire(w); ok && o.copies[r] != nil && o.copies[r].keeper == from.ID {
 			delete(o.copies, r)
+			o.touchLocked(r)
 		}
 	}
 	if msg.Digest != nil {
@@ -108,6 +109,7 @@ func (o *Overlay) followLocked(from host.Peer, item *wire.Steps) *wire.CopyAck {
 			c.ob.version++
 		}
 	}
+	o.touchLocked(r)
 	return &wire.CopyAck{Kind: wire.CopyAck_HAVE, Version: c.ob.version}
 }
 
@@ -159,6 +161,7 @@ func (o *Overlay) takeCopyLocked(from host.PeerID, msg *wire.Copy) *wire.CopyAck
 		return &wire.CopyAck{Kind: wire.CopyAck_BUSY}
 	}
 	o.copies[r] = &held{ob: ob, keeper: from, heard: o.h.Now()}
+	o.touchLocked(r)
 	return &wire.CopyAck{Kind: wire.CopyAck_HAVE, Version: ob.version}
 }
 
@@ -168,7 +171,7 @@ func (o *Overlay) unpackCopyLocked(ob *object, msg *wire.Copy) error {
 	if err != nil {
 		return err
 	}
-	if err := o.unpackStateLocked(ob, entries, msg.Object); err != nil {
+	if err := o.unpackStateLocked(ob, entries, msg.Object, ob.obj.Merge); err != nil {
 		return err
 	}
 	ob.number = msg.Object.GetAt().GetNumber()
@@ -400,6 +403,7 @@ func (o *Overlay) checkCopy(r ref) {
 	o.mu.Lock()
 	if o.copies[r] == c && c.ob.version == version {
 		delete(o.copies, r)
+		o.touchLocked(r)
 	}
 	o.mu.Unlock()
 	if gaveBack {

@@ -53,7 +53,7 @@ var methodAny = host.Method{Number: 27, Name: "overlay any"}
 // none does.
 func (o *Overlay) RegisterGroups() {
 	o.groups = &groups{o: o, box: newOutbox(o, groupKind, sessionGroups), of: make(map[string]*groupView)}
-	o.Register(Kind{Name: groupKind, New: newGroup, Views: o.groups})
+	o.Register(Kind{Name: groupKind, New: newGroup, Views: o.groups, Volatile: true})
 	serve(o, methodAny, func() *wire.Any { return new(wire.Any) }, o.groups.onAny)
 }
 

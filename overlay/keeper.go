@@ -28,7 +28,7 @@ const (
 	forward
 	notMine
 	wait   // unsettled: ask again in a moment, or bring a copy
-	taking // a copy is being taken over: ask again in a moment
+	taking // a copy is being taken over, or revived: ask again in a moment
 )
 
 // standLocked finds how this node stands to a key. from and why tell who
@@ -60,17 +60,27 @@ func (o *Overlay) standLocked(r ref, key chord.ID, from host.PeerID, why wire.Ro
 		if o.unsettledLocked(key) {
 			return wait, nil
 		}
-		return absent, nil
+		return o.absentLocked(r), nil
 	case why == wire.Route_JOINING && o.open && !o.granted[from]:
 		// The range is ours until we have listed it for the joiner.
-		return absent, nil
+		return o.absentLocked(r), nil
 	case why == wire.Route_LEAVING && o.open:
-		return absent, nil
+		return o.absentLocked(r), nil
 	}
 	if !o.open && o.joining {
 		return forward, nil // closed, and between a joiner before us and our successor
 	}
 	return notMine, nil
+}
+
+// absentLocked is how this node stands to an object that nobody living has: one
+// that is in its database comes back to life first.
+func (o *Overlay) absentLocked(r ref) standing {
+	if o.cold[r] == nil {
+		return absent
+	}
+	o.reviveNow.Signal()
+	return taking
 }
 
 // settle waits until the object is not on the move, and finds the standing.

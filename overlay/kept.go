@@ -44,9 +44,13 @@ type object struct {
 	steps     []*wire.Step // the last of them
 	stepBytes int
 	replicas  map[host.PeerID]*replica
-	safe      uint64       // version that a replica has, or that needs none
+	safe      uint64       // version that a replica has, or the database where there is none, or that needs neither
 	held      []heldEvent  // events that wait for that, oldest first
 	unsafe    []host.Event // of requests that wait for it
+
+	// Of its record in the database (save.go).
+	durable  uint64    // version that the database has
+	saveNext time.Time // not written again before
 }
 
 // streamState is how far the requests of one origin were applied, and the

@@ -61,6 +61,7 @@ func (o *Overlay) lapse() {
 		}
 		if ob.obj.Empty(o.clockOf(ob)) && len(ob.cursors) == 0 {
 			delete(o.objects, r)
+			o.touchLocked(r)
 			o.dropCopiesLocked(ob)
 		}
 	}

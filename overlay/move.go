@@ -260,6 +260,9 @@ func (o *Overlay) onHandOver(from host.Peer, msg *wire.HandOver) *wire.HandOverR
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if msg.Cold {
+		return o.takeColdLocked(r, from, at, entries, msg)
+	}
 	if !o.mayTakeLocked(r, from, msg.Leaving) {
 		return &wire.HandOverReply{Status: wire.Status_NOT_MINE}
 	}
@@ -301,7 +304,7 @@ func (o *Overlay) mayTakeLocked(r ref, from host.Peer, leaving bool) bool {
 }
 
 func (o *Overlay) unpackLocked(ob *object, known bool, at Stamp, entries []Entry, msg *wire.HandOver) error {
-	if err := o.unpackStateLocked(ob, entries, msg); err != nil {
+	if err := o.unpackStateLocked(ob, entries, msg, ob.obj.Merge); err != nil {
 		return err
 	}
 	o.leaseAllLocked(ob, o.h.Now())
@@ -320,9 +323,9 @@ func (o *Overlay) unpackLocked(ob *object, known bool, at Stamp, entries []Entry
 }
 
 // unpackStateLocked unites an object with what a parcel says of its state,
-// the streams applied, the stakes and the log.
-func (o *Overlay) unpackStateLocked(ob *object, entries []Entry, msg *wire.HandOver) error {
-	if err := ob.obj.Merge(msg.State); err != nil {
+// the streams applied, the stakes and the log. merge is how the states are united.
+func (o *Overlay) unpackStateLocked(ob *object, entries []Entry, msg *wire.HandOver, merge func(state []byte) error) error {
+	if err := merge(msg.State); err != nil {
 		return err
 	}
 	now := o.h.Now()
@@ -403,6 +406,7 @@ func (o *Overlay) Leave(d time.Duration) {
 		o.log.Warn("left with "+o.objects[r].obj.Summary(), "why", "nobody took it; its members will bring it back")
 	}
 	o.left = true
+	o.saveNow.Signal()
 }
 
 // leaveAll hands over with a few tasks at a time.

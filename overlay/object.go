@@ -15,6 +15,9 @@ type Kind struct {
 	// Views is this node's own interest in objects of the kind; nil if it
 	// never has any.
 	Views Views
+	// Volatile objects are not kept in the database: what is in them is
+	// entered again, and again, by those whom it is about.
+	Volatile bool
 }
 
 // Object is the keeper's side of an object: plain state. Its methods are
@@ -50,6 +53,15 @@ type Object interface {
 	Empty(now time.Time) bool
 	// Summary says in words what it is, for the log: "channel #tea, 7 members".
 	Summary() string
+}
+
+// A Reviver is an Object that has a word to say when a copy of it is found in
+// a node's database while it lives: what was in force when that node ended may
+// have been given up since. An Object that is none has the copy merged.
+type Reviver interface {
+	// Revive unites the state with a copy that was found. Like Merge it changes
+	// nothing when the snapshot is malformed.
+	Revive(snapshot []byte) error
 }
 
 // Views is this node's interest in objects of one kind. For one object the

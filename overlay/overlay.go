@@ -18,6 +18,9 @@
 //   - Copies: the two nodes that follow the keeper on the ring make its steps
 //     too. A request is answered when one of them has. Dies the keeper,
 //     whoever owns the key then asks the others and goes on in a later epoch.
+//   - A database: what a node keeps or has copies of is written down within a
+//     second, and by a node without replicas before it answers. What a node finds
+//     there when it starts again it brings to whoever keeps the key now.
 //   - Rebuilding: a keeper that lacks an object which others hold asks them
 //     for their copy (NEED_STATE, Assert) and unites the copies (Merge).
 //
@@ -30,7 +33,8 @@
 // over a call to a peer, to the ring's Lookup, or to Views. The lock order is
 // overlay, chord, host; before them come those of the two kinds' own side
 // (dictionary, groups) and of their outboxes. Periodic tasks: renewLoop,
-// sweepLoop, lapseLoop, compareLoop, takeOverLoop; one pusher for each node
+// sweepLoop, lapseLoop, compareLoop, takeOverLoop, saveLoop and, until all that
+// was found in the database is settled, reviveLoop; one pusher for each node
 // that is being told something, one copier for each replica that lacks
 // something, and one sender for each record or group that this node is
 // asking something.
@@ -113,6 +117,7 @@ type Config struct {
 	TryTimeout time.Duration // bound of one call; 1 s. Lower finds hung nodes sooner
 	Sweep      time.Duration // pause between two looks for objects that are not ours; 1 s
 	Compare    time.Duration // pause between two comparisons of copies; 30 s
+	Save       time.Duration // pause between two writes of what changed to the database; 1 s
 	Unsettled  time.Duration // after a predecessor's death: time for its objects to be asserted before "absent" is answered; 1 s
 
 	MaxLogEntries int // of one object's log; 512
@@ -143,6 +148,7 @@ func (c Config) withDefaults() Config {
 	def(&c.Sweep, time.Second)
 	def(&c.Compare, 30*time.Second)
 	def(&c.Unsettled, time.Second)
+	def(&c.Save, time.Second)
 	num(&c.MaxLogEntries, 512)
 	num(&c.MaxLogBytes, 256<<10)
 	num(&c.MaxStreams, 4096)
@@ -167,24 +173,29 @@ type Overlay struct {
 	groups *groups                                         // set before Run, or nil
 	routed RouteHandler                                    // set before Run, or nil
 
-	renewNow host.Event
-	sweepNow host.Event
-	takeNow  host.Event
+	renewNow  host.Event
+	sweepNow  host.Event
+	takeNow   host.Event
+	saveNow   host.Event
+	reviveNow host.Event
 
-	mu        sync.Mutex
-	objects   map[ref]*object         // kept here
-	copies    map[ref]*held           // of what others keep
-	replicas  []chord.Contact         // who have copies of what is kept here
-	copiers   map[host.PeerID]*copier // replicas being told something
-	holds     map[ref]*hold           // our stakes in objects
-	pushers   map[host.PeerID]*pusher // nodes being told something
-	watched   map[host.PeerID]bool    // nodes being waited for
-	deposed   map[ref]bool            // objects whose later epoch is being settled
-	keepers   contacts                // who kept what when last heard
-	movedTo   contacts                // where what we kept went
-	unsettled []gained                // ranges that a dead predecessor left us
-	toTake    []gained                // of these, those whose copies are not yet fetched
-	checking  bool                    // a task asks keepers for old copies
+	mu         sync.Mutex
+	objects    map[ref]*object         // kept here
+	copies     map[ref]*held           // of what others keep
+	replicas   []chord.Contact         // who have copies of what is kept here
+	copiers    map[host.PeerID]*copier // replicas being told something
+	holds      map[ref]*hold           // our stakes in objects
+	pushers    map[host.PeerID]*pusher // nodes being told something
+	watched    map[host.PeerID]bool    // nodes being waited for
+	deposed    map[ref]bool            // objects whose later epoch is being settled
+	keepers    contacts                // who kept what when last heard
+	movedTo    contacts                // where what we kept went
+	unsettled  []gained                // ranges that a dead predecessor left us
+	toTake     []gained                // of these, those whose copies are not yet fetched
+	checking   bool                    // a task asks keepers for old copies
+	unsaved    unsaved                 // objects whose record in the database is out of date
+	saveFailed bool                    // the last write did
+	cold       map[ref]*wire.Copy      // found in the database, and not yet brought to their keepers
 
 	near     map[host.PeerID]bool // the neighbours on the ring
 	lastPred *chord.Contact       // whose death would bring us its range
@@ -214,6 +225,7 @@ func New(h host.Host, ring *chord.Ring, cfg Config) *Overlay {
 		kinds:    make(map[string]Kind),
 		direct:   func(host.Peer, []byte) []byte { return nil },
 		renewNow: h.NewEvent(), sweepNow: h.NewEvent(), takeNow: h.NewEvent(),
+		saveNow: h.NewEvent(), reviveNow: h.NewEvent(), cold: make(map[ref]*wire.Copy),
 		objects: make(map[ref]*object), holds: make(map[ref]*hold),
 		copies: make(map[ref]*held), copiers: make(map[host.PeerID]*copier),
 		pushers: make(map[host.PeerID]*pusher), watched: make(map[host.PeerID]bool),
@@ -256,8 +268,12 @@ func (o *Overlay) Join(peers []host.Peer, d time.Duration) error {
 	return nil
 }
 
-// Run starts the periodic tasks and returns; they end when the host stops.
+// Run reads what the database has, starts the periodic tasks and returns; they
+// end when the host stops. It comes before Create and Join.
 func (o *Overlay) Run() {
+	o.load()
+	o.h.Go("overlay save loop", o.saveLoop)
+	o.h.Go("overlay revive loop", o.reviveLoop)
 	o.h.Go("overlay renew loop", o.renewLoop)
 	o.h.Go("overlay sweep loop", o.sweepLoop)
 	o.h.Go("overlay lapse loop", o.lapseLoop)

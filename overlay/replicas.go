@@ -15,7 +15,7 @@ import (
 // replicas: whoever follows it on the ring will keep what it keeps when it is
 // gone. Each change is a step that the replicas make too, in order; a request
 // is answered, and its events go out, when one of them has made it. A keeper
-// without successors has nobody to wait for.
+// without successors waits for its own database instead (save.go).
 
 // replica is how far one node's copy of an object is, as its keeper knows.
 type replica struct {
@@ -36,7 +36,7 @@ const (
 // anew begins a new epoch's count: what was before is in the whole state that
 // every replica gets, which is version 1.
 func (ob *object) anew() {
-	ob.version, ob.safe = 1, 0
+	ob.version, ob.safe, ob.durable = 1, 0, 0
 	ob.steps, ob.stepBytes = nil, 0
 	ob.held = nil
 	// any order: all are treated alike
@@ -56,12 +56,19 @@ func (ob *object) pushable() uint64 {
 // recordLocked counts a step and gives it to the replicas.
 func (o *Overlay) recordLocked(ob *object, w *wire.Step, held []uint64) {
 	ob.version++
-	if len(ob.replicas) == 0 {
+	o.touchLocked(ob.ref)
+	volatile := o.kinds[ob.ref.kind].Volatile
+	if len(ob.replicas) == 0 && volatile {
 		ob.safe = ob.version
 		return
 	}
 	for _, n := range held {
 		ob.held = append(ob.held, heldEvent{n, ob.version})
+	}
+	if len(ob.replicas) == 0 {
+		ob.steps, ob.stepBytes = nil, 0
+		o.saveNow.Signal() // somebody waits
+		return
 	}
 	ob.steps = append(ob.steps, w)
 	ob.stepBytes += proto.Size(w)
@@ -110,16 +117,24 @@ func (o *Overlay) placeLocked(ob *object) {
 			delete(ob.replicas, id)
 		}
 	}
+	o.touchLocked(ob.ref)
 	o.copyLocked(ob)
 	o.safeLocked(ob)
 }
 
-// safeLocked finds how much of an object a replica has, and lets go what
-// waited for that.
+// safeLocked finds how much of an object a replica has, or the database of a
+// node that has none, and lets go what waited for that.
 func (o *Overlay) safeLocked(ob *object) {
 	safe := ob.safe
-	if len(ob.replicas) == 0 {
+	switch {
+	case len(ob.replicas) > 0:
+	case o.kinds[ob.ref.kind].Volatile:
 		safe = ob.version
+	case ob.durable < ob.version:
+		o.saveNow.Signal()
+		fallthrough
+	default:
+		safe = max(safe, ob.durable)
 	}
 	// any order: a maximum
 	for _, rep := range ob.replicas {

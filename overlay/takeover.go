@@ -160,16 +160,23 @@ func (o *Overlay) onFetch(_ host.Peer, msg *wire.Fetch) *wire.FetchReply {
 // promote makes objects of the copies that are this node's to keep.
 func (o *Overlay) promote() {
 	for _, ob := range o.beginReigns() {
-		o.mu.Lock()
-		stored := o.storedLocked(ob, o.cfg.GiveUp)
-		if o.objects[ob.ref] == ob {
-			ob.moving = false
-			ob.wake()
-			o.pushLocked(ob)
-		}
-		o.mu.Unlock()
+		stored := o.serveWhenStored(ob)
 		o.log.Info("took over "+ob.ref.kind+" "+ob.ref.name, "replicas have it", stored)
 	}
+}
+
+// serveWhenStored waits until a replica has an object of which a reign begins,
+// or for a while, and lets it take requests.
+func (o *Overlay) serveWhenStored(ob *object) (stored bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	stored = o.storedLocked(ob, o.cfg.GiveUp)
+	if o.objects[ob.ref] == ob {
+		ob.moving = false
+		ob.wake()
+		o.pushLocked(ob)
+	}
+	return stored
 }
 
 // beginReigns begins a later epoch for each copy that is this node's to keep.

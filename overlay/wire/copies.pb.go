@@ -808,6 +808,51 @@ func (x *Copy) GetVersion() uint64 {
 	return 0
 }
 
+// Saved is what a node's database has of one object, kept or copied.
+type Saved struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Copy          *Copy                  `protobuf:"bytes,1,opt,name=copy,proto3" json:"copy,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Saved) Reset() {
+	*x = Saved{}
+	mi := &file_copies_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Saved) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Saved) ProtoMessage() {}
+
+func (x *Saved) ProtoReflect() protoreflect.Message {
+	mi := &file_copies_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Saved.ProtoReflect.Descriptor instead.
+func (*Saved) Descriptor() ([]byte, []int) {
+	return file_copies_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *Saved) GetCopy() *Copy {
+	if x != nil {
+		return x.Copy
+	}
+	return nil
+}
+
 // Fetch is a new keeper's question to the other replicas: which copies have you
 // with keys in (from, to], beyond those that I have? And a replica's to a
 // keeper (kept): which of these do you keep, and have replicas for?
@@ -823,7 +868,7 @@ type Fetch struct {
 
 func (x *Fetch) Reset() {
 	*x = Fetch{}
-	mi := &file_copies_proto_msgTypes[11]
+	mi := &file_copies_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -835,7 +880,7 @@ func (x *Fetch) String() string {
 func (*Fetch) ProtoMessage() {}
 
 func (x *Fetch) ProtoReflect() protoreflect.Message {
-	mi := &file_copies_proto_msgTypes[11]
+	mi := &file_copies_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -848,7 +893,7 @@ func (x *Fetch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Fetch.ProtoReflect.Descriptor instead.
 func (*Fetch) Descriptor() ([]byte, []int) {
-	return file_copies_proto_rawDescGZIP(), []int{11}
+	return file_copies_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Fetch) GetFrom() []byte {
@@ -890,7 +935,7 @@ type FetchReply struct {
 
 func (x *FetchReply) Reset() {
 	*x = FetchReply{}
-	mi := &file_copies_proto_msgTypes[12]
+	mi := &file_copies_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -902,7 +947,7 @@ func (x *FetchReply) String() string {
 func (*FetchReply) ProtoMessage() {}
 
 func (x *FetchReply) ProtoReflect() protoreflect.Message {
-	mi := &file_copies_proto_msgTypes[12]
+	mi := &file_copies_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -915,7 +960,7 @@ func (x *FetchReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchReply.ProtoReflect.Descriptor instead.
 func (*FetchReply) Descriptor() ([]byte, []int) {
-	return file_copies_proto_rawDescGZIP(), []int{12}
+	return file_copies_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *FetchReply) GetCopies() []*Copy {
@@ -997,7 +1042,9 @@ const file_copies_proto_rawDesc = "" +
 	"\aversion\x18\x03 \x01(\x04R\aversion\"U\n" +
 	"\x04Copy\x123\n" +
 	"\x06object\x18\x01 \x01(\v2\x1b.ircbridge.overlay.HandOverR\x06object\x12\x18\n" +
-	"\aversion\x18\x02 \x01(\x04R\aversion\"q\n" +
+	"\aversion\x18\x02 \x01(\x04R\aversion\"4\n" +
+	"\x05Saved\x12+\n" +
+	"\x04copy\x18\x01 \x01(\v2\x17.ircbridge.overlay.CopyR\x04copy\"q\n" +
 	"\x05Fetch\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\fR\x04from\x12\x0e\n" +
 	"\x02to\x18\x02 \x01(\fR\x02to\x120\n" +
@@ -1022,7 +1069,7 @@ func file_copies_proto_rawDescGZIP() []byte {
 }
 
 var file_copies_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_copies_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_copies_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_copies_proto_goTypes = []any{
 	(CopyAck_Kind)(0),      // 0: ircbridge.overlay.CopyAck.Kind
 	(*Step)(nil),           // 1: ircbridge.overlay.Step
@@ -1036,39 +1083,41 @@ var file_copies_proto_goTypes = []any{
 	(*CopyAck)(nil),        // 9: ircbridge.overlay.CopyAck
 	(*Holding)(nil),        // 10: ircbridge.overlay.Holding
 	(*Copy)(nil),           // 11: ircbridge.overlay.Copy
-	(*Fetch)(nil),          // 12: ircbridge.overlay.Fetch
-	(*FetchReply)(nil),     // 13: ircbridge.overlay.FetchReply
-	(*Stream)(nil),         // 14: ircbridge.overlay.Stream
-	(*Ref)(nil),            // 15: ircbridge.overlay.Ref
-	(*Epoch)(nil),          // 16: ircbridge.overlay.Epoch
-	(*HandOver)(nil),       // 17: ircbridge.overlay.HandOver
+	(*Saved)(nil),          // 12: ircbridge.overlay.Saved
+	(*Fetch)(nil),          // 13: ircbridge.overlay.Fetch
+	(*FetchReply)(nil),     // 14: ircbridge.overlay.FetchReply
+	(*Stream)(nil),         // 15: ircbridge.overlay.Stream
+	(*Ref)(nil),            // 16: ircbridge.overlay.Ref
+	(*Epoch)(nil),          // 17: ircbridge.overlay.Epoch
+	(*HandOver)(nil),       // 18: ircbridge.overlay.HandOver
 }
 var file_copies_proto_depIdxs = []int32{
 	2,  // 0: ircbridge.overlay.Step.requests:type_name -> ircbridge.overlay.Requests
 	3,  // 1: ircbridge.overlay.Step.renewed:type_name -> ircbridge.overlay.Renewed
 	4,  // 2: ircbridge.overlay.Step.gone:type_name -> ircbridge.overlay.NodeGone
-	14, // 3: ircbridge.overlay.Requests.stream:type_name -> ircbridge.overlay.Stream
+	15, // 3: ircbridge.overlay.Requests.stream:type_name -> ircbridge.overlay.Stream
 	6,  // 4: ircbridge.overlay.Replicate.items:type_name -> ircbridge.overlay.Steps
-	15, // 5: ircbridge.overlay.Replicate.dropped:type_name -> ircbridge.overlay.Ref
+	16, // 5: ircbridge.overlay.Replicate.dropped:type_name -> ircbridge.overlay.Ref
 	7,  // 6: ircbridge.overlay.Replicate.digest:type_name -> ircbridge.overlay.Digest
-	15, // 7: ircbridge.overlay.Steps.ref:type_name -> ircbridge.overlay.Ref
-	16, // 8: ircbridge.overlay.Steps.epoch:type_name -> ircbridge.overlay.Epoch
+	16, // 7: ircbridge.overlay.Steps.ref:type_name -> ircbridge.overlay.Ref
+	17, // 8: ircbridge.overlay.Steps.epoch:type_name -> ircbridge.overlay.Epoch
 	1,  // 9: ircbridge.overlay.Steps.steps:type_name -> ircbridge.overlay.Step
 	9,  // 10: ircbridge.overlay.ReplicateReply.items:type_name -> ircbridge.overlay.CopyAck
 	10, // 11: ircbridge.overlay.ReplicateReply.holdings:type_name -> ircbridge.overlay.Holding
 	0,  // 12: ircbridge.overlay.CopyAck.kind:type_name -> ircbridge.overlay.CopyAck.Kind
-	16, // 13: ircbridge.overlay.CopyAck.epoch:type_name -> ircbridge.overlay.Epoch
-	15, // 14: ircbridge.overlay.Holding.ref:type_name -> ircbridge.overlay.Ref
-	16, // 15: ircbridge.overlay.Holding.epoch:type_name -> ircbridge.overlay.Epoch
-	17, // 16: ircbridge.overlay.Copy.object:type_name -> ircbridge.overlay.HandOver
-	10, // 17: ircbridge.overlay.Fetch.items:type_name -> ircbridge.overlay.Holding
-	11, // 18: ircbridge.overlay.FetchReply.copies:type_name -> ircbridge.overlay.Copy
-	10, // 19: ircbridge.overlay.FetchReply.kept:type_name -> ircbridge.overlay.Holding
-	20, // [20:20] is the sub-list for method output_type
-	20, // [20:20] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	17, // 13: ircbridge.overlay.CopyAck.epoch:type_name -> ircbridge.overlay.Epoch
+	16, // 14: ircbridge.overlay.Holding.ref:type_name -> ircbridge.overlay.Ref
+	17, // 15: ircbridge.overlay.Holding.epoch:type_name -> ircbridge.overlay.Epoch
+	18, // 16: ircbridge.overlay.Copy.object:type_name -> ircbridge.overlay.HandOver
+	11, // 17: ircbridge.overlay.Saved.copy:type_name -> ircbridge.overlay.Copy
+	10, // 18: ircbridge.overlay.Fetch.items:type_name -> ircbridge.overlay.Holding
+	11, // 19: ircbridge.overlay.FetchReply.copies:type_name -> ircbridge.overlay.Copy
+	10, // 20: ircbridge.overlay.FetchReply.kept:type_name -> ircbridge.overlay.Holding
+	21, // [21:21] is the sub-list for method output_type
+	21, // [21:21] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_copies_proto_init() }
@@ -1088,7 +1137,7 @@ func file_copies_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_copies_proto_rawDesc), len(file_copies_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   13,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -1620,17 +1620,20 @@ func (x *OpenRangeReply) GetUnsettledMs() uint32 {
 // HandOver moves an object: the old keeper has stopped, the receiver serves in
 // the next epoch once it answered OK.
 type HandOver struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Ref           *Ref                   `protobuf:"bytes,1,opt,name=ref,proto3" json:"ref,omitempty"`
-	At            *Stamp                 `protobuf:"bytes,2,opt,name=at,proto3" json:"at,omitempty"`
-	State         []byte                 `protobuf:"bytes,3,opt,name=state,proto3" json:"state,omitempty"`
-	Streams       []*StreamState         `protobuf:"bytes,4,rep,name=streams,proto3" json:"streams,omitempty"`
-	Cursors       []*Cursor              `protobuf:"bytes,5,rep,name=cursors,proto3" json:"cursors,omitempty"`
-	Entries       []*Entry               `protobuf:"bytes,6,rep,name=entries,proto3" json:"entries,omitempty"` // those that some cursor still needs
-	Leases        []*Lease               `protobuf:"bytes,7,rep,name=leases,proto3" json:"leases,omitempty"`
-	ClockMs       int64                  `protobuf:"varint,8,opt,name=clock_ms,json=clockMs,proto3" json:"clock_ms,omitempty"` // hybrid clock of the last event
-	Leaving       bool                   `protobuf:"varint,9,opt,name=leaving,proto3" json:"leaving,omitempty"`                // the old keeper is leaving the ring
-	Why           string                 `protobuf:"bytes,10,opt,name=why,proto3" json:"why,omitempty"`                        // for the log
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Ref     *Ref                   `protobuf:"bytes,1,opt,name=ref,proto3" json:"ref,omitempty"`
+	At      *Stamp                 `protobuf:"bytes,2,opt,name=at,proto3" json:"at,omitempty"`
+	State   []byte                 `protobuf:"bytes,3,opt,name=state,proto3" json:"state,omitempty"`
+	Streams []*StreamState         `protobuf:"bytes,4,rep,name=streams,proto3" json:"streams,omitempty"`
+	Cursors []*Cursor              `protobuf:"bytes,5,rep,name=cursors,proto3" json:"cursors,omitempty"`
+	Entries []*Entry               `protobuf:"bytes,6,rep,name=entries,proto3" json:"entries,omitempty"` // those that some cursor still needs
+	Leases  []*Lease               `protobuf:"bytes,7,rep,name=leases,proto3" json:"leases,omitempty"`
+	ClockMs int64                  `protobuf:"varint,8,opt,name=clock_ms,json=clockMs,proto3" json:"clock_ms,omitempty"` // hybrid clock of the last event
+	Leaving bool                   `protobuf:"varint,9,opt,name=leaving,proto3" json:"leaving,omitempty"`                // the old keeper is leaving the ring
+	Why     string                 `protobuf:"bytes,10,opt,name=why,proto3" json:"why,omitempty"`                        // for the log
+	// It was found in a database after a restart: the receiver, to whom its key
+	// belongs, unites it with what lives, or brings it back to life.
+	Cold          bool `protobuf:"varint,11,opt,name=cold,proto3" json:"cold,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1733,6 +1736,13 @@ func (x *HandOver) GetWhy() string {
 		return x.Why
 	}
 	return ""
+}
+
+func (x *HandOver) GetCold() bool {
+	if x != nil {
+		return x.Cold
+	}
+	return false
 }
 
 // StreamState is the last number applied of an origin stream, and the results
@@ -2283,7 +2293,7 @@ const file_overlay_proto_rawDesc = "" +
 	"\x0eOpenRangeReply\x121\n" +
 	"\x06status\x18\x01 \x01(\x0e2\x19.ircbridge.overlay.StatusR\x06status\x12*\n" +
 	"\x04refs\x18\x02 \x03(\v2\x16.ircbridge.overlay.RefR\x04refs\x12!\n" +
-	"\funsettled_ms\x18\x03 \x01(\rR\vunsettledMs\"\x90\x03\n" +
+	"\funsettled_ms\x18\x03 \x01(\rR\vunsettledMs\"\xa4\x03\n" +
 	"\bHandOver\x12(\n" +
 	"\x03ref\x18\x01 \x01(\v2\x16.ircbridge.overlay.RefR\x03ref\x12(\n" +
 	"\x02at\x18\x02 \x01(\v2\x18.ircbridge.overlay.StampR\x02at\x12\x14\n" +
@@ -2295,7 +2305,8 @@ const file_overlay_proto_rawDesc = "" +
 	"\bclock_ms\x18\b \x01(\x03R\aclockMs\x12\x18\n" +
 	"\aleaving\x18\t \x01(\bR\aleaving\x12\x10\n" +
 	"\x03why\x18\n" +
-	" \x01(\tR\x03why\"n\n" +
+	" \x01(\tR\x03why\x12\x12\n" +
+	"\x04cold\x18\v \x01(\bR\x04cold\"n\n" +
 	"\vStreamState\x121\n" +
 	"\x06stream\x18\x01 \x01(\v2\x19.ircbridge.overlay.StreamR\x06stream\x12\x12\n" +
 	"\x04last\x18\x02 \x01(\x04R\x04last\x12\x18\n" +

@@ -1,0 +1,142 @@
+package overlay
+
+import (
+	"time"
+
+	"ircbridge/host"
+	"ircbridge/overlay/wire"
+
+	"google.golang.org/protobuf/proto"
+)
+
+// What a node keeps, and what it has copies of, is in its database: a record
+// for each object, written whole. Of an object that changes all the time a
+// record is written once in a second, a large one less often: others have
+// copies. A node without replicas writes at once what it is asked for, and
+// answers when that is on the disk; many requests share one such write. When
+// the disk takes nothing, it answers all the same: there is nothing better to
+// wait for.
+
+const objectPrefix = "overlay/object/"
+
+func recordKey(r ref) string { return objectPrefix + r.kind + "/" + r.name }
+
+// Bounds of one write, and the size for which an object waits one pause more.
+const (
+	maxSaveItems = 256
+	maxSaveBytes = 1 << 20
+	saveSlice    = 128 << 10
+)
+
+// unsaved are the objects whose record is out of date, in the order of becoming so.
+type unsaved struct {
+	in    map[ref]bool
+	order []ref
+}
+
+func (u *unsaved) add(r ref) {
+	if u.in[r] {
+		return
+	}
+	if u.in == nil {
+		u.in = make(map[ref]bool)
+	}
+	u.in[r] = true
+	u.order = append(u.order, r)
+}
+
+// touchLocked notes that an object's record is out of date.
+func (o *Overlay) touchLocked(r ref) {
+	if !o.kinds[r.kind].Volatile {
+		o.unsaved.add(r)
+	}
+}
+
+// saveLoop writes records every pause, and when somebody waits.
+func (o *Overlay) saveLoop() {
+	for {
+		_ = o.wait(o.saveNow, o.jitter(o.cfg.Save))
+		if o.stopped() {
+			return
+		}
+		o.save()
+	}
+}
+
+// written is an object as it went into a record.
+type written struct {
+	ob      *object
+	epoch   Epoch
+	version uint64
+}
+
+// save writes what is out of date and due.
+func (o *Overlay) save() {
+	for {
+		o.mu.Lock()
+		changes, list, urgent := o.nextRecordsLocked()
+		o.mu.Unlock()
+		if len(changes) == 0 {
+			return
+		}
+		err := o.h.Store().Write(changes...)
+		if err == nil && urgent {
+			err = o.h.Store().Sync(o.cfg.GiveUp)
+		}
+		if o.stopped() {
+			return
+		}
+		o.mu.Lock()
+		if failed := err != nil; failed != o.saveFailed {
+			o.saveFailed = failed
+			if failed {
+				o.log.Warn("the database takes nothing; what this node keeps is in its memory, and at its replicas, only", "err", err)
+			} else {
+				o.log.Info("the database takes records again")
+			}
+		}
+		for _, w := range list {
+			if w.ob.epoch == w.epoch {
+				w.ob.durable = max(w.ob.durable, w.version)
+				o.safeLocked(w.ob)
+			}
+		}
+		o.mu.Unlock()
+	}
+}
+
+// nextRecordsLocked takes what is to be written next; urgent means that
+// somebody waits for it. What is not due stays.
+func (o *Overlay) nextRecordsLocked() (changes []host.Change, list []written, urgent bool) {
+	now, bytes, n := o.h.Now(), 0, 0
+	var later []ref
+	for ; n < len(o.unsaved.order) && len(changes) < maxSaveItems && bytes < maxSaveBytes; n++ {
+		r := o.unsaved.order[n]
+		ob := o.objects[r]
+		alone := ob != nil && len(ob.replicas) == 0
+		if c := o.copies[r]; ob == nil && c != nil {
+			ob = c.ob
+		}
+		switch {
+		case o.cold[r] != nil, ob != nil && !alone && !o.left && now.Before(ob.saveNext):
+			later = append(later, r)
+			continue
+		case ob == nil:
+			changes = append(changes, host.Change{Key: recordKey(r)})
+		default:
+			value, err := proto.Marshal(&wire.Saved{Copy: ob.copy()})
+			if err != nil {
+				o.log.Error("an object cannot be encoded for the database", "object", r.kind+" "+r.name, "err", err)
+				break
+			}
+			bytes += len(value)
+			ob.saveNext = now.Add(o.cfg.Save * time.Duration(1+len(value)/saveSlice))
+			changes = append(changes, host.Change{Key: recordKey(r), Value: value})
+			list = append(list, written{ob, ob.epoch, ob.version})
+			urgent = urgent || alone
+		}
+		delete(o.unsaved.in, r)
+	}
+	o.unsaved.order = append(later, o.unsaved.order[n:]...)
+	return changes, list, urgent
+}

@@ -49,6 +49,7 @@ type job struct {
 	err    error         // ErrUnreachable, wrapped, or another of chat's
 	open   func() bool   // accepted, but not yet seen in the view; nil: the answer is enough
 	away   string        // of the receiver of a letter
+	shown  *chat.Sent    // the outcome of a message that the view showed before the answer came
 }
 
 // sending is what a Send keeps until its outcome.

@@ -130,8 +130,8 @@ func New(cfg Config) *Service {
 		New: func(name string) overlay.Object { return newChannelObject(name) },
 	})
 	s.o.Register(overlay.Kind{
-		Name: kindDirectory,
-		New:  func(name string) overlay.Object { return newDirectoryObject(name) },
+		Name: kindDirectory, Volatile: true,
+		New: func(name string) overlay.Object { return newDirectoryObject(name) },
 	})
 	s.o.HandleDirect(s.onDirect)
 	return s

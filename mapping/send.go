@@ -103,6 +103,12 @@ func (j *job) answeredLocked() {
 		out.se.settleLocked(out, j.letterSentLocked())
 		return
 	}
+	if j.shown != nil {
+		// Given up without an answer it is out all the same: the view has it.
+		j.shown.Joined = j.res == nil || j.res.Member
+		out.se.settleLocked(out, *j.shown)
+		return
+	}
 	v := l.s.views[l.name]
 	if j.failed() == nil && j.res.Member && v != nil && v.state != nil {
 		return
@@ -129,7 +135,8 @@ func (j *job) settleFromResultLocked() {
 	j.send.se.settleLocked(j.send, sent)
 }
 
-// seenLocked is told that a message of this lane came in the view.
+// seenLocked is told that a message of this lane came in the view. A keeper on
+// the same node shows it before a replica has it: the outcome waits for the answer.
 func (l *lane) seenLocked(number uint64, id string, at time.Time, target string) {
 	j := l.unseen[number]
 	if j == nil {
@@ -140,7 +147,12 @@ func (l *lane) seenLocked(number uint64, id string, at time.Time, target string)
 	l.progress.Signal()
 	msg := j.send.msg
 	msg.Target = target
-	j.send.se.settleLocked(j.send, chat.Sent{ID: id, At: at, Message: msg, Joined: true})
+	sent := chat.Sent{ID: id, At: at, Message: msg, Joined: true}
+	if j.done {
+		j.send.se.settleLocked(j.send, sent)
+	} else {
+		j.shown = &sent
+	}
 }
 
 // settleAllLocked settles what was accepted, when the view is closed.

@@ -61,8 +61,8 @@ func (o *Overlay) refuseCopyLocked(r ref, epoch Epoch) *wire.CopyAck {
 		if epoch.Compare(ob.epoch) < 0 {
 			return &wire.CopyAck{Kind: wire.CopyAck_STALE, Epoch: epochToWire(ob.epoch)}
 		}
-		// Somebody keeps it in a later epoch than we do.
-		if !ob.moving && !o.deposed[r] {
+		// Somebody keeps it in a later epoch than we do; or it is a copy of ours.
+		if epoch != ob.epoch && !ob.moving && !o.deposed[r] {
 			o.deposed[r] = true
 			o.h.Go("overlay step down", func() { o.stepDown(r, epoch) })
 		}

@@ -91,6 +91,9 @@ func (c *cursor) behind(ob *object) bool {
 type lease struct {
 	run uint64
 	at  time.Time
+	// doubtful: it was found in a database, and the node has not spoken of it
+	// since. Does the node know of no stake, it has none.
+	doubtful bool
 }
 
 func newObject(r ref, obj Object, epoch Epoch) *object {

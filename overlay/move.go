@@ -340,8 +340,10 @@ func (o *Overlay) unpackStateLocked(ob *object, entries []Entry, msg *wire.HandO
 		}
 	}
 	for _, l := range msg.Leases {
-		if id := host.PeerID(l.Node); id.Valid() {
-			ob.renewLease(id, l.Run, now)
+		if id := host.PeerID(l.Node); id.Valid() && ob.renewLease(id, l.Run, now) {
+			// The two copies know it in different runs; the next word from it
+			// says which one is over.
+			ob.leases[id] = lease{at: now}
 		}
 	}
 	if clock := time.UnixMilli(msg.ClockMs); clock.After(ob.clock) {
@@ -354,8 +356,8 @@ func (o *Overlay) unpackStateLocked(ob *object, entries []Entry, msg *wire.HandO
 // stepDown ends a reign of which a later one was seen. The object takes no
 // requests meanwhile. Is the key another node's, the copy goes to it, to be
 // united with his. Is it still ours, whoever kept it meanwhile hands it over to
-// us, and the two are united; when nobody does, we begin an epoch above what
-// was seen.
+// us, and the two are united; when nobody does, we ask our replicas for what they
+// have of it, and begin an epoch above what was seen.
 func (o *Overlay) stepDown(r ref, seen Epoch) {
 	found, err := o.ring.Lookup(r.key(), o.cfg.GiveUp)
 	if err == nil && found.Owner.ID != o.self {
@@ -378,10 +380,16 @@ func (o *Overlay) stepDown(r ref, seen Epoch) {
 		}
 		o.mu.Lock()
 	}
-	delete(o.deposed, r)
 	if !later() {
-		ob := o.objects[r]
-		ob.newEpoch(o.ownEpoch(0), seen)
+		o.mu.Unlock()
+		o.uniteCopies(r)
+		o.mu.Lock()
+	}
+	delete(o.deposed, r)
+	if ob := o.objects[r]; ob != nil {
+		if !later() {
+			ob.newEpoch(o.ownEpoch(0), seen)
+		}
 		o.placeLocked(ob)
 		o.pushLocked(ob)
 	}

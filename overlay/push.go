@@ -193,6 +193,7 @@ func (o *Overlay) acknowledge(node host.PeerID, p *pusher, msg *wire.Deliver, re
 			progress = true
 			continue
 		}
+		doubtful := ob.leases[node].doubtful
 		if ob.renewLease(node, reply.Run, o.h.Now()) {
 			o.nodeGoneLocked(ob, node, reply.Run)
 		}
@@ -225,6 +226,10 @@ func (o *Overlay) acknowledge(node host.PeerID, p *pusher, msg *wire.Deliver, re
 			continue
 		default: // NO_STAKE: its leave is on the way, or its lease lapses
 			progress = true
+			if doubtful {
+				o.nodeGoneLocked(ob, node, 0)
+				continue
+			}
 			c.declined, c.until = true, 0
 		}
 		if c.ending && c.number >= c.until {

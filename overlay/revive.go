@@ -172,7 +172,7 @@ func (o *Overlay) reviveIntoLocked(ob *object, at Stamp, msg *wire.HandOver) err
 	if r, ok := ob.obj.(Reviver); ok {
 		unite = r.Revive
 	}
-	before := ob.obj.Snapshot()
+	before, known := ob.obj.Snapshot(), ob.obj.Nodes()
 	if err := o.unpackStateLocked(ob, nil, msg, unite); err != nil {
 		return err
 	}
@@ -181,11 +181,25 @@ func (o *Overlay) reviveIntoLocked(ob *object, at Stamp, msg *wire.HandOver) err
 	}
 	ob.number = max(ob.number, at.Number) + 1 // neither's numbers tell what a view has
 	ob.newEpoch(o.ownEpoch(0), at.Epoch)
+	o.doubtLocked(ob, known)
 	ob.subscribe()
 	o.placeLocked(ob)
 	o.log.Info("united with what was in a database", "object", ob.obj.Summary(), "epoch", ob.epoch.Counter)
 	o.pushLocked(ob)
 	return nil
+}
+
+// doubtLocked leases what nodes have in an object by a database's word, but for
+// those that were known to have a stake. When the object is pushed to them they
+// say in which run they are, and whether they know of it; who cannot be reached is
+// watched.
+func (o *Overlay) doubtLocked(ob *object, known []host.PeerID) {
+	o.leaseAllLocked(ob, o.h.Now())
+	for _, n := range ob.obj.Nodes() {
+		if l := ob.leases[n]; !slices.Contains(known, n) {
+			ob.leases[n] = lease{run: l.run, at: l.at, doubtful: true}
+		}
+	}
 }
 
 // reviveAnewLocked brings an object to life that nobody has.
@@ -198,20 +212,13 @@ func (o *Overlay) reviveAnewLocked(r ref, at Stamp, entries []Entry, msg *wire.H
 		return ob, nil // nothing is left of it
 	}
 	ob.number = at.Number
-	o.leaseAllLocked(ob, o.h.Now())
+	o.doubtLocked(ob, nil)
 	ob.newEpoch(o.ownEpoch(0), at.Epoch)
 	ob.subscribe()
 	ob.moving = true
 	o.objects[r] = ob
 	o.movedTo.drop(r)
 	o.placeLocked(ob)
-	self := o.h.Self().ID
-	if l, ok := ob.leases[self]; ok && l.run != o.h.Run() {
-		o.nodeGoneLocked(ob, self, o.h.Run()) // an earlier run of this node
-	}
-	for _, n := range sorted(ob.leases) {
-		o.watchLocked(n)
-	}
 	o.log.Info("back from a database: "+ob.obj.Summary(), "epoch", ob.epoch.Counter)
 	o.h.Go("overlay serve revived", func() { o.serveWhenStored(ob) })
 	return ob, nil

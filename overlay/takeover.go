@@ -100,6 +100,11 @@ func (o *Overlay) fetchFrom(c chord.Contact, g gained) (more bool) {
 			msg.Items = append(msg.Items, holding(ob))
 		}
 	}
+	for _, r := range o.refsLocked() {
+		if ob := o.objects[r]; chord.InRange(g.from, ob.key, g.to) {
+			msg.Items = append(msg.Items, holding(ob))
+		}
+	}
 	o.mu.Unlock()
 	reply := new(wire.FetchReply)
 	if err := o.call(c.Peer, methodFetch, msg, reply, o.cfg.TryTimeout); err != nil {
@@ -137,14 +142,20 @@ func (o *Overlay) onFetch(_ host.Peer, msg *wire.Fetch) *wire.FetchReply {
 		}
 		return reply
 	}
-	if len(msg.From) != len(chord.ID{}) || len(msg.To) != len(chord.ID{}) {
+	if !msg.Only && (len(msg.From) != len(chord.ID{}) || len(msg.To) != len(chord.ID{})) {
 		return reply
 	}
-	from, to, size := chord.ID(msg.From), chord.ID(msg.To), 0
+	wanted := func(r ref, key chord.ID) bool {
+		if msg.Only {
+			return has[r] != nil
+		}
+		return chord.InRange(chord.ID(msg.From), key, chord.ID(msg.To))
+	}
+	size := 0
 	for _, r := range sortedRefs(o.copies) {
 		ob := o.copies[r].ob
 		epoch, err := epochFromWire(has[r].GetEpoch())
-		if err != nil || !chord.InRange(from, ob.key, to) || has[r] != nil && compareHolding(ob.epoch, ob.version, epoch, has[r].Version) <= 0 {
+		if err != nil || !wanted(r, ob.key) || has[r] != nil && compareHolding(ob.epoch, ob.version, epoch, has[r].Version) <= 0 {
 			continue
 		}
 		w := ob.copy()
@@ -155,6 +166,46 @@ func (o *Overlay) onFetch(_ host.Peer, msg *wire.Fetch) *wire.FetchReply {
 		reply.Copies = append(reply.Copies, w)
 	}
 	return reply
+}
+
+// uniteCopies asks the replicas for copies of an object kept here that are of
+// a later epoch than this node's, and unites it with them.
+func (o *Overlay) uniteCopies(r ref) {
+	o.mu.Lock()
+	ob := o.objects[r]
+	replicas := slices.Clone(o.replicas)
+	o.mu.Unlock()
+	if ob == nil {
+		return
+	}
+	for _, c := range replicas {
+		o.mu.Lock()
+		msg := &wire.Fetch{Only: true, Items: []*wire.Holding{holding(ob)}}
+		o.mu.Unlock()
+		reply := new(wire.FetchReply)
+		if o.call(c.Peer, methodFetch, msg, reply, o.cfg.TryTimeout) != nil {
+			continue
+		}
+		o.mu.Lock()
+		for _, w := range reply.Copies {
+			o.uniteCopyLocked(r, ob, c.Peer.ID, w)
+		}
+		o.mu.Unlock()
+	}
+}
+
+func (o *Overlay) uniteCopyLocked(r ref, ob *object, from host.PeerID, w *wire.Copy) {
+	got, ok := o.refFromWire(w.GetObject().GetRef())
+	at, err := StampFromWire(w.GetObject().GetAt())
+	entries, err2 := entriesFromWire(w.GetObject().GetEntries())
+	if !ok || got != r || err != nil || err2 != nil || o.objects[r] != ob || ob.moving {
+		return
+	}
+	if err := o.unpackLocked(ob, true, at, entries, w.Object); err != nil {
+		o.log.Warn("a replica sent a malformed copy; refused", "object", r.kind+" "+r.name, "from", chord.NodeID(from), "err", err)
+		return
+	}
+	o.log.Info("united with a replica's copy of a later epoch", "object", ob.obj.Summary(), "from", chord.NodeID(from), "epoch", ob.epoch.Counter)
 }
 
 // promote makes objects of the copies that are this node's to keep.
@@ -168,14 +219,14 @@ func (o *Overlay) promote() {
 // serveWhenStored waits until a replica has an object of which a reign begins,
 // or for a while, and lets it take requests.
 func (o *Overlay) serveWhenStored(ob *object) (stored bool) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
+	o.mu.Lock() // no defer: storedLocked gives it up while it waits
 	stored = o.storedLocked(ob, o.cfg.GiveUp)
 	if o.objects[ob.ref] == ob {
 		ob.moving = false
 		ob.wake()
 		o.pushLocked(ob)
 	}
+	o.mu.Unlock()
 	return stored
 }
 

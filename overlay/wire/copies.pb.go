@@ -854,7 +854,7 @@ func (x *Saved) GetCopy() *Copy {
 }
 
 // Fetch is a new keeper's question to the other replicas: which copies have you
-// with keys in (from, to], beyond those that I have? And a replica's to a
+// with keys in (from, to], beyond those that I have? And, when a replica has a later one of something that is kept here, of that only. And a replica's to a
 // keeper (kept): which of these do you keep, and have replicas for?
 type Fetch struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -862,6 +862,7 @@ type Fetch struct {
 	To            []byte                 `protobuf:"bytes,2,opt,name=to,proto3" json:"to,omitempty"`
 	Items         []*Holding             `protobuf:"bytes,3,rep,name=items,proto3" json:"items,omitempty"`
 	Kept          bool                   `protobuf:"varint,4,opt,name=kept,proto3" json:"kept,omitempty"`
+	Only          bool                   `protobuf:"varint,5,opt,name=only,proto3" json:"only,omitempty"` // of the objects in items only, wherever their keys lie
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -920,6 +921,13 @@ func (x *Fetch) GetItems() []*Holding {
 func (x *Fetch) GetKept() bool {
 	if x != nil {
 		return x.Kept
+	}
+	return false
+}
+
+func (x *Fetch) GetOnly() bool {
+	if x != nil {
+		return x.Only
 	}
 	return false
 }
@@ -1044,12 +1052,13 @@ const file_copies_proto_rawDesc = "" +
 	"\x06object\x18\x01 \x01(\v2\x1b.ircbridge.overlay.HandOverR\x06object\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x04R\aversion\"4\n" +
 	"\x05Saved\x12+\n" +
-	"\x04copy\x18\x01 \x01(\v2\x17.ircbridge.overlay.CopyR\x04copy\"q\n" +
+	"\x04copy\x18\x01 \x01(\v2\x17.ircbridge.overlay.CopyR\x04copy\"\x85\x01\n" +
 	"\x05Fetch\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\fR\x04from\x12\x0e\n" +
 	"\x02to\x18\x02 \x01(\fR\x02to\x120\n" +
 	"\x05items\x18\x03 \x03(\v2\x1a.ircbridge.overlay.HoldingR\x05items\x12\x12\n" +
-	"\x04kept\x18\x04 \x01(\bR\x04kept\"\x81\x01\n" +
+	"\x04kept\x18\x04 \x01(\bR\x04kept\x12\x12\n" +
+	"\x04only\x18\x05 \x01(\bR\x04only\"\x81\x01\n" +
 	"\n" +
 	"FetchReply\x12/\n" +
 	"\x06copies\x18\x01 \x03(\v2\x17.ircbridge.overlay.CopyR\x06copies\x12\x12\n" +

@@ -91,7 +91,7 @@ func (r *room) NodeGone(t *Turn, node host.PeerID, keep uint64) {
 
 func (r *room) Nodes() []host.PeerID { return sorted(r.in) }
 func (r *room) View() []byte         { return r.Snapshot() }
-func (r *room) Empty(time.Time) bool { return len(r.in) == 0 }
+func (r *room) Empty(time.Time) bool { return len(r.in)+len(r.marks) == 0 }
 func (r *room) Summary() string      { return fmt.Sprintf("room %s, %d in", r.name, len(r.in)) }
 
 // roomViews is a member node's side: what it was told, in order, without

@@ -57,10 +57,13 @@ func (w *world) allSaved() bool {
 	return true
 }
 
-// note is what a room says of itself, whoever keeps it.
-func (w *world) note(name string) string {
+// mark is the greatest mark of a room, whoever keeps it.
+func (w *world) mark(name string) string {
 	if n := w.keeperOf(name); n != nil {
-		return n.o.objects[ref{"room", name}].obj.(*room).note
+		if marks := sorted(n.o.objects[ref{"room", name}].obj.(*room).marks); len(marks) > 0 {
+			return marks[len(marks)-1]
+		}
+		return "no mark"
 	}
 	return "nobody keeps it"
 }
@@ -78,10 +81,10 @@ func TestOneNodeKilledKeepsWhatItAnswered(t *testing.T) {
 			n := w.nodes[0]
 			for round := range 5 {
 				text := fmt.Sprintf("written %d", round)
-				n.do(w, "hall", "note "+text)
+				n.do(w, "hall", "mark "+text)
 				w.Crash(n.host)
 				w.restart(n, nil)
-				w.must("the hall is back", func() bool { return w.note("hall") == text })
+				w.must("the hall is back", func() bool { return w.mark("hall") == text })
 			}
 		})
 	}
@@ -97,7 +100,7 @@ func TestALoneNodeAnswersWhenTheDiskHasIt(t *testing.T) {
 		began, left := w.Elapsed(), 64
 		for i := range left {
 			w.Go("asker", func() {
-				w.nodes[0].do(w, fmt.Sprint("room", i), "note here")
+				w.nodes[0].do(w, fmt.Sprint("room", i), "mark here")
 				if d := w.Elapsed() - began; d < 50*time.Millisecond {
 					t.Errorf("room %d was answered after %v, before the disk had it", i, d)
 				}
@@ -121,7 +124,7 @@ func TestARequestWaitsForNoDiskAmongOthers(t *testing.T) {
 		w.grow(3)
 		for i := range 12 {
 			began := w.Elapsed()
-			w.nodes[i%3].do(w, fmt.Sprint("room", i), "note here")
+			w.nodes[i%3].do(w, fmt.Sprint("room", i), "mark here")
 			if d := w.Elapsed() - began; d > 100*time.Millisecond {
 				t.Errorf("room %d took %v", i, d)
 			}
@@ -168,7 +171,7 @@ func TestAllNodesKilledAtOnce(t *testing.T) {
 			w.grow(5)
 			for i := range 12 {
 				w.nodes[i%5].do(w, fmt.Sprint("room", i), "join")
-				w.nodes[i%5].do(w, fmt.Sprint("room", i), fmt.Sprint("note of room ", i))
+				w.nodes[i%5].do(w, fmt.Sprint("room", i), fmt.Sprint("mark of room ", i))
 			}
 			w.must("all databases are right", w.allSaved)
 			w.Sleep(200 * time.Millisecond) // and committed
@@ -185,7 +188,7 @@ func TestAllNodesKilledAtOnce(t *testing.T) {
 			began := w.Elapsed()
 			for i := range 12 {
 				room := fmt.Sprint("room", i)
-				w.must(room+" is back", func() bool { return w.note(room) == fmt.Sprint("of room ", i) })
+				w.must(room+" is back", func() bool { return w.mark(room) == fmt.Sprint("of room ", i) })
 			}
 			if d := w.Elapsed() - began; d > 5*time.Second {
 				t.Errorf("seed %d: all rooms were back after %v", seed, d)
@@ -214,16 +217,16 @@ func TestAKeeperBackAtOnceAsksItsReplicas(t *testing.T) {
 		w.run(func() {
 			w.grow(4)
 			room := w.roomKeptBy(func(n *node) bool { return n == w.nodes[1] })
-			w.nodes[0].do(w, room, "note a early")
+			w.nodes[0].do(w, room, "mark a early")
 			keeper := w.nodes[1]
 			keeper.o.save()
 			w.Sleep(200 * time.Millisecond)
-			w.nodes[0].do(w, room, "note b late")
+			w.nodes[0].do(w, room, "mark b late")
 			w.Crash(keeper.host)
 			w.Sleep(time.Duration(seed) * time.Millisecond / 4)
 			w.restart(keeper, w.nodes[0])
 			w.must("all is where it belongs", func() bool { return len(keeper.o.cold) == 0 && w.allHome() && w.copied() })
-			if got := w.note(room); got != "b late" {
+			if got := w.mark(room); got != "b late" {
 				t.Errorf("seed %d: %q", seed, got)
 			}
 		})
@@ -239,7 +242,7 @@ func TestAnOldDiskComesBack(t *testing.T) {
 		w.run(func() {
 			w.grow(4)
 			for i := range 8 {
-				w.nodes[i%4].do(w, fmt.Sprint("room", i), "note a")
+				w.nodes[i%4].do(w, fmt.Sprint("room", i), "mark a")
 			}
 			w.nodes[3].do(w, "old", "join")
 			w.must("all databases are right", w.allSaved)
@@ -249,7 +252,7 @@ func TestAnOldDiskComesBack(t *testing.T) {
 			w.nodes[3].views.in["old"] = false
 			w.nodes[3].o.Release("room", "old")
 			for i := range 8 {
-				w.nodes[3].do(w, fmt.Sprint("room", i), "note b")
+				w.nodes[3].do(w, fmt.Sprint("room", i), "mark b")
 			}
 			w.Sleep(10 * time.Minute)
 			w.restart(w.nodes[2], w.nodes[0])
@@ -257,7 +260,7 @@ func TestAnOldDiskComesBack(t *testing.T) {
 				return len(w.nodes[2].o.cold) == 0 && w.nodes[2].o.open && w.allHome() && w.copied() && w.allSaved()
 			})
 			for i := range 8 {
-				if got := w.note(fmt.Sprint("room", i)); got != "b" {
+				if got := w.mark(fmt.Sprint("room", i)); got != "b" {
 					t.Errorf("seed %d: room%d: %q", seed, i, got)
 				}
 			}
@@ -272,7 +275,7 @@ func TestABadRecordIsDropped(t *testing.T) {
 	w.run(func() {
 		w.grow(1)
 		n := w.nodes[0]
-		n.do(w, "hall", "note good")
+		n.do(w, "hall", "mark good")
 		bad := []host.Change{
 			{Key: recordKey(ref{"room", "garbage"}), Value: []byte("\xff\xff\xff")},
 			{Key: recordKey(ref{"unknown", "kind"}), Value: must(proto.Marshal(&wire.Saved{Copy: new(wire.Copy)}))},
@@ -283,7 +286,7 @@ func TestABadRecordIsDropped(t *testing.T) {
 		}
 		w.Stop(n.host)
 		w.restart(n, nil)
-		w.must("the hall is back", func() bool { return w.note("hall") == "good" })
+		w.must("the hall is back", func() bool { return w.mark("hall") == "good" })
 		w.must("the rest is gone", w.allSaved)
 	})
 }

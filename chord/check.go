@@ -187,6 +187,7 @@ func (r *Ring) drop(c Contact, why error) {
 		if r.state == member && len(r.succs) == 0 {
 			r.lost = true // until withoutSuccessor has decided
 		}
+		r.claimLocked()
 		r.changedByLocked(wasPred && c.ID == r.goodbye)
 	}
 	r.mu.Unlock()

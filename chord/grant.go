@@ -58,13 +58,35 @@ func (r *Ring) claimLater(pred ID) {
 	})
 }
 
+// nobodyBetweenLocked reports whether this node knows that no member lives
+// between from, a member too, and itself: in a ring whose members all know each other.
+func (r *Ring) nobodyBetweenLocked(from ID) bool {
+	if !r.wholeLocked() || indexOf(r.succs, from) < 0 {
+		return false
+	}
+	for _, s := range r.succs {
+		if Between(from, s.ID, r.id) {
+			return false
+		}
+	}
+	return true
+}
+
+// claimLocked lets an open node own what lies behind its new predecessor as soon
+// as it knows that all in between are dead.
+func (r *Ring) claimLocked() {
+	if r.open && r.pred != nil && r.predSettled && r.nobodyBetweenLocked(r.pred.ID) {
+		r.open = false
+	}
+}
+
 // pendLocked keeps what the notifier, about to become predecessor, is to be
 // granted. same: it is the predecessor already.
 func (r *Ring) pendLocked(n notice, same bool) {
 	switch {
 	case n.settled:
 		r.pending = nil
-		if r.open && n.before != r.lostPred && n.before != r.id {
+		if r.open && n.before != r.lostPred && n.before != r.id && !r.nobodyBetweenLocked(n.from.ID) {
 			r.claimLater(n.from.ID)
 		} else {
 			r.open = false

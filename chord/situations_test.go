@@ -423,3 +423,20 @@ func TestDigests(t *testing.T) {
 		t.Error("different seeds, equal digests")
 	}
 }
+
+// In a ring whose members all know each other, the keys of two neighbours that are killed at one
+// moment have an owner again as soon as both deaths are known, without the period's wait for others who may live in between.
+func TestTwoNeighboursKilledAtOnce(t *testing.T) {
+	for seed := range uint64(10) {
+		n := newNet(t, seed, sim.Config{}, Config{})
+		ms := n.ring(5)
+		first, second, next := ms[1], ms[2], ms[3]
+		n.w.Crash(first.h)
+		n.w.Crash(second.h)
+		owns := func() bool { return next.r.Owns(first.r.id) && next.r.Owns(second.r.id) }
+		if !n.w.Await(300*time.Millisecond, owns) {
+			n.fatalf("seed %d: %s does not own the keys of %s and %s", seed, next.name, first.name, second.name)
+		}
+		n.awaitIdeal(3, 10*time.Second)
+	}
+}

@@ -21,7 +21,9 @@
 //     turns them into its protocol in one place.
 //  4. A slow session loses its session, never the node: its queue of events is
 //     bounded (MaxQueuedBytes); a session that made no progress for
-//     MaxStall over that bound is closed, and Next says why.
+//     MaxStall over that bound is closed, and Next says why. What happens to
+//     many at one time (Split, Rejoined, ViewChanged) is one event, which a
+//     front-end expands.
 //  5. Events are values that any number of sessions share: nobody changes one,
 //     nor what it points to.
 package chat

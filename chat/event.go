@@ -29,6 +29,45 @@ type Quit struct {
 	At     time.Time
 }
 
+// Split: users are out of sight, all at one time, because a node died or the
+// network is cut. To the receiver they have quit from everywhere. It comes when
+// the time given to them is over (20 s and some): a shorter break shows nothing.
+type Split struct {
+	// Here and There are the ends of what is broken, as visible hosts: the
+	// receiver's node, and of those out of sight the one that most of them
+	// were on. The same for all users of one node.
+	Here, There string
+	Who         []Profile // those whom the receiver met in channels, sorted by folded nick
+	At          time.Time
+}
+
+// Rejoined: users whom a Split took are back in the receiver's channels, and
+// with them perhaps others, who came to the other side meanwhile.
+type Rejoined struct {
+	Here, There string    // as in Split
+	Came        []Arrival // sorted by folded channel, then nick
+	At          time.Time
+}
+
+// Without is the event for who has left a channel meanwhile; ok is false when
+// nothing of it is left.
+func (e Rejoined) Without(channel string) (rest Rejoined, ok bool) {
+	rest = e
+	rest.Came = nil
+	for _, a := range e.Came {
+		if !SameName(a.Channel, channel) {
+			rest.Came = append(rest.Came, a)
+		}
+	}
+	return rest, len(rest.Came) > 0
+}
+
+// Arrival is one user in one channel.
+type Arrival struct {
+	Channel string
+	Member  // Status is what he has from the start, shown as a mode change
+}
+
 // Kicked: By removed Who, who may be the receiver himself.
 type Kicked struct {
 	Channel string
@@ -138,6 +177,8 @@ type Notice struct {
 func (Joined) event()         {}
 func (Parted) event()         {}
 func (Quit) event()           {}
+func (Split) event()          {}
+func (Rejoined) event()       {}
 func (Kicked) event()         {}
 func (Renamed) event()        {}
 func (AwayChanged) event()    {}

@@ -21,6 +21,10 @@ func (c *Console) show(self chat.Profile, e chat.Event) {
 		say(e.At, "%s has left %s%s", e.Who.Nick, e.Channel, because(e.Reason))
 	case chat.Quit:
 		say(e.At, "%s (%s) has quit%s", e.Who.Nick, e.Who.Mask(), because(e.Reason))
+	case chat.Split:
+		c.showSplit(e)
+	case chat.Rejoined:
+		c.showRejoined(e)
 	case chat.Kicked:
 		who := e.Who.Nick + " was"
 		if e.Who.Session == self.Session {
@@ -55,6 +59,27 @@ func (c *Console) show(self chat.Profile, e chat.Event) {
 		c.showView(e)
 	case chat.Notice:
 		say(e.At, "%s", e.Text)
+	}
+}
+
+// showSplit tells who is out of sight, in one line.
+func (c *Console) showSplit(e chat.Split) {
+	var nicks []string
+	for _, p := range e.Who {
+		nicks = append(nicks, p.Nick)
+	}
+	c.out.say(e.At, "-- out of sight, with %s: %s", e.There, strings.Join(nicks, ", "))
+}
+
+// showRejoined tells who is back in which channel.
+func (c *Console) showRejoined(e chat.Rejoined) {
+	for came := e.Came; len(came) > 0; {
+		channel, nicks := came[0].Channel, []string{}
+		for len(came) > 0 && came[0].Channel == channel {
+			nicks = append(nicks, statusSign(came[0].Status)+came[0].Nick)
+			came = came[1:]
+		}
+		c.out.say(e.At, "-- back in %s: %s", channel, strings.Join(nicks, ", "))
 	}
 }
 

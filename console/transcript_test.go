@@ -199,6 +199,10 @@ func (p *play) network(what string) {
 		p.svc.Announce(arg)
 	case "mute":
 		p.mute = true
+	case "cut":
+		p.svc.Cut()
+	case "mend":
+		p.svc.Mend()
 	case "heal":
 		p.svc.Inject("me", viewOf(arg))
 	default:

@@ -83,7 +83,11 @@ func (c *conn) event(e chat.Event) {
 	case chat.Parted:
 		c.gone(e.Channel, e.Who, e.Reason, e.At)
 	case chat.Quit:
-		c.writeReason(c.tagsOf(e.Who, e.At), e.Who.Mask(), "QUIT", e.Reason)
+		c.writeReason(c.tagsOf(e.Who, e.At), e.Who.Mask(), "QUIT", quitReason(e.Reason))
+	case chat.Split:
+		c.split(e)
+	case chat.Rejoined:
+		c.rejoined(e)
 	case chat.Kicked:
 		c.kicked(e)
 	case chat.Renamed:
@@ -143,7 +147,14 @@ func (c *conn) received(e *chat.Message) {
 func (c *conn) came(channel, server string, m chat.Member, at time.Time) {
 	tags := c.tags(at)
 	c.writeJoin(c.tagsOf(m.Profile, at), m.Profile, channel)
-	var changes []chat.ModeChange
+	c.writeModes(tags, server, channel, statusChanges(m))
+	if m.Away != "" {
+		c.away(m.Profile, at)
+	}
+}
+
+// statusChanges are the modes that a member has from the start.
+func statusChanges(m chat.Member) (changes []chat.ModeChange) {
 	for _, s := range []struct {
 		bit    chat.Status
 		letter byte
@@ -152,10 +163,7 @@ func (c *conn) came(channel, server string, m chat.Member, at time.Time) {
 			changes = append(changes, chat.ModeChange{Add: true, Mode: s.letter, Arg: m.Nick})
 		}
 	}
-	c.writeModes(tags, server, channel, changes)
-	if m.Away != "" {
-		c.away(m.Profile, at)
-	}
+	return changes
 }
 
 // gone writes a PART, also the client's own when the network has taken him

@@ -282,6 +282,8 @@ func (s *stage) configure(line string) {
 	key, value, _ := strings.Cut(line, " = ")
 	n, _ := strconv.Atoi(value)
 	switch key {
+	case "server_name":
+		s.cfg.ServerName = value
 	case "password":
 		s.cfg.Password = value
 	case "motd":
@@ -369,6 +371,29 @@ func (s *stage) service(w []string, line string) {
 			Modes: []chat.ModeChange{{Mode: 'o', Arg: w[1]}, {Add: true, Mode: 'n'}},
 			Topic: &chat.Topic{Text: "theirs", By: "f!f@far.test", At: time.Now()},
 		})
+	case "split": // of these users of the node far.test
+		e := chat.Split{Here: "0123456789ab.node.ircbridge", There: "far.test", At: time.Now()}
+		for _, nick := range w[2:] {
+			e.Who = append(e.Who, farUser(nick))
+		}
+		s.inject(w[1], e)
+	case "rejoin": // #channel:@nick …
+		e := chat.Rejoined{Here: "0123456789ab.node.ircbridge", There: "far.test", At: time.Now()}
+		for _, word := range w[2:] {
+			channel, nick, _ := strings.Cut(word, ":")
+			a := chat.Arrival{Channel: channel}
+			for ; nick[0] == '@' || nick[0] == '+'; nick = nick[1:] {
+				a.Status |= map[byte]chat.Status{'@': chat.Operator, '+': chat.Voice}[nick[0]]
+			}
+			a.Profile = farUser(strings.TrimSuffix(nick, "(away)"))
+			if strings.HasSuffix(nick, "(away)") {
+				a.Away = "gone fishing"
+			}
+			e.Came = append(e.Came, a)
+		}
+		s.inject(w[1], e)
+	case "quit":
+		s.inject(w[1], chat.Quit{Who: farUser(w[2]), Reason: rest(3), At: time.Now()})
 	case "stop":
 		s.cancel(errors.New(rest(1)))
 	case "end":
@@ -377,6 +402,13 @@ func (s *stage) service(w []string, line string) {
 		s.actors[w[1]].nc.Close()
 	default:
 		s.t.Fatalf("no such action: %s", line)
+	}
+}
+
+// farUser is a user of another node.
+func farUser(nick string) chat.Profile {
+	return chat.Profile{
+		Session: chat.SessionID(nick), Nick: nick, Username: nick, Host: "far.test", Server: "far.test", Realname: strings.ToUpper(nick), Account: "acc",
 	}
 }
 

@@ -17,6 +17,9 @@ func (c *conn) emit(tags, source, command, target string, middle []string, text 
 		c.respond(c.resp, tags, source, command, append([]string(nil), params...), text, hasText)
 		return
 	}
+	if c.group != "" {
+		tags = string(appendTag([]byte(tags), "batch", c.group))
+	}
 	c.raw(tags, source, command, params, text, hasText)
 }
 

@@ -335,12 +335,17 @@ func (c *channelObject) nodeGone(t turn, node host.PeerID, keep uint64) {
 	if keep == 0 {
 		delete(c.linger, node)
 	}
-	c.gone(t, "node does not answer", func(who overlay.Stream, _ member) bool {
+	reason := "node does not answer"
+	if keep != 0 {
+		reason = "node restarted"
+	}
+	c.gone(t, reason, keep == 0, func(who overlay.Stream, _ member) bool {
 		return who.Node == node && (keep == 0 || who.Run != keep)
 	})
 }
 
-func (c *channelObject) gone(t turn, reason string, which func(overlay.Stream, member) bool) {
+// gone takes members out. lost: their node did not answer.
+func (c *channelObject) gone(t turn, reason string, lost bool, which func(overlay.Stream, member) bool) {
 	var list []*wire.Session
 	for _, who := range c.s.sessions() {
 		if which(who, c.s.members[who]) {
@@ -351,7 +356,7 @@ func (c *channelObject) gone(t turn, reason string, which func(overlay.Stream, m
 		return
 	}
 	t.SubscribersChanged()
-	c.emit(t, &wire.ChannelEvent{What: &wire.ChannelEvent_Gone{Gone: &wire.Gone{Sessions: list, Reason: []byte(reason)}}})
+	c.emit(t, &wire.ChannelEvent{What: &wire.ChannelEvent_Gone{Gone: &wire.Gone{Sessions: list, Reason: []byte(reason), Lost: lost}}})
 }
 
 // renew compares what a node holds with what is here.
@@ -378,7 +383,7 @@ func (c *channelObject) renew(t turn, node host.PeerID, run uint64, payload []by
 		named[who] = true
 		known = c.renewMember(t, who, m) && known
 	}
-	c.gone(t, "gone", func(who overlay.Stream, m member) bool {
+	c.gone(t, "gone", false, func(who overlay.Stream, m member) bool {
 		return who.Node == node && !named[who] && (who.Run != run || theirs.covers(m.joined))
 	})
 	return known

@@ -14,6 +14,9 @@ func (se *session) pushLocked(e chat.Event) { se.pushSizedLocked(e, eventBytes(e
 
 // pushSizedLocked is pushLocked of an event whose size is known.
 func (se *session) pushSizedLocked(e chat.Event, size int) {
+	if len(se.s.sight.missing)+len(se.s.sight.hidden) > 0 {
+		se.precedeLocked(e)
+	}
 	if se.ended != nil {
 		return
 	}
@@ -172,11 +175,16 @@ func (se *session) forgetLocked(folded string) {
 	me := sessionID(se.stream)
 	var kept []queued
 	for _, q := range se.queue {
-		if chat.Fold(channelOf(q.e, me)) != folded {
-			kept = append(kept, q)
-			continue
+		was, keep := q.size, chat.Fold(channelOf(q.e, me)) != folded
+		if r, ok := q.e.(chat.Rejoined); ok {
+			r, keep = r.Without(folded)
+			q = queued{r, eventBytes(r)}
 		}
-		se.bytes -= q.size
+		if keep {
+			kept = append(kept, q)
+			was -= q.size
+		}
+		se.bytes -= was
 	}
 	se.queue, se.array = kept, nil
 }
@@ -214,6 +222,10 @@ func eventBytes(e chat.Event) int {
 		return base + len(e.Reason)
 	case chat.Quit:
 		return base + len(e.Reason)
+	case chat.Split:
+		return base * (1 + len(e.Who))
+	case chat.Rejoined:
+		return base * (1 + len(e.Came))
 	case chat.Kicked:
 		return base + len(e.Reason)
 	case chat.AwayChanged:

@@ -217,7 +217,7 @@ func TestKeeperEnds(t *testing.T) {
 						}
 						for _, ev := range u.events {
 							switch ev.(type) {
-							case chat.Parted, chat.Quit, chat.ViewChanged, chat.ModeChanged, chat.Kicked, chat.Renamed:
+							case chat.Parted, chat.Quit, chat.Split, chat.ViewChanged, chat.ModeChanged, chat.Kicked, chat.Renamed:
 								e.T().Errorf("seed %d: %s was shown %+v", seed, u.name, ev)
 							}
 						}
@@ -317,8 +317,8 @@ func TestNickRace(t *testing.T) {
 	}
 }
 
-// TestNodeKilled: the users of a killed node quit once, together, about 20 s
-// later, and their nicks come free.
+// TestNodeKilled: the users of a killed node are shown as gone once, together,
+// about 25 s later, and their nicks come free.
 func TestNodeKilled(t *testing.T) {
 	for _, seed := range seeds(5) {
 		w := newSimNet(t, seed)
@@ -331,13 +331,13 @@ func TestNodeKilled(t *testing.T) {
 			}
 			w.Crash(w.nodes[1].h)
 			at := e.Now()
-			e.Eventually("bob quits", func() bool { return len(eventsOf[chat.Quit](ann)) > 0 })
+			e.Eventually("bob is gone", func() bool { return len(eventsOf[chat.Split](ann)) > 0 })
 			if d := e.Now().Sub(at); d < 15*time.Second || d > 40*time.Second {
 				e.T().Errorf("seed %d: quit after %v", seed, d)
 			}
 			e.Sleep(10 * time.Second)
-			if q := eventsOf[chat.Quit](ann); len(q) != 1 {
-				e.T().Errorf("seed %d: %d quits", seed, len(q))
+			if q := eventsOf[chat.Split](ann); len(q) != 1 || nicksOf(q[0].Who) != "bob" || len(eventsOf[chat.Quit](ann)) != 0 {
+				e.T().Errorf("seed %d: she was shown %+v", seed, q)
 			}
 			for _, c := range []string{"#a", "#b", "#c"} {
 				e.sees(ann, c, "@ann")

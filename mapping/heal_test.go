@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"ircbridge/chat"
 	"ircbridge/host/sim"
 )
 
@@ -55,10 +56,12 @@ func TestPartitionHeals(t *testing.T) {
 				for _, u := range []*tester{eve, zoe, zoe2} {
 					e.sees(u, "#new", "@eve zoe "+lost)
 				}
-				told := zoe2.notices()
-				told = slices.DeleteFunc(told, func(text string) bool { return text == ringLost || text == ringBack })
-				if len(told) != 1 || !strings.Contains(told[0], lost) {
-					e.T().Errorf("seed %d: the loser was told %v", seed, told)
+				own := slices.DeleteFunc(eventsOf[chat.Renamed](zoe2), func(r chat.Renamed) bool { return r.Why == "" })
+				if len(own) != 1 || own[0].Nick != lost || !strings.Contains(own[0].Why, zoe.Self().Mask()) {
+					e.T().Errorf("seed %d: the loser was told %v", seed, own)
+				}
+				if won := zoe.notices(); len(won) != 1 || !strings.Contains(won[0], "zoe!u@"+zoe2.Self().Host) {
+					e.T().Errorf("seed %d: the winner was told %v", seed, won)
 				}
 				for i, u := range []*tester{ann, bob} {
 					u.send("#old", fmt.Sprint("again ", i))

@@ -12,7 +12,9 @@ import (
 // A message says which one of its sender's went before it. A view that has
 // not had that one holds the message back for up to a second: after the
 // keeper changed, the other may be on its way from somebody who saw it. So no
-// sender's order is broken, and nothing that was accepted is skipped.
+// sender's order is broken, and nothing that was accepted is skipped. So wait too
+// the messages of who has just come back into sight, while others come back with
+// him.
 
 const (
 	holdBack = time.Second
@@ -28,6 +30,7 @@ func (v *view) messageLocked(e overlay.Entry, w *wire.Message) {
 	switch {
 	case e.Number <= last || dup:
 		return // came before, under another stamp
+	case v.vouchedLocked(e.From): // shown with those who come back
 	case at == 0 && (last == 0 || w.After <= last):
 		v.giveLocked(e, w)
 		if len(held) > 0 && after(held[0]) <= e.Number {

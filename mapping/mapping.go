@@ -83,9 +83,10 @@ type Service struct {
 	located     *cache[string, overlay.Stream]
 	letters     *cache[letterKey, uint64]
 	quits       *cache[overlay.Stream, person] // sessions that are over
-	lastNode    uint64                         // number of the node's own requests
-	running     int                            // lanes at work
-	idle        host.Event                     // signalled when running falls to 0
+	sight       sight
+	lastNode    uint64     // number of the node's own requests
+	running     int        // lanes at work
+	idle        host.Event // signalled when running falls to 0
 	listings    map[string]*listing
 	census      census
 }
@@ -113,6 +114,7 @@ func New(cfg Config) *Service {
 		located:   newCache[string, overlay.Stream](4096),
 		letters:   newCache[letterKey, uint64](8192),
 		quits:     newCache[overlay.Stream, person](4096),
+		sight:     newSight(),
 		idle:      h.NewEvent(),
 		listings:  map[string]*listing{},
 	}

@@ -73,7 +73,8 @@ func (se *session) firstClaimLocked(name string, j *job) {
 		se.s.h.Go("mapping claim again", func() { se.claimAgain(name) })
 	case se.opening: // Open sees it
 	case j.res.Code != wire.Code_OK:
-		se.loseNickLocked(name)
+		h, _ := claimFromWire(j.res.GetHolder(), name, nil)
+		se.loseNickLocked(name, h)
 	}
 }
 
@@ -90,8 +91,9 @@ func (se *session) claimAgain(name string) {
 }
 
 // loseNickLocked gives the session another nick, because the network says
-// that the one it has is another's: nick- and four digits of the node's ID.
-func (se *session) loseNickLocked(name string) {
+// that the one it has is another's (h's, nil if it does not say whose): nick-
+// and four digits of the node's ID.
+func (se *session) loseNickLocked(name string, h *claim) {
 	if chat.Fold(se.me.nick) != name || se.ended != nil {
 		return
 	}
@@ -100,10 +102,11 @@ func (se *session) loseNickLocked(name string) {
 	fresh := se.freeNickLocked(old.nick)
 	se.claimLocked(fresh, se.firstClaimLocked)
 	se.releaseNickLocked(name)
-	why := fmt.Sprintf("%s belongs to another user of the network; you are now %s", old.nick, fresh)
-	now := s.h.Now()
-	se.pushLocked(chat.Renamed{Who: old.profile(se.stream), Nick: fresh, Why: why, At: now})
-	se.pushLocked(chat.Notice{Text: why, At: now})
+	why := old.nick + " belongs to another user of the network, who had it first"
+	if h != nil {
+		why = fmt.Sprintf("%s belongs to %s, who had it first", old.nick, h.person.mask(h.owner))
+	}
+	se.pushLocked(chat.Renamed{Who: old.profile(se.stream), Nick: fresh, Why: why, At: s.h.Now()})
 	me := se.me
 	me.nick = fresh
 	se.publishLocked(me)
@@ -201,15 +204,34 @@ func (n nickViews) show(name string, snapshot []byte) {
 	n.s.mu.Lock()
 	defer n.s.mu.Unlock()
 	se := n.s.nicks[name]
-	if h == nil || se == nil || h.owner.Node == n.s.self {
-		return
+	switch {
+	case h == nil || se == nil || se.opening: // Open, or its next renewal, hears of it
+	case chat.Fold(se.me.nick) != name:
+	case h.owner.Node != n.s.self:
+		se.loseNickLocked(name, h)
+	case h.owner == se.stream:
+		for _, who := range sortedStreams(obj.claims) {
+			if who.Node != n.s.self {
+				se.keepNickLocked(obj.claims[who])
+			}
+		}
 	}
-	if se.opening {
-		return // Open, or its next renewal, hears of it
+}
+
+// wonPause is the shortest time between two notices that a user keeps his nick.
+const wonPause = 10 * time.Second
+
+// keepNickLocked tells a user that another one had his nick too, and has to
+// give it up.
+func (se *session) keepNickLocked(loser *claim) {
+	now := se.s.h.Now()
+	if se.won == loser.owner || now.Sub(se.wonAt) < wonPause {
+		return // told before; and no node can fill a user's screen
 	}
-	if chat.Fold(se.me.nick) == name {
-		se.loseNickLocked(name)
-	}
+	se.won, se.wonAt = loser.owner, now
+	se.pushLocked(chat.Notice{At: now, Text: fmt.Sprintf(
+		"%s had your nick too, and is given another one: you had it first, and keep it", loser.person.mask(loser.owner),
+	)})
 }
 
 // claimLocked is the claim of a name that this node renews, or nil.

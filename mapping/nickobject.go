@@ -271,8 +271,22 @@ func (n *nickObject) renew(t turn, node host.PeerID, run uint64, payload []byte)
 	case h.owner.Node != node && !c.birth.none() && c.senior(h):
 		n.install(t, c) // it was there first: the keeper's copy came from elsewhere
 		return true
+	case h.owner.Node != node && !c.birth.none():
+		n.lost(t, c)
 	}
 	return false
+}
+
+// lost tells who holds the name that another one believed to: his own node
+// tells that one.
+func (n *nickObject) lost(t turn, c *claim) {
+	both := newNickObject(n.name)
+	for _, own := range n.claims { // any order: each for itself
+		both.claims[own.owner] = own
+	}
+	both.claims[c.owner] = c
+	n.heads.add(t.Stamp())
+	t.Emit(both.View())
 }
 
 func (n *nickObject) Query(_ host.PeerID, q []byte) []byte {

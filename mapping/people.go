@@ -11,10 +11,15 @@ import (
 // through every channel that is shared. The first copy counts for all views
 // and is shown once to each local user; later copies find nothing to do.
 
-// aroundLocked lists the local sessions that share a channel with somebody,
-// without himself, in order.
+// aroundLocked lists the local sessions that see somebody in a channel, or did
+// and have not been told that he is gone, without himself, in order.
 func (s *Service) aroundLocked(who overlay.Stream) []*session {
 	near := map[uint64]bool{}
+	if x := s.sight.missing[who]; x != nil {
+		for _, n := range s.witnessesLocked(x) {
+			near[n] = true
+		}
+	}
 	for _, name := range sortedKeys(s.views) {
 		v := s.views[name]
 		if v.state == nil {
@@ -24,7 +29,9 @@ func (s *Service) aroundLocked(who overlay.Stream) []*session {
 			continue
 		}
 		for n := range v.locals { // any order: sorted below
-			near[n] = true
+			if !v.isHiddenLocked(who, n) {
+				near[n] = true
+			}
 		}
 	}
 	var list []*session
@@ -72,6 +79,10 @@ func (s *Service) mendLocked(who overlay.Stream) {
 // state with news becomes a view's own.
 func (s *Service) personLocked(who overlay.Stream, p person, at time.Time) {
 	old, ok := s.knownLocked(who)
+	if x := s.sight.missing[who]; x != nil { // as he is shown still
+		old, ok = newer(old, x.person), true
+		x.person = newer(x.person, p)
+	}
 	if !ok || newer(old, p) == old {
 		return
 	}
@@ -98,10 +109,13 @@ func (s *Service) personLocked(who overlay.Stream, p person, at time.Time) {
 	}
 }
 
-// quitLocked takes a session that is over, or whose node is gone, out of all
-// views, and shows it once.
+// quitLocked takes a session that is over, or that its node does not have any
+// more, out of all views, and shows it once.
 func (s *Service) quitLocked(who overlay.Stream, reason string, over bool, at time.Time) {
 	p, ok := s.knownLocked(who)
+	if x := s.sight.missing[who]; x != nil {
+		p, ok = newer(p, x.person), true
+	}
 	if !ok {
 		return
 	}
@@ -112,8 +126,11 @@ func (s *Service) quitLocked(who overlay.Stream, reason string, over bool, at ti
 	for _, name := range sortedKeys(s.views) {
 		if v := s.views[name]; v.state != nil {
 			delete(v.state.members, who)
+			v.unhideLocked(who)
 		}
 	}
+	delete(s.sight.missing, who)
+	s.sight.lost.drop(who)
 	for _, se := range around {
 		se.pushLocked(chat.Quit{Who: p.profile(who), Reason: reason, At: at})
 	}

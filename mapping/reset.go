@@ -1,6 +1,7 @@
 package mapping
 
 import (
+	"slices"
 	"time"
 
 	"ircbridge/chat"
@@ -197,13 +198,15 @@ func (v *view) differLocked(old *state, at time.Time) {
 				k.By, k.Reason = by, "no longer a member"
 			}
 			v.kickOutLocked(who, overlay.Stream{}, k)
-		default:
+		case r.kind == 0:
+			v.missedLocked(who, old.members[who])
+		case !v.unhideLocked(who):
 			left = append(left, who)
 		}
 	}
 	var came []chat.Member
 	for _, who := range v.state.sessions() {
-		if _, ok := old.members[who]; !ok && v.local(who) == nil {
+		if _, ok := old.members[who]; !ok && v.local(who) == nil && v.comesLocked(who, at, false) {
 			m := v.state.members[who]
 			came = append(came, chat.Member{Profile: m.person.profile(who), Status: m.status})
 		}
@@ -213,6 +216,11 @@ func (v *view) differLocked(old *state, at time.Time) {
 
 func (v *view) showDifference(old *state, left []overlay.Stream, came []chat.Member, by string, at time.Time) {
 	e := chat.ViewChanged{Channel: v.display(), By: by, Came: came, Modes: changesBetween(old, v.state), At: at}
+	if hidden := v.s.hiddenUnderLocked(e.Modes); len(hidden) > 0 {
+		e.Modes = slices.DeleteFunc(e.Modes, func(c chat.ModeChange) bool { // shown with them
+			return len(v.s.hiddenUnderLocked([]chat.ModeChange{c})) > 0
+		})
+	}
 	for _, who := range left {
 		e.Left = append(e.Left, old.members[who].person.profile(who))
 	}

@@ -26,6 +26,8 @@ type session struct {
 
 	opening bool              // Open still waits for the first claim
 	claims  map[string]*claim // by folded nick: held or asked for
+	won     overlay.Stream    // who had this nick too and lost it, told last
+	wonAt   time.Time
 
 	memberships map[string]*membership // by folded channel
 	joined      []*membership          // in the order of joining
@@ -345,7 +347,9 @@ func (se *session) publishLocked(me person) {
 	me.version = se.me.version + 1
 	renamed := me.nick != se.me.nick
 	se.me = me
-	if !renamed { // else the claim of the new nick says it
+	if renamed {
+		se.s.wantedLocked(me.nick)
+	} else { // else the claim of the new nick says it
 		se.tellKeepersLocked()
 	}
 	se.s.personLocked(se.stream, me, se.s.h.Now())

@@ -3,6 +3,7 @@ package mapping
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -133,6 +134,26 @@ func (e *simEnv) Service(i int) chat.Service { return e.w.nodes[i].s }
 func (e *simEnv) Go(name string, f func())   { e.w.Go(name, func() { chattest.Guard(f) }) }
 func (e *simEnv) Sleep(d time.Duration)      { e.w.Sleep(d) }
 func (e *simEnv) Now() time.Time             { return e.w.Now() }
+
+// Cut implements chattest.Cutter.
+func (e *simEnv) Cut(nodes ...int) bool {
+	var far, near []*sim.Host
+	for i, n := range e.w.nodes {
+		if slices.Contains(nodes, i) {
+			far = append(far, n.h)
+		} else {
+			near = append(near, n.h)
+		}
+	}
+	if slices.Contains(near, far[0]) {
+		return false
+	}
+	e.w.Partition(near, far)
+	return true
+}
+
+// Mend implements chattest.Cutter.
+func (e *simEnv) Mend() { e.w.Heal() }
 
 func (e *simEnv) Eventually(what string, cond func() bool) {
 	for end := e.w.Elapsed() + 2*time.Minute; !cond(); e.w.Sleep(20 * time.Millisecond) {

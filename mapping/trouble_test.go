@@ -39,7 +39,8 @@ func TestKeeperAndMemberKilled(t *testing.T) {
 			e.sees(eve, channel, "@ann eve")
 			e.checkTalk([]*tester{ann, eve}, []*tester{ann, eve}, channel, 1)
 			for _, u := range []*tester{ann, eve} {
-				if q := eventsOf[chat.Quit](u); len(q) != 1 || q[0].Who.Nick != "bob" {
+				e.Eventually("the death is shown", func() bool { return len(eventsOf[chat.Split](u)) > 0 })
+				if q := eventsOf[chat.Split](u); len(q) != 1 || nicksOf(q[0].Who) != "bob" {
 					e.T().Errorf("seed %d: %s was shown %+v", seed, u.name, q)
 				}
 			}
@@ -132,7 +133,7 @@ func TestNickLost(t *testing.T) {
 			e.T().Errorf("she is %s, want %s", got, want)
 		}
 		own := eventsOf[chat.Renamed](ann)
-		if len(own) != 1 || own[0].Nick != want || own[0].Why == "" || len(eventsOf[chat.Notice](ann)) != 1 {
+		if len(own) != 1 || own[0].Nick != want || !strings.Contains(own[0].Why, "@"+VisibleHost(c.owner.Node)) || len(eventsOf[chat.Notice](ann)) != 0 {
 			e.T().Errorf("she was told %+v", ann.events)
 		}
 		e.Eventually("she is found under the new nick", func() bool {

@@ -91,7 +91,7 @@ func (v *view) joinedLocked(st step, e overlay.Entry, ev *wire.ChannelEvent) {
 	if !is {
 		return
 	}
-	if !was {
+	if !was && v.comesLocked(who, e.At, true) {
 		v.showLocked(who, chat.Joined{Channel: v.display(), Who: m.person.profile(who), Status: m.status, At: e.At})
 	}
 	v.admitLocked()
@@ -145,8 +145,9 @@ func (v *view) invitedLocked(e overlay.Entry, w *wire.Invite) {
 	}
 }
 
-// goneLocked takes members out whose node is gone: they quit, in all views at
-// once. Sessions of this very node are not gone: they say so.
+// goneLocked takes members out whose node is gone, in all views at once: when it
+// did not answer they are out of sight, else they have quit. Sessions of this
+// very node are not gone: they say so.
 func (v *view) goneLocked(st step, e overlay.Entry, ev *wire.ChannelEvent) {
 	renew := false
 	for _, g := range ev.GetGone().GetSessions() {
@@ -156,6 +157,10 @@ func (v *view) goneLocked(st step, e overlay.Entry, ev *wire.ChannelEvent) {
 		}
 		if se := v.local(who); se != nil && v.locals[se.number] != nil {
 			renew = true
+			continue
+		}
+		if ev.GetGone().GetLost() {
+			v.s.missLocked(who)
 			continue
 		}
 		v.s.quitLocked(who, string(ev.GetGone().GetReason()), false, e.At)

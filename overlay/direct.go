@@ -55,6 +55,23 @@ func (o *Overlay) Direct(to host.PeerID, msg []byte, d time.Duration) ([]byte, e
 	}
 }
 
+// Answers asks a node, once, whether it is there. It waits at most about d, and
+// returns the run that the node answers in.
+func (o *Overlay) Answers(node host.PeerID, d time.Duration) (run uint64, ok bool) {
+	if node == o.h.Self().ID {
+		return o.h.Run(), true
+	}
+	peer, err := o.peer(node)
+	if err != nil {
+		return 0, false
+	}
+	pong := new(wire.Pong)
+	if err := o.call(peer, methodPing, new(wire.Ping), pong, d); err != nil {
+		return 0, false
+	}
+	return pong.Run, true
+}
+
 // FindNode finds the living node of an ID. Errors: ErrNoNode.
 func (o *Overlay) FindNode(id chord.ID, d time.Duration) (chord.Contact, error) {
 	if id == o.self {

@@ -134,11 +134,8 @@ func (o *Overlay) hasStakeLocked(id host.PeerID) bool {
 func (o *Overlay) watch(id host.PeerID) (run uint64, alive bool) {
 	deadline := o.h.Now().Add(o.cfg.Grace)
 	for {
-		if peer, err := o.peer(id); err == nil {
-			pong := new(wire.Pong)
-			if o.call(peer, methodPing, new(wire.Ping), pong, o.cfg.TryTimeout) == nil {
-				return pong.Run, true
-			}
+		if run, ok := o.Answers(id, o.cfg.TryTimeout); ok {
+			return run, true
 		}
 		if !o.h.Now().Before(deadline) {
 			return 0, false

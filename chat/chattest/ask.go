@@ -68,7 +68,7 @@ func (se *session) Lookup(ctx context.Context, nick string) (chat.Whois, error) 
 	if err := n.failLocked("Lookup", nick); err != nil {
 		return chat.Whois{}, err
 	}
-	who, err := n.nickLocked(nick)
+	who, err := n.nickLocked(se, nick)
 	if err != nil {
 		return chat.Whois{}, err
 	}

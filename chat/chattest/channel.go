@@ -87,7 +87,7 @@ func (n *network) removeLocked(c *channel, se *session) {
 // tellLocked gives an event to all members but one.
 func (c *channel) tellLocked(e chat.Event, but *session) {
 	for _, m := range c.sortedLocked() {
-		if m != but {
+		if m != but && m.meetsLocked(but) {
 			m.pushLocked(e)
 		}
 	}
@@ -105,7 +105,12 @@ func (c *channel) sortedLocked() []*session {
 // viewLocked is the channel as one session may see it.
 func (c *channel) viewLocked(as *session) chat.Channel {
 	_, on := c.members[as]
-	v := chat.Channel{Name: c.name, Created: c.created, Modes: c.modes, Count: len(c.members)}
+	v := chat.Channel{Name: c.name, Created: c.created, Modes: c.modes}
+	for m := range c.members {
+		if as.meetsLocked(m) {
+			v.Count++
+		}
+	}
 	if !on && c.modes.Key != "" {
 		v.Modes.Key = "*"
 	}
@@ -116,7 +121,9 @@ func (c *channel) viewLocked(as *session) chat.Channel {
 	v.Topic = c.topic
 	v.Bans = slices.Clone(c.bans)
 	for _, m := range c.sortedLocked() {
-		v.Members = append(v.Members, chat.Member{Profile: m.self, Status: c.members[m]})
+		if as.meetsLocked(m) {
+			v.Members = append(v.Members, chat.Member{Profile: m.self, Status: c.members[m]})
+		}
 	}
 	return v
 }

@@ -21,10 +21,28 @@ func inMemory(oneNode bool) Harness {
 					services = append(services, first.AddNode(chat.Node{}))
 				}
 			}
-			RealEnv(t, services, body)
+			RealEnv(t, services, func(e Env) { body(cuttable{e}) })
 		})
 	}
 }
+
+// cuttable is an Env of nodes in memory.
+type cuttable struct{ Env }
+
+func (c cuttable) Cut(nodes ...int) bool {
+	first := c.Service(nodes[0]).(*Service)
+	var rest []*Service
+	for _, i := range nodes[1:] {
+		rest = append(rest, c.Service(i).(*Service))
+	}
+	if first == c.Service(0) {
+		return false
+	}
+	first.Cut(rest...)
+	return true
+}
+
+func (c cuttable) Mend() { c.Service(0).(*Service).Mend() }
 
 func TestSuiteOnSeveralNodes(t *testing.T) { Run(t, inMemory(false)) }
 

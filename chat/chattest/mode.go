@@ -25,9 +25,9 @@ func (n *network) changeLocked(c *channel, by *session, m chat.ModeChange) (chat
 	}
 	switch m.Mode {
 	case 'o':
-		return n.changeStatusLocked(c, m, chat.Operator)
+		return n.changeStatusLocked(c, by, m, chat.Operator)
 	case 'v':
-		return n.changeStatusLocked(c, m, chat.Voice)
+		return n.changeStatusLocked(c, by, m, chat.Voice)
 	case 'b':
 		return n.changeBanLocked(c, by, m)
 	case 'k':
@@ -55,11 +55,11 @@ func (c *channel) flag(mode byte) *bool {
 	return nil
 }
 
-func (n *network) changeStatusLocked(c *channel, m chat.ModeChange, bit chat.Status) (chat.ModeChange, bool, error) {
+func (n *network) changeStatusLocked(c *channel, by *session, m chat.ModeChange, bit chat.Status) (chat.ModeChange, bool, error) {
 	if m.Arg == "" {
 		return m, false, badParam(m)
 	}
-	who, err := n.nickLocked(m.Arg)
+	who, err := n.nickLocked(by, m.Arg)
 	if err != nil {
 		return m, false, err
 	}

@@ -126,11 +126,15 @@ func (se *session) Take(events []chat.Event) (int, error) {
 func (se *session) forgetLocked(name string) {
 	kept := se.queue[:0:0]
 	for _, e := range se.queue {
-		if !chat.SameName(channelOf(e, se.self.Session), name) {
-			kept = append(kept, e)
-			continue
-		}
 		se.bytes -= eventBytes(e)
+		keep := !chat.SameName(channelOf(e, se.self.Session), name)
+		if r, ok := e.(chat.Rejoined); ok {
+			e, keep = r.Without(name)
+		}
+		if keep {
+			kept = append(kept, e)
+			se.bytes += eventBytes(e)
+		}
 	}
 	se.queue = kept
 }
@@ -169,6 +173,10 @@ func eventBytes(e chat.Event) int {
 		size += len(e.Reason)
 	case chat.Quit:
 		size += len(e.Reason)
+	case chat.Split:
+		size += base * len(e.Who)
+	case chat.Rejoined:
+		size += base * len(e.Came)
 	case chat.Kicked:
 		size += len(e.Reason)
 	case chat.AwayChanged:

@@ -109,11 +109,11 @@ func (n *network) receiversLocked(se *session, out *chat.Sent) ([]*session, erro
 		if err := c.maySendLocked(se); err != nil {
 			return nil, err
 		}
-		return slices.DeleteFunc(c.sortedLocked(), func(m *session) bool { return m == se }), nil
+		return slices.DeleteFunc(c.sortedLocked(), func(m *session) bool { return m == se || !se.meetsLocked(m) }), nil
 	case isNodeID(target):
 		return n.onNodeLocked(se, target)
 	}
-	who, err := n.nickLocked(target)
+	who, err := n.nickLocked(se, target)
 	if err != nil {
 		return nil, fmt.Errorf("send: %w", err)
 	}

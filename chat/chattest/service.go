@@ -60,6 +60,7 @@ type network struct {
 	messages int                    // messages ever accepted, for the default IDs
 	held     bool                   // Hold was called
 	waiting  []pending              // sends not yet settled, oldest first
+	far      map[*Service]bool      // nodes that are cut off from the others
 	stopped  string                 // why no session may be opened any more
 }
 
@@ -243,12 +244,7 @@ func (s *Service) Stop(reason string) {
 		return
 	}
 	n.stopped = reason
-	var all []*session
-	for _, se := range n.nicks {
-		all = append(all, se)
-	}
-	sortSessions(all)
-	for _, se := range all {
+	for _, se := range n.allLocked() {
 		se.closeLocked(reason, fmt.Errorf("%w: %s: %w", chat.ErrClosed, reason, chat.ErrStopped))
 	}
 }
@@ -274,8 +270,9 @@ func (n *network) checkNickLocked(nick string, who *session) error {
 	return nil
 }
 
-func (n *network) nickLocked(nick string) (*session, error) {
-	if se := n.nicks[chat.Fold(nick)]; se != nil {
+// nickLocked is whom as finds under a nick.
+func (n *network) nickLocked(as *session, nick string) (*session, error) {
+	if se := n.nicks[chat.Fold(nick)]; se != nil && as.meetsLocked(se) {
 		return se, nil
 	}
 	return nil, fmt.Errorf("nick %q: %w", chat.Cut(nick, 2*chat.MaxNick), chat.ErrNoSuchNick)

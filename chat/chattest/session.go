@@ -100,7 +100,7 @@ func (se *session) aroundLocked() []*session {
 	var list []*session
 	for _, c := range se.joined {
 		for m := range c.members {
-			if !seen[m] {
+			if !seen[m] && se.meetsLocked(m) {
 				seen[m] = true
 				list = append(list, m)
 			}
@@ -225,7 +225,7 @@ func (se *session) Kick(ctx context.Context, name, nick, reason string) error {
 	if c.members[se]&chat.Operator == 0 {
 		return fail(chat.ErrNoPrivileges)
 	}
-	who, err := n.nickLocked(nick)
+	who, err := n.nickLocked(se, nick)
 	if err != nil {
 		return fail(err)
 	}
@@ -259,7 +259,7 @@ func (se *session) Invite(ctx context.Context, nick, name string) (chat.Profile,
 	if c.modes.InviteOnly && c.members[se]&chat.Operator == 0 {
 		return fail(chat.ErrNoPrivileges)
 	}
-	who, err := n.nickLocked(nick)
+	who, err := n.nickLocked(se, nick)
 	if err != nil {
 		return fail(err)
 	}
@@ -274,7 +274,7 @@ func (se *session) Invite(ctx context.Context, nick, name string) (chat.Profile,
 	e := chat.Invited{Channel: c.name, By: se.self, Nick: who.self.Nick, Target: who.self, At: n.opt.Now()}
 	who.pushLocked(e)
 	for _, m := range c.sortedLocked() {
-		if m != se && c.members[m]&chat.Operator != 0 {
+		if m != se && c.members[m]&chat.Operator != 0 && se.meetsLocked(m) {
 			m.pushLocked(e)
 		}
 	}

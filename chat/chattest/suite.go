@@ -32,6 +32,15 @@ type Env interface {
 	Fatalf(format string, args ...any)
 }
 
+// Cutter is an Env whose network can be cut.
+type Cutter interface {
+	// Cut parts these nodes from all others, until Mend. It reports whether it
+	// could: nodes that are the same cannot be parted.
+	Cut(nodes ...int) bool
+	// Mend makes the network whole again.
+	Mend()
+}
+
 // Harness makes a network of so many nodes, waits until they know each other,
 // runs body inside a task, and ends the network. Each subtest has a network of
 // its own.
@@ -90,6 +99,7 @@ func Run(t *testing.T, with Harness) {
 		{"people", peopleCases()},
 		{"profile", profileCases()},
 		{"take", takeCases()},
+		{"split", splitCases()},
 	} {
 		t.Run(group.name, func(t *testing.T) {
 			for _, c := range group.cases {

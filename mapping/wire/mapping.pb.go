@@ -2945,6 +2945,7 @@ type Gone struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Sessions      []*Session             `protobuf:"bytes,1,rep,name=sessions,proto3" json:"sessions,omitempty"`
 	Reason        []byte                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	Lost          bool                   `protobuf:"varint,3,opt,name=lost,proto3" json:"lost,omitempty"` // their node did not answer: it may be on the other side of a cut
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2991,6 +2992,13 @@ func (x *Gone) GetReason() []byte {
 		return x.Reason
 	}
 	return nil
+}
+
+func (x *Gone) GetLost() bool {
+	if x != nil {
+		return x.Lost
+	}
+	return false
 }
 
 // ChannelRenewal is what a node holds in a channel.
@@ -4173,10 +4181,11 @@ const file_mapping_proto_rawDesc = "" +
 	"\x04name\x18\x04 \x01(\fR\x04name\x12\x12\n" +
 	"\x04join\x18\x05 \x01(\x04R\x04join\x124\n" +
 	"\asession\x18\x06 \x01(\v2\x1a.ircbridge.mapping.SessionR\asession\x12\x18\n" +
-	"\ainvited\x18\a \x01(\bR\ainvited\"V\n" +
+	"\ainvited\x18\a \x01(\bR\ainvited\"j\n" +
 	"\x04Gone\x126\n" +
 	"\bsessions\x18\x01 \x03(\v2\x1a.ircbridge.mapping.SessionR\bsessions\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\fR\x06reason\"\xbf\x01\n" +
+	"\x06reason\x18\x02 \x01(\fR\x06reason\x12\x12\n" +
+	"\x04lost\x18\x03 \x01(\bR\x04lost\"\xbf\x01\n" +
 	"\x0eChannelRenewal\x12.\n" +
 	"\x05birth\x18\x01 \x01(\v2\x18.ircbridge.mapping.BirthR\x05birth\x120\n" +
 	"\x06epochs\x18\x02 \x03(\v2\x18.ircbridge.mapping.EpochR\x06epochs\x12\x16\n" +

@@ -75,7 +75,6 @@ var rules = map[string]rule{
 	"cmd/ircload": {code: []string{"load", "nodes", "ordeal"}, std: true},
 	// A tool for developers, no part of the product: it prints figures of simulated rings.
 	"ringsim/figures": {code: []string{"chord", "host", "host/sim"}, std: true},
-	"cmd/ringsim":     {code: []string{"ringsim/figures"}, std: true},
 	"e2e": {
 		code: []string{"nodes", "ordeal", "script"},
 		test: []string{"bridge", "chat", "chat/chattest", "cmd/ircbridge", "console", "ircd"},

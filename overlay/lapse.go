@@ -129,15 +129,21 @@ func (o *Overlay) hasStakeLocked(id host.PeerID) bool {
 	return false
 }
 
-// watch tries to reach a node for the grace time and returns the run it
-// answers in.
+// watch tries to reach a node and returns the run it answers in. It gives up when the
+// connection has been lost for the grace time; one that stands though nobody answers, as
+// when the process is stopped or the machine sleeps for a moment, has longer.
 func (o *Overlay) watch(id host.PeerID) (run uint64, alive bool) {
-	deadline := o.h.Now().Add(o.cfg.Grace)
+	began := o.h.Now()
+	connected := began
 	for {
 		if run, ok := o.Answers(id, o.cfg.TryTimeout); ok {
 			return run, true
 		}
-		if !o.h.Now().Before(deadline) {
+		now := o.h.Now()
+		if _, ok := o.h.PeerRun(id); ok {
+			connected = now
+		}
+		if now.Sub(connected) >= o.cfg.Grace || now.Sub(began) >= o.cfg.Stall {
 			return 0, false
 		}
 		if o.h.Sleep(o.cfg.TryTimeout) != nil {

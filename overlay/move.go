@@ -166,7 +166,13 @@ func (o *Overlay) handOver(r ref, to chord.Contact, why string, leaving bool) bo
 
 	o.log.Info("handing over "+what, "from", o.self, "to", to.ID, "why", why, "epoch", ob.epoch.Counter, "events", len(ob.log))
 	reply := new(wire.HandOverReply)
-	err := o.call(to.Peer, methodHandOver, msg, reply, 2*o.cfg.TryTimeout)
+	err := o.call(to.Peer, methodHandOver, msg, reply, o.cfg.TryTimeout)
+	if err != nil {
+		// It may have the object, and only its answer is lost: then it serves, and
+		// what we took from now on would be in no order with what it takes.
+		o.ring.Suspect(to.Peer.ID)
+		err = o.call(to.Peer, methodHandOver, msg, reply, 2*o.cfg.TryTimeout)
+	}
 	done := err == nil && reply.Status == wire.Status_OK
 
 	o.mu.Lock()

@@ -113,6 +113,7 @@ type Config struct {
 	Renew      time.Duration // pause between two renewals of a stake; 30 s
 	Lease      time.Duration // after which an unrenewed stake lapses; 90 s
 	Grace      time.Duration // given to a node that vanished to come back; 20 s
+	Stall      time.Duration // given to one that does not answer though its connection stands; 40 s
 	GiveUp     time.Duration // how long background work tries one thing; 5 s
 	TryTimeout time.Duration // bound of one call; 1 s. Lower finds hung nodes sooner
 	Sweep      time.Duration // pause between two looks for objects that are not ours; 1 s
@@ -143,6 +144,7 @@ func (c Config) withDefaults() Config {
 	def(&c.Renew, 30*time.Second)
 	def(&c.Lease, 90*time.Second)
 	def(&c.Grace, 20*time.Second)
+	def(&c.Stall, 40*time.Second)
 	def(&c.GiveUp, 5*time.Second)
 	def(&c.TryTimeout, time.Second)
 	def(&c.Sweep, time.Second)

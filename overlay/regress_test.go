@@ -1,9 +1,11 @@
 package overlay
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
+	"ircbridge/host"
 	"ircbridge/host/sim"
 )
 
@@ -31,4 +33,39 @@ func TestALostReplyOfALookupCostsASecond(t *testing.T) {
 			t.Errorf("answered after %v", d)
 		}
 	})
+}
+
+// The answer to a hand-over is late: the new keeper serves, and the old one does not know. It
+// asks again before it takes anything itself, so that all that is answered meanwhile is heard.
+func TestALateAnswerToAHandOver(t *testing.T) {
+	for seed := range seeds(10) {
+		w := newWorld(t, seed)
+		late := false
+		w.tap = func(h *sim.Host, s stage, m host.Method, _ int) {
+			if late && s == atAnswer && m.Number == methodHandOver.Number {
+				late = false
+				_ = h.Sleep(3500 * time.Millisecond)
+			}
+		}
+		w.run(func() {
+			w.grow(5)
+			for i := range 5 {
+				w.nodes[i].do(w, "tea", "join")
+			}
+			late = true
+			for late {
+				w.add()
+				w.Sleep(500 * time.Millisecond)
+				w.must("whole", func() bool { return !late || w.allHome() })
+			}
+			for k := range 40 {
+				for i, n := range w.nodes[:5] {
+					n.do(w, "tea", fmt.Sprintf("say %d.%d", i, k))
+				}
+			}
+			for _, n := range w.nodes[:5] {
+				w.must("heard", func() bool { return len(n.views.said["tea"]) == 200 })
+			}
+		})
+	}
 }

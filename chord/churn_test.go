@@ -116,6 +116,7 @@ func (x *churn) event() {
 		case 2:
 			if v := x.pick(); x.allows(v) {
 				x.crashes++
+				v.ended = x.w.Elapsed()
 				x.c.ring.Fault()
 				x.w.Crash(v.h)
 				x.gone = append(x.gone, v)
@@ -136,6 +137,7 @@ func (x *churn) event() {
 
 func (x *churn) leave(v *testNode) {
 	x.leaves++
+	v.ended = x.w.Elapsed()
 	x.c.ring.Fault()
 	h, r := v.h, v.r
 	h.Go("leave", func() {

@@ -380,13 +380,13 @@ func (r *Ring) believeLocked(e *event, now time.Time) (news bool) {
 func (r *Ring) actOn(news []*event) {
 	for _, e := range news {
 		r.mu.Lock()
-		_, neighbour := r.ringContactLocked(e.ID)
+		c, neighbour := r.ringContactLocked(e.ID)
 		missing := !e.gone && r.wholeLocked() && !neighbour
 		sweep := !e.gone && r.behindLocked(e.ID)
 		r.mu.Unlock()
 		switch {
 		case e.gone && neighbour:
-			r.Suspect(e.Peer.ID)
+			r.startCheckBy(c, false, func() bool { return r.confirmGone(c) })
 		case missing:
 			r.startCheck(e.Contact, true)
 		case sweep:

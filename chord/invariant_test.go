@@ -185,7 +185,28 @@ func (n *testNet) allows(x *testNode) bool {
 		}
 	}
 	ring := n.look(rest)
-	return ring.Principals() > n.cfg.SuccessorListLen || ring.Connected()
+	return n.leavesSuccessors(x) && (ring.Principals() > n.cfg.SuccessorListLen || ring.Connected())
+}
+
+// leavesSuccessors reports whether each member but x would have a living successor
+// also if its list were already the r nodes that follow it, those counted that
+// ended lately: an answer that is under way may make it so, where several joined
+// just before.
+func (n *testNet) leavesSuccessors(x *testNode) bool {
+	late := func(m *testNode) bool { return m.ended > 0 && n.w.Elapsed() < m.ended+2*time.Second }
+	all := slices.DeleteFunc(slices.Clone(n.nodes), func(m *testNode) bool { return !m.member() && !late(m) })
+	slices.SortFunc(all, func(a, b *testNode) int { return a.r.id.Compare(b.r.id) })
+	lives := func(m *testNode) bool { return m != x && m.ended == 0 }
+	for i, m := range all {
+		ok := !lives(m) || len(all) < 3
+		for k := range min(n.cfg.SuccessorListLen, len(all)-1) {
+			ok = ok || lives(all[(i+1+k)%len(all)])
+		}
+		if !ok {
+			return false
+		}
+	}
+	return true
 }
 
 // wasOwner reports whether x was, at some instant from start to end, the

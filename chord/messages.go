@@ -301,13 +301,18 @@ func (r *Ring) timedFor(c Contact, m host.Method, req []byte, d time.Duration) (
 	start := r.h.Now()
 	reply, err := r.h.Call(c.Peer, m, req, d)
 	now := r.h.Now()
+	if err != nil {
+		return reply, err
+	}
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	switch {
-	case err == nil && open:
+	if open {
 		r.peers.answered(c.ID, now.Sub(start))
-	case err == nil: // the time of a dial says little about the next request
+	} else { // the time of a dial says little about the next request
 		r.peers.reached(c.ID)
 	}
-	return reply, err
+	r.mu.Unlock()
+	if !open {
+		r.measure(c)
+	}
+	return reply, nil
 }

@@ -21,6 +21,7 @@ type testNode struct {
 	r    *Ring
 	// changes as OnChange told them
 	changes []Change
+	ended   time.Duration // when it crashed or left, by the schedule; 0: it did not
 }
 
 func (n *testNode) up() bool     { return n.h.Running() }
@@ -92,6 +93,7 @@ func (n *testNet) start(x *testNode) {
 }
 
 func (n *testNet) restart(x *testNode) {
+	x.ended = 0
 	x.h = n.w.Restart(x.h)
 	n.start(x)
 }

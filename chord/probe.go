@@ -386,10 +386,16 @@ func (r *Ring) handleGone(from host.Peer, msg []byte) {
 	now := r.h.Now()
 	r.mu.Lock()
 	c, ok := r.ringContactLocked(NodeID(id))
-	ok = ok && c.ID != r.id && !r.checks[c.ID] && !r.peers.isBad(c.ID, now)
+	fresh := NodeID(id) != r.id && !r.peers.isBad(NodeID(id), now)
+	if fresh && !ok { // it has only just joined, and is on its way here in others' lists
+		r.peers.setBad(NodeID(id), now.Add(r.badFor()))
+	}
+	ok = ok && fresh && !r.checks[c.ID]
 	r.mu.Unlock()
-	if ok {
+	if fresh {
 		r.tellGone(id, steps-1)
+	}
+	if ok {
 		r.startCheckBy(c, false, func() bool { return r.confirmGone(c) })
 	}
 }
@@ -397,7 +403,54 @@ func (r *Ring) handleGone(from host.Peer, msg []byte) {
 // confirmGone checks a node of which another one has found, with its
 // neighbours, that it is dead: once, and briefly.
 func (r *Ring) confirmGone(c Contact) (alive bool) {
-	return r.pingOnce(c, max(r.timeout(c), r.cfg.StabilizePeriod/2))
+	return r.pingOnce(c, r.briefly(c))
+}
+
+// briefly is the deadline for one ping of a node that others have found dead.
+// For one never measured it is what the neighbours need, three times that if the
+// ping has to dial: where a second is a cautious guess at a round trip it need
+// not be waited for.
+func (r *Ring) briefly(c Contact) time.Duration {
+	_, open := r.h.PeerRun(c.Peer.ID)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	d := r.peers.timeout(c.ID)
+	if !r.peers.isMeasured(c.ID) {
+		if typical := r.typicalLocked(); typical > 0 {
+			d = min(d, typical)
+		}
+	}
+	if !open {
+		d *= 3
+	}
+	return max(d*time.Duration(1+r.slow), r.cfg.StabilizePeriod/4)
+}
+
+// typicalLocked is the longest deadline of the neighbours that were measured; 0
+// if there are too few to tell.
+func (r *Ring) typicalLocked() (d time.Duration) {
+	known := 0
+	for _, s := range r.succs {
+		if r.peers.isMeasured(s.ID) {
+			known++
+			d = max(d, r.peers.timeout(s.ID))
+		}
+	}
+	if known < 2 {
+		return 0
+	}
+	return d
+}
+
+// measure pings a node that has become a neighbour, so that its round trip is
+// known when it matters. It is done at once, in a task of its own.
+func (r *Ring) measure(c Contact) {
+	r.mu.Lock()
+	known := r.peers.isMeasured(c.ID)
+	r.mu.Unlock()
+	if !known {
+		r.h.Go("chord measure", func() { _, _ = r.ping(c, r.timeout(c)) })
+	}
 }
 
 // pingOnce is a check of c with one ping, for when others have found already that

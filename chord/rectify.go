@@ -105,6 +105,7 @@ func (r *Ring) rectify(n notice) (rival *Contact) {
 
 	if !same {
 		r.log.Info("new predecessor", "node", r.id, "predecessor", c.ID)
+		r.measure(c)
 		if old != nil {
 			r.sendHint(*old, c)
 		}

@@ -123,7 +123,14 @@ func (r Ring) Principals() int {
 }
 
 // Connected reports whether the lists join all members into one graph.
-func (r Ring) Connected() bool {
+func (r Ring) Connected() bool { return r.connect(func(Node) bool { return true }) }
+
+// ConnectedSettled is Connected for those whose join has ended: the lists of all
+// members, theirs and others', join them.
+func (r Ring) ConnectedSettled() bool { return r.connect(func(n Node) bool { return n.Settled }) }
+
+// connect reports whether the lists of all members join those that count.
+func (r Ring) connect(counts func(Node) bool) bool {
 	at := r.index()
 	group := make([]int, len(r))
 	for i := range group {
@@ -143,8 +150,9 @@ func (r Ring) Connected() bool {
 			}
 		}
 	}
-	for i := range r {
-		if find(i) != find(0) {
+	first := slices.IndexFunc(r, counts)
+	for i, n := range r {
+		if counts(n) && find(i) != find(first) {
 			return false
 		}
 	}
@@ -179,8 +187,8 @@ func (w *Watch) Fault() { w.based = false }
 // atomic, while here an answer is a latency old when it is used, so that of
 // several nodes that join at once one may skip another for a moment, and in a
 // ring of hardly more than r members every principal counts. So rings of fewer
-// than 4(r+1) are treated as those that have too few principals: their lists
-// must connect them.
+// than 4(r+1) are treated as those that have too few principals: the lists must
+// connect those whose join has ended.
 func (w *Watch) Check(r Ring) error {
 	if err := r.LivingSuccessors(); err != nil {
 		return err
@@ -195,7 +203,7 @@ func (w *Watch) Check(r Ring) error {
 		return fmt.Errorf("only %d principals of %d members, r = %d", principals, len(settled), w.ListLen)
 	}
 	w.based = false
-	if !settled.Connected() {
+	if !r.ConnectedSettled() {
 		return fmt.Errorf("the lists of %d members do not connect them", len(r))
 	}
 	return nil

@@ -120,3 +120,16 @@ func TestKeepers(t *testing.T) {
 		}
 	}
 }
+
+// Two settled members may be joined by one that is still joining; two that
+// nobody's list joins are two rings.
+func TestJoinersConnectToo(t *testing.T) {
+	a, b, c := Node{Name: "a", ID: ID{1}, Settled: true}, Node{Name: "b", ID: ID{2}}, Node{Name: "c", ID: ID{3}, Settled: true}
+	a.Succs, c.Succs, b.Succs = []ID{b.ID}, []ID{b.ID}, []ID{c.ID}
+	if r := Sort([]Node{a, b, c}); !r.ConnectedSettled() {
+		t.Error("a joiner does not connect")
+	}
+	if r := Sort([]Node{a, c}); r.ConnectedSettled() {
+		t.Error("connected by a node that is not there")
+	}
+}

@@ -27,7 +27,7 @@ type line struct {
 const (
 	maxLines     = 256
 	maxLineBytes = 48 << 10
-	lineLife     = 60_000 // ms
+	lineLife     = 15 * 60_000 // ms; a split may last that long, and each side is shown what the other said
 )
 
 func newLine(from overlay.Stream, number uint64, stamp overlay.Stamp, at int64, msg *wire.Message) line {

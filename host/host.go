@@ -160,7 +160,10 @@ type Store interface {
 	// Scan calls f for every key with the prefix, in the order of keys, until
 	// f returns false.
 	Scan(prefix string, f func(key string, value []byte) bool) error
-	// Write applies the changes in one batch; a nil Value deletes.
+	// Write applies the changes in one batch; a nil Value deletes. It does not
+	// wait for the disk, and its error means that nothing of the batch was taken:
+	// ErrBusy when too much waits for a disk that takes nothing. Whether the
+	// disk takes it, only Sync tells.
 	Write(changes ...Change) error
 	// Sync blocks until all that was written before the call survives a crash
 	// of this process and of the machine, for at most d: nil, ErrTimeout (the

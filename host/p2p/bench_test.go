@@ -2,6 +2,8 @@ package p2p
 
 import (
 	"errors"
+	"fmt"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -86,15 +88,43 @@ func BenchmarkSend(b *testing.B) {
 }
 
 func BenchmarkStoreWrite(b *testing.B) {
-	s, err := openBolt(b.TempDir() + "/store.db")
-	if err != nil {
-		b.Fatal(err)
-	}
+	s := openTest(b, b.TempDir()+"/store.db")
 	defer func() { _ = s.close(true) }()
 	value := make([]byte, 200)
 	for i := range b.N {
 		if err := s.Write(host.Change{Key: string(rune('a' + i%26)), Value: value}); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// What it costs to wait for the disk: each of so many callers writes a record
+// and waits until it is durable, again and again. They share the commits.
+func BenchmarkStoreSync(b *testing.B) {
+	for _, callers := range []int{1, 64, 1000} {
+		b.Run(fmt.Sprint(callers, " callers"), func(b *testing.B) {
+			s := openTest(b, b.TempDir()+"/store.db")
+			startStore(b, s)
+			before := commits(b, s)
+			var left atomic.Int64
+			left.Store(int64(b.N))
+			var all sync.WaitGroup
+			b.ResetTimer()
+			for i := range callers {
+				all.Go(func() {
+					key, value := fmt.Sprintf("object/%04d", i), make([]byte, 200)
+					for left.Add(-1) >= 0 {
+						if err := errors.Join(s.Write(host.Change{Key: key, Value: value}), s.Sync(patience)); err != nil {
+							b.Error(err)
+						}
+					}
+				})
+			}
+			all.Wait()
+			b.StopTimer()
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "syncs/s")
+			b.ReportMetric(b.Elapsed().Seconds()*1e3*float64(callers)/float64(b.N), "ms/wait")
+			b.ReportMetric(float64(b.N)/float64(max(commits(b, s)-before, 1)), "syncs/commit")
+		})
 	}
 }

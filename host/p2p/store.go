@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io/fs"
+	"log/slog"
 	"maps"
 	"os"
 	"path/filepath"
@@ -14,17 +14,8 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
-	bolterrors "go.etcd.io/bbolt/errors"
 
 	"ircbridge/host"
-)
-
-// Errors of the database.
-var (
-	// ErrStoreLocked: another process has the database open.
-	ErrStoreLocked = errors.New("database is in use by another process")
-	// ErrStoreDamaged: the file is no database, or a broken one.
-	ErrStoreDamaged = errors.New("database is damaged")
 )
 
 // openStore is a Store with its life cycle.
@@ -32,149 +23,99 @@ type openStore interface {
 	host.Store
 	start(t *tasks, stopped <-chan struct{})
 	close(orderly bool) error
+	state() StoreState
 }
 
 func newStore(cfg Config) (openStore, error) {
 	if cfg.MemoryStore {
 		return &store{}, nil
 	}
-	return openBolt(cfg.StorePath)
+	return openBolt(cfg.StorePath, cfg.Log)
 }
 
 const (
-	storeBatch   = 8 << 20 // bytes that may wait for the next commit
+	storeBatch   = 8 << 20  // bytes that wait are committed before their time
+	storeMost    = 64 << 20 // bytes that may wait for a disk that takes nothing
 	storeEvery   = time.Second
+	storeRetry   = 8 * time.Second // at most, from one try to the next on such a disk
 	scanChunk    = 256
 	storeTimeout = time.Second
+	storeClosing = 10 * time.Second // for the last commit
 )
-
-var bucketName = []byte("store")
 
 // store keeps what is new in memory and commits it, synchronised to the disk,
 // once a second, at the end, and at once when somebody waits for it (Sync). So a
 // write costs no disk access, and a crash loses at most the last second, each
-// Write whole. Without a database it keeps all in memory.
+// Write whole. Without a path it keeps all in memory. While there is no database to
+// be had, or it takes nothing, it goes on in memory up to a bound (see commit).
 type store struct {
-	db   *bbolt.DB     // nil: memory only
+	path string // "": memory only
+	log  *slog.Logger
 	wake chan struct{} // somebody waits for a commit
 
 	mu       sync.Mutex
+	base     *database         // nil: memory only, or none at present
+	lost     *database         // what was base, and is to be saved from; its damage is in why
+	why      error             // of lost
 	fresh    map[string][]byte // to be committed; a nil value deletes
-	size     int
+	size     int               // bytes of fresh
 	inCommit map[string][]byte // being committed
+	inSize   int               // bytes of inCommit
 	next     *round            // the commit of fresh, when somebody waits for it
 	current  *round            // the commit of inCommit
 	stopped  <-chan struct{}   // of the host; nil before start
 	closed   bool
-	failed   error // of the last commit
+	trouble  trouble
+	last     time.Time // a commit succeeded; the zero time if none has
 
 	commits sync.Mutex // held during a commit; not under mu
 }
 
-func openBolt(path string) (*store, error) {
+// openBolt opens the database at path. A damaged one is moved aside; when the
+// disk is full or fails, the store begins in memory. Errors are those with which no
+// node should start.
+func openBolt(path string, log *slog.Logger) (*store, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("data directory cannot be made: %w", err)
 	}
-	if err := checkLength(path); err != nil {
-		return nil, err
-	}
-	db, err := openFile(path, false)
-	if err != nil {
-		return nil, err
-	}
-	err = db.Update(func(tx *bbolt.Tx) error {
-		_, err := tx.CreateBucketIfNotExists(bucketName)
-		return err
-	})
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("database cannot be written: %w", err), db.Close())
-	}
-	return &store{db: db, wake: make(chan struct{}, 1)}, nil
-}
-
-// checkLength sees that an existing file is as long as it says. A shorter one
-// would end the process at the first look beyond its end, because bbolt maps
-// it into memory; opened for reading only, it looks at the first pages.
-func checkLength(path string) error {
-	info, err := os.Stat(path)
+	s := &store{path: path, log: log, wake: make(chan struct{}, 1)}
+	_ = os.Remove(path + ".new") // what a crash left of a database that was being made
+	base, err := s.open()
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil
-	case err != nil:
-		return fmt.Errorf("database cannot be read: %w", err)
-	case !info.Mode().IsRegular():
-		return fmt.Errorf("database %s is no regular file", path)
-	case info.Size() == 0:
-		return nil
+	case err == nil:
+		s.base = base
+	case refuses(err):
+		return nil, err
+	default:
+		s.trouble.begin(s.wrap("open", err), s.log)
 	}
-	db, err := openFile(path, true)
-	if err != nil {
-		return err
-	}
-	err = db.View(func(tx *bbolt.Tx) error {
-		if tx.Size() > info.Size() {
-			return fmt.Errorf("%w: %s: %d bytes of %d are there: %s", ErrStoreDamaged, path, info.Size(), tx.Size(), storeRemedy)
-		}
-		return nil
-	})
-	return errors.Join(err, db.Close())
-}
-
-const storeRemedy = "move the file away to start without it"
-
-// openFile opens the database and gives bbolt's errors, and the panics with which
-// it meets some damaged files, our words.
-func openFile(path string, readOnly bool) (db *bbolt.DB, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("%w: %s: %s: %s", ErrStoreDamaged, path, cleanText(fmt.Sprint(r), 200), storeRemedy)
-		}
-	}()
-	db, err = bbolt.Open(path, 0o600, &bbolt.Options{Timeout: storeTimeout, FreelistType: bbolt.FreelistMapType, ReadOnly: readOnly})
-	switch {
-	case errors.Is(err, bolterrors.ErrTimeout):
-		return nil, fmt.Errorf("%w: %s: stop the other node, or give this one a data directory of its own", ErrStoreLocked, path)
-	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrVersionMismatch), errors.Is(err, bolterrors.ErrChecksum):
-		return nil, fmt.Errorf("%w: %s: %w: %s", ErrStoreDamaged, path, err, storeRemedy)
-	case errors.Is(err, fs.ErrPermission):
-		return nil, fmt.Errorf("database %s may not be opened: %w", path, err)
-	case err != nil:
-		return nil, fmt.Errorf("%w: %s: %w: %s", ErrStoreDamaged, path, err, storeRemedy)
-	}
-	return db, nil
+	return s, nil
 }
 
 // Get implements host.Store.
 func (s *store) Get(key string) ([]byte, error) {
-	if value, ok, err := s.recent(key); ok || err != nil {
+	value, ok, base, err := s.recent(key)
+	if ok || err != nil || base == nil {
 		return value, err
 	}
-	if s.db == nil {
-		return nil, nil
-	}
-	var value []byte
-	err := s.db.View(func(tx *bbolt.Tx) error {
-		value = bytes.Clone(tx.Bucket(bucketName).Get([]byte(key)))
-		return nil
-	})
-	if err != nil {
-		return nil, s.wrap("read", err)
+	if value, err = base.get(key); err != nil {
+		return nil, s.wrap("read", s.broken(base, err))
 	}
 	// A commit that ended between the two looks has moved the value to where
 	// the second one found it; one that began afterwards changes nothing.
 	return value, nil
 }
 
-func (s *store) recent(key string) (value []byte, ok bool, err error) {
+func (s *store) recent(key string) (value []byte, ok bool, base *database, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return nil, false, s.wrap("read", host.ErrStopped)
+		return nil, false, nil, s.wrap("read", host.ErrStopped)
 	}
 	if value, ok = s.fresh[key]; !ok {
 		value, ok = s.inCommit[key]
 	}
-	return bytes.Clone(value), ok, nil
+	return bytes.Clone(value), ok, s.base, nil
 }
 
 // Scan implements host.Store. f runs without a lock and may use the store;
@@ -207,82 +148,115 @@ func (s *store) chunk(prefix, from string) (_ []host.Change, more bool, err erro
 		s.mu.Unlock()
 		return nil, false, s.wrap("read", host.ErrStopped)
 	}
+	base := s.base
 	for _, layer := range []map[string][]byte{s.inCommit, s.fresh} {
 		for k, v := range layer {
 			if strings.HasPrefix(k, prefix) && k >= from {
-				merged[k] = bytes.Clone(v)
+				merged[k] = v // nobody changes it
 			}
 		}
 	}
 	s.mu.Unlock()
 	end := "" // keys above it are for the next chunk
-	if s.db != nil {
-		err = s.db.View(func(tx *bbolt.Tx) error {
-			n := 0
-			c := tx.Bucket(bucketName).Cursor()
-			for k, v := c.Seek([]byte(from)); k != nil && bytes.HasPrefix(k, []byte(prefix)); k, v = c.Next() {
-				if n++; n > scanChunk {
-					more = true
-					break
-				}
-				end = string(k)
-				if _, newer := merged[end]; !newer {
-					merged[end] = append([]byte{}, v...)
-				}
-			}
-			return nil
-		})
+	if base != nil {
+		if end, more, err = base.chunk(prefix, from, merged); err != nil {
+			return nil, false, s.wrap("read", s.broken(base, err))
+		}
 	}
 	var list []host.Change
 	for _, k := range slices.Sorted(maps.Keys(merged)) {
 		if !more || k <= end {
-			list = append(list, host.Change{Key: k, Value: merged[k]})
+			list = append(list, host.Change{Key: k, Value: bytes.Clone(merged[k])})
 		}
 	}
-	return list, more, s.wrap("read", err)
+	return list, more, nil
 }
 
-// Write implements host.Store. It waits for the disk only when more than 8 MiB
-// are not yet committed.
+// chunk puts some records into merged, unless a newer one is there, and
+// returns the key of the last.
+func (d *database) chunk(prefix, from string, merged map[string][]byte) (end string, more bool, err error) {
+	err = d.view(func(b *bbolt.Bucket) error {
+		n := 0
+		c := b.Cursor()
+		for k, sealed := c.Seek([]byte(from)); k != nil && bytes.HasPrefix(k, []byte(prefix)); k, sealed = c.Next() {
+			if n++; n > scanChunk {
+				more = true
+				return nil
+			}
+			v, err := unseal(k, sealed)
+			if err != nil {
+				return err
+			}
+			end = string(k)
+			if _, newer := merged[end]; !newer {
+				merged[end] = append([]byte{}, v...)
+			}
+		}
+		return nil
+	})
+	return end, more, err
+}
+
+// Write implements host.Store. It never waits for the disk. While the disk takes
+// nothing it refuses what goes beyond 64 MiB: memory has an end too.
 func (s *store) Write(changes ...host.Change) error {
 	if slices.ContainsFunc(changes, func(c host.Change) bool { return c.Key == "" || len(c.Key) > bbolt.MaxKeySize }) {
 		return fmt.Errorf("store: a key must have 1 to %d bytes", bbolt.MaxKeySize)
 	}
 	s.mu.Lock()
-	if s.closed {
-		s.mu.Unlock()
+	defer s.mu.Unlock()
+	switch {
+	case s.closed:
 		return s.wrap("write", host.ErrStopped)
-	}
-	if s.failed != nil && s.size > storeBatch { // the disk takes nothing: memory has an end too
-		defer s.mu.Unlock()
-		return s.failed
+	case s.path != "" && s.size+s.inSize+s.growthLocked(changes) > storeMost:
+		return s.wrap("write", errors.Join(fmt.Errorf("%w: %d MiB wait for the disk", host.ErrBusy, (s.size+s.inSize)>>20), s.trouble.err))
 	}
 	if s.fresh == nil {
 		s.fresh = make(map[string][]byte)
 	}
 	for _, c := range changes {
-		if s.db == nil && c.Value == nil {
+		if old, ok := s.fresh[c.Key]; ok {
+			s.size -= len(c.Key) + len(old)
 			delete(s.fresh, c.Key)
+		}
+		if s.path == "" && c.Value == nil {
 			continue
 		}
-		value := bytes.Clone(c.Value)
-		s.fresh[c.Key] = value
-		s.size += len(c.Key) + len(value)
+		s.fresh[c.Key] = bytes.Clone(c.Value)
+		s.size += len(c.Key) + len(c.Value)
 	}
-	full := s.size > storeBatch && s.db != nil
-	failed := s.failed
-	s.mu.Unlock()
-	if full {
-		return s.commit()
+	if s.size > storeBatch {
+		s.signal()
 	}
-	return failed
+	return nil
+}
+
+// growthLocked is how much more is to be committed with these changes. What
+// changes again and again takes no more room than once.
+func (s *store) growthLocked(changes []host.Change) (more int) {
+	for _, c := range changes {
+		if old, ok := s.fresh[c.Key]; ok {
+			more += len(c.Value) - len(old)
+		} else {
+			more += len(c.Key) + len(c.Value)
+		}
+	}
+	return more
+}
+
+// signal asks for a commit before its time.
+func (s *store) signal() {
+	select {
+	case s.wake <- struct{}{}:
+	default: // asked for already; or nobody would listen (memory only)
+	}
 }
 
 func (s *store) wrap(what string, err error) error {
 	if err == nil {
 		return nil
 	}
-	if s.db == nil {
+	if s.path == "" {
 		return fmt.Errorf("%s store: %w", what, err)
 	}
 	return fmt.Errorf("%s database: %w", what, err)
@@ -290,15 +264,39 @@ func (s *store) wrap(what string, err error) error {
 
 // close commits what is new, unless the end is not orderly (a test's crash).
 func (s *store) close(orderly bool) error {
-	var err error
+	s.mu.Lock()
+	ended := s.closed
+	s.closed = s.closed || !orderly || s.path == ""
+	s.mu.Unlock()
+	if ended || s.path == "" {
+		return nil
+	}
+	done := make(chan error, 1)
+	go func() { done <- s.finish(orderly) }()
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(storeClosing):
+		return fmt.Errorf("write database %s: the disk takes longer than %v; what was new is lost", s.path, storeClosing)
+	}
+}
+
+func (s *store) finish(orderly bool) (err error) {
 	if orderly {
 		err = s.commit()
 	}
+	s.commits.Lock() // none runs any more
+	defer s.commits.Unlock()
 	s.mu.Lock()
 	s.closed = true
+	base, lost := s.base, s.lost
+	s.base, s.lost = nil, nil
 	s.mu.Unlock()
-	if s.db != nil {
-		err = errors.Join(err, s.db.Close())
+	if lost != nil {
+		lost.abandon()
+	}
+	if base != nil {
+		err = errors.Join(err, base.close())
 	}
 	return err
 }

@@ -15,7 +15,7 @@ import (
 )
 
 // startStore begins the task that commits, until the test ends or stop is called.
-func startStore(t *testing.T, s *store) (stop func()) {
+func startStore(t testing.TB, s *store) (stop func()) {
 	t.Helper()
 	var running tasks
 	stopped := make(chan struct{})
@@ -31,9 +31,9 @@ func startStore(t *testing.T, s *store) (stop func()) {
 }
 
 // commits is the number of transactions that were ever written.
-func commits(t *testing.T, s *store) (n int) {
+func commits(t testing.TB, s *store) (n int) {
 	t.Helper()
-	if err := s.db.View(func(tx *bbolt.Tx) error { n = tx.ID(); return nil }); err != nil {
+	if err := s.base.db.View(func(tx *bbolt.Tx) error { n = tx.ID(); return nil }); err != nil {
 		t.Fatal(err)
 	}
 	return n
@@ -115,7 +115,7 @@ func TestSyncWithoutTask(t *testing.T) {
 	if v, err := s.Get("early"); string(v) != "x" || err != nil {
 		t.Errorf("after a crash: %q, %v", v, err)
 	}
-	if err := s.db.Close(); err != nil { // a disk that takes nothing
+	if err := s.base.db.Close(); err != nil { // a disk that takes nothing
 		t.Fatal(err)
 	}
 	_ = s.Write(host.Change{Key: "late", Value: []byte("x")})

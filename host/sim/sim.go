@@ -66,6 +66,18 @@
 // call: deferred code runs, but the host refuses all it asks (ErrStopped).
 // What the Store had not yet committed (Config.CommitDelay, Store.Sync) is lost. A node that is stopped
 // gracefully loses nothing: its tasks get ErrStopped.
+//
+// # Disks
+//
+// SetDisk makes the disk of a node full (Sync fails, what is written is not
+// committed until there is room again), refusing (Write fails too), or slow. A
+// node restarts with the disk that it had; Restart with EmptyDisk gives it one
+// that forgot everything, and with OldDisk one as CopyDisk found it earlier:
+//
+//	old := w.CopyDisk(a)                        // a backup is made
+//	// …
+//	w.Crash(a)
+//	a = w.Restart(a, sim.OldDisk(old))          // a knows nothing that came after
 package sim
 
 import (

@@ -15,6 +15,8 @@ type disk struct {
 	live      map[string]string // as the node sees it
 	committed map[string]string // as a crash leaves it
 	pending   []batch           // written and not yet committed, oldest first
+	gone      int               // batches that were pending, and are not any more
+	state     Disk
 }
 
 type batch struct {
@@ -26,6 +28,9 @@ type record struct {
 	key, value string
 	deleted    bool
 }
+
+// never is when a full disk commits.
+const never = 1<<63 - 1
 
 func newDisk(w *World) *disk {
 	return &disk{world: w, live: make(map[string]string), committed: make(map[string]string)}
@@ -49,17 +54,37 @@ func (d *disk) commit(until int64) {
 		n++
 	}
 	d.pending = slices.Delete(d.pending, 0, n)
+	d.gone += n
 }
 
 // crash forgets what was not committed.
 func (d *disk) crash() {
 	d.commit(d.world.now)
+	d.gone += len(d.pending)
 	d.pending = nil
 	d.live = maps.Clone(d.committed)
 }
 
-// flush commits everything, as a graceful end does.
-func (d *disk) flush() { d.commit(1<<63 - 1) }
+// flush commits everything, as a graceful end does; a full disk takes nothing.
+func (d *disk) flush() {
+	if d.state.Full {
+		d.crash()
+		return
+	}
+	d.commit(never)
+}
+
+// due is when what is written now is durable.
+func (d *disk) due() int64 {
+	delay := d.state.Delay
+	if delay == 0 {
+		delay = d.world.cfg.CommitDelay
+	}
+	if d.state.Full {
+		return never
+	}
+	return d.world.now + int64(max(delay, 0))
+}
 
 // store is one run's access to its node's disk. It implements host.Store.
 type store struct{ host *Host }
@@ -112,42 +137,58 @@ func (s store) Write(changes ...host.Change) error {
 	}
 	w, d := s.host.world, s.host.node.disk
 	w.touch(s.host)
-	b := batch{due: w.now + int64(max(w.cfg.CommitDelay, 0)), changes: make([]record, len(changes))}
+	if d.state.Refuses {
+		return s.host.refuse("write to the store", nil, host.ErrBusy)
+	}
+	d.commit(w.now)
+	b := batch{due: d.due(), changes: make([]record, len(changes))}
+	if n := len(d.pending); n > 0 {
+		b.due = max(b.due, d.pending[n-1].due) // nothing is durable before what was written earlier
+	}
 	for i, c := range changes {
 		b.changes[i] = record{key: c.Key, value: string(c.Value), deleted: c.Value == nil}
 		apply(d.live, b.changes[i])
 	}
-	d.commit(w.now)
 	d.pending = append(d.pending, b)
 	return nil
 }
 
 // Sync waits until what was written is durable: Config.CommitDelay after the
-// last Write.
+// last Write, or what World.SetDisk says.
 func (s store) Sync(d time.Duration) error {
 	h := s.host
 	t, err := h.enter("Sync")
 	if err != nil {
 		return h.refuse("synchronise the store", nil, err)
 	}
-	left, expired := h.node.disk.left(), false
-	if int64(max(d, 0)) < left {
-		left, expired = int64(max(d, 0)), true
+	w, disk := h.world, h.node.disk
+	disk.commit(w.now)
+	last := len(disk.pending) + disk.gone // what is written later is for others
+	until := w.now + int64(max(d, 0))
+	if until < w.now {
+		until = never
 	}
-	if left > 0 && t.block(h, left) == wakeStopped {
-		return h.refuse("synchronise the store", nil, host.ErrStopped)
+	for {
+		left := disk.left(last)
+		switch {
+		case left == 0:
+			return nil
+		case disk.state.Full:
+			return h.refuse("synchronise the store", nil, ErrDiskFull)
+		case w.now >= until:
+			return h.refuse("synchronise the store", nil, host.ErrTimeout)
+		}
+		if t.block(h, min(left, until-w.now)) == wakeStopped {
+			return h.refuse("synchronise the store", nil, host.ErrStopped)
+		}
 	}
-	if expired {
-		return h.refuse("synchronise the store", nil, host.ErrTimeout)
-	}
-	return nil
 }
 
-// left is the time until all that was written is durable.
-func (d *disk) left() int64 {
+// left is the time until the first n batches that were ever written are durable.
+func (d *disk) left(n int) int64 {
 	d.commit(d.world.now)
-	if n := len(d.pending); n > 0 {
-		return d.pending[n-1].due - d.world.now
+	if n <= d.gone {
+		return 0
 	}
-	return 0
+	return d.pending[n-1-d.gone].due - d.world.now
 }

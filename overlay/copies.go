@@ -396,8 +396,11 @@ func (o *Overlay) checkCopy(r ref) {
 	if o.call(found.Owner.Peer, methodFetch, ask, reply, o.cfg.TryTimeout) != nil {
 		return
 	}
-	gaveBack := len(reply.Kept) == 0 && !empty
-	if gaveBack && (o.call(found.Owner.Peer, methodHandOver, parcel, took, o.cfg.TryTimeout) != nil || took.Status != wire.Status_OK) {
+	if len(reply.Kept) == 0 && !empty {
+		// This stays a copy until the keeper, asked again, says that others have one.
+		if o.call(found.Owner.Peer, methodHandOver, parcel, took, o.cfg.TryTimeout) == nil && took.Status == wire.Status_OK {
+			o.log.Info("gave back "+what, "to", found.Owner.ID, "why", "it keeps the key and did not have it")
+		}
 		return
 	}
 	o.mu.Lock()
@@ -406,9 +409,6 @@ func (o *Overlay) checkCopy(r ref) {
 		o.touchLocked(r)
 	}
 	o.mu.Unlock()
-	if gaveBack {
-		o.log.Info("gave back "+what, "to", found.Owner.ID, "why", "it keeps the key and did not have it")
-	}
 }
 
 // sortedRefs lists the keys of a map in order.

@@ -51,6 +51,12 @@ func (s *countedSession) Close(reason string) {
 	s.over()
 }
 
+// Vanish implements chat.Session.
+func (s *countedSession) Vanish(reason string) {
+	s.Session.Vanish(reason)
+	s.over()
+}
+
 // countedTaker is a countedSession that is a chat.Taker too.
 type countedTaker struct {
 	*countedSession

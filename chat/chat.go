@@ -173,9 +173,14 @@ type Session interface {
 	// Next waits for the next event. After the session ended, whoever ended
 	// it, it returns an error that wraps ErrClosed and says why.
 	Next(ctx context.Context) (Event, error)
-	// Close ends the session: its user quits with the reason. It does not
-	// wait for the network.
+	// Close ends the session: its user quits with the reason, as he asked. It
+	// does not wait for the network.
 	Close(reason string)
+	// Vanish ends the session as Close does, but its user did not ask for it: his
+	// connection was lost, or the node stops. Should he come back to a channel within an hour, by
+	// the same nick on the same node, he has the status there that he had;
+	// till then a channel that he was the last one on keeps its topic, modes and bans.
+	Vanish(reason string)
 }
 
 // Taker is a Session whose events can be taken without somebody waiting in

@@ -125,7 +125,7 @@ func (c *Console) exit(ctx context.Context, reason string) error {
 	}
 	c.tally.wait(ctx, drainTime)
 	c.out.info("goodbye")
-	c.close(reason)
+	c.close(reason, true)
 	return fmt.Errorf("console: %w", chat.ErrExit)
 }
 

@@ -206,7 +206,7 @@ func (c *Console) sessionLost(err error) {
 func (c *Console) endOfInput(ctx context.Context) {
 	c.tally.wait(ctx, drainTime)
 	c.out.info("end of input: the console is closed, the node goes on")
-	c.close("console closed")
+	c.close("console closed", false)
 }
 
 // stop says goodbye because the program ends.
@@ -215,16 +215,20 @@ func (c *Console) stop(ctx context.Context) {
 	if c.session != nil {
 		c.out.info("the node stops: %s", reason)
 	}
-	c.close(reason)
+	c.close(reason, false)
 }
 
-// close ends the session, if there is one, and its goroutine.
-func (c *Console) close(reason string) {
+// close ends the session, if there is one, and its goroutine. asked: its user wants it.
+func (c *Console) close(reason string, asked bool) {
 	if c.session == nil {
 		return
 	}
 	c.tally.close()
-	c.session.Close(chat.Cut(reason, chat.MaxReason))
+	end := c.session.Vanish
+	if asked {
+		end = c.session.Close
+	}
+	end(chat.Cut(reason, chat.MaxReason))
 	c.events.Wait()
 	c.session = nil
 }

@@ -117,6 +117,7 @@ type closing struct {
 	client string // in ERROR :Closing link (…)
 	others string // reason of QUIT
 	cutOff bool   // by this side, for what the client does: worth a line in the log
+	asked  bool   // by QUIT: its user means to leave
 }
 
 func (e *closing) Error() string { return e.client }
@@ -183,7 +184,11 @@ func (c *conn) interrupt() {
 func (c *conn) goodbye(why *closing) {
 	c.end(why)
 	if c.session != nil {
-		c.session.Close(cutString(why.others, chat.MaxReason))
+		end := c.session.Vanish
+		if why.asked {
+			end = c.session.Close
+		}
+		end(cutString(why.others, chat.MaxReason))
 		c.pulling.Wait()
 		c.turn.Lock() // the writer may be at the last events
 		c.srv.enter(c, c.self.Nick, "")

@@ -174,5 +174,5 @@ func cmdQuit(_ *conn, m *message) error {
 		// With a word of ours in front, nobody can pass for a netsplit.
 		reason += ": " + cutString(text, chat.MaxReason-len("Quit: "))
 	}
-	return &closing{client: reason, others: reason}
+	return &closing{client: reason, others: reason, asked: true}
 }

@@ -28,13 +28,20 @@ func (s *state) apply(st step, ev *wire.ChannelEvent) {
 	case *wire.ChannelEvent_Joined:
 		s.applyJoined(st, w.Joined)
 	case *wire.ChannelEvent_Parted:
+		s.left(st, st.from)
 		s.remove(st.from, removal{join: st.number, stamp: st.stamp, kind: byPart, at: st.at})
 	case *wire.ChannelEvent_Message:
 		s.addLines([]line{newLine(st.from, st.number, st.stamp, st.at, w.Message)})
 	case *wire.ChannelEvent_Quit:
+		if w.Quit.GetVanished() {
+			s.vanished(st, st.from)
+		} else {
+			s.left(st, st.from)
+		}
 		s.remove(st.from, removal{join: never, stamp: st.stamp, kind: byQuit, at: st.at})
 	case *wire.ChannelEvent_Kicked:
 		if who, err := sessionFromWire(w.Kicked.Target); err == nil {
+			s.left(st, who)
 			s.remove(who, removal{
 				join: w.Kicked.Join, stamp: st.stamp, kind: byKick, at: st.at,
 				by: string(ev.By), reason: string(w.Kicked.Reason),
@@ -43,6 +50,7 @@ func (s *state) apply(st step, ev *wire.ChannelEvent) {
 	case *wire.ChannelEvent_Gone:
 		for _, g := range w.Gone.Sessions {
 			if who, err := sessionFromWire(g); err == nil {
+				s.vanished(st, who)
 				delete(s.members, who)
 			}
 		}
@@ -69,7 +77,7 @@ func (s *state) apply(st step, ev *wire.ChannelEvent) {
 		}
 	}
 	if len(s.members) == 0 && !s.birth.none() {
-		s.end()
+		s.abandoned(st)
 	}
 }
 
@@ -88,9 +96,14 @@ func (s *state) applyJoined(st step, w *wire.Joined) {
 	if s.removals[who].join >= join {
 		return
 	}
-	if b := birthFromWire(w.Birth); !b.none() {
+	switch b := birthFromWire(w.Birth); {
+	case b.none():
+	case b == s.rest.birth:
+		s.resume()
+	default:
 		s.found(b, string(w.Name), st.stamp)
 	}
+	s.returned(st, who.Node, p.nick)
 	if old, ok := s.members[who]; ok {
 		p = newer(old.person, p)
 	}

@@ -130,7 +130,8 @@ func (c *channelObject) step(t turn) step {
 func (c *channelObject) maskOf(who overlay.Stream) string { return c.s.members[who].person.mask(who) }
 
 // join lets a session in. The first one founds the channel and is its
-// operator.
+// operator. Who returns after he vanished gets his status back; on a channel that
+// rests the first one is its operator only if no operator may return.
 func (c *channelObject) join(t turn, w *wire.Join) *wire.Result {
 	p, err := personFromWire(w.GetPerson())
 	name := string(w.GetName())
@@ -142,23 +143,37 @@ func (c *channelObject) join(t turn, w *wire.Join) *wire.Result {
 	old, again := c.s.members[from]
 	invitation, invited := c.s.invitations[from]
 	invited = invited && !invitation.gone
+	modes, bans := c.s.modes, c.s.bans
+	status, returns := c.s.returning(from.Node, p.nick, c.now)
+	_, operator := c.s.awaited(c.now)
+	resting := c.s.resting(c.now)
+	if resting {
+		modes, bans = c.s.rest.modes, c.s.rest.bans
+		joined.Birth, joined.Name = birthToWire(c.s.rest.birth), []byte(c.s.rest.name)
+	}
 	switch {
-	case len(c.s.members) == 0:
+	case resting && !operator:
+		joined.Status = uint32(chat.Operator)
+	case len(c.s.members) == 0 && !resting:
 		joined.Birth = &wire.Birth{AtMs: t.Now().UnixMilli(), Random: t.Rand()}
 		joined.Name = []byte(name)
 		joined.Status = uint32(chat.Operator)
 	case again: // his leaving was lost on the way
 		joined.Status = uint32(old.status)
-	case c.s.banned(p.mask(from)):
+	case matchBan(bans, p.mask(from)):
 		return refuse(wire.Code_BANNED)
-	case c.s.is('i') && !invited:
+	case len(c.s.members) >= maxMembers:
+		return refuse(wire.Code_CHANNEL_FULL)
+	case returns && status&chat.Operator != 0: // above the rules that he may have made himself
+		joined.Status = uint32(status)
+	case modes['i'].on && !invited:
 		return refuse(wire.Code_INVITE_ONLY)
-	case c.s.is('k') && c.s.modes['k'].key != string(w.Key):
+	case modes['k'].on && modes['k'].key != string(w.Key):
 		return refuse(wire.Code_BAD_KEY)
-	case c.s.is('l') && len(c.s.members) >= c.s.modes['l'].limit, len(c.s.members) >= maxMembers:
+	case modes['l'].on && len(c.s.members) >= modes['l'].limit:
 		return refuse(wire.Code_CHANNEL_FULL)
 	default:
-		joined.Invited = invited
+		joined.Invited, joined.Status = invited, uint32(status)
 	}
 	t.SubscribersChanged()
 	return c.emit(t, &wire.ChannelEvent{What: &wire.ChannelEvent_Joined{Joined: joined}})
@@ -370,10 +385,12 @@ func (c *channelObject) renew(t turn, node host.PeerID, run uint64, payload []by
 	if err != nil {
 		return true
 	}
-	if birthFromWire(w.Birth) != c.s.birth || !c.s.knows(theirs) {
+	b := birthFromWire(w.Birth)
+	back := c.s.resting(c.now) && b == c.s.rest.birth // somebody who was believed gone
+	if b != c.s.birth && !back || !c.s.knows(theirs) {
 		return false // the node finds out who lacks what
 	}
-	if theirs.knowsAll(c.s.heads) && w.Digest != c.s.digest() {
+	if !back && theirs.knowsAll(c.s.heads) && w.Digest != c.s.digest() {
 		return false
 	}
 	known := true
@@ -398,10 +415,14 @@ func (c *channelObject) renewMember(t turn, who overlay.Stream, m *wire.Member) 
 	if err != nil || c.s.removals[who].join >= m.Join || len(c.s.members) >= maxMembers {
 		return false
 	}
+	joined := &wire.Joined{Person: personToWire(p), Session: sessionToWire(who), Join: m.Join}
+	status, _ := c.s.returning(who.Node, p.nick, c.now)
+	joined.Status = uint32(status)
+	if c.s.resting(c.now) {
+		joined.Birth, joined.Name = birthToWire(c.s.rest.birth), []byte(c.s.rest.name)
+	}
 	t.SubscribersChanged()
-	c.emit(t, &wire.ChannelEvent{What: &wire.ChannelEvent_Joined{Joined: &wire.Joined{
-		Person: personToWire(p), Session: sessionToWire(who), Join: m.Join,
-	}}})
+	c.emit(t, &wire.ChannelEvent{What: &wire.ChannelEvent_Joined{Joined: joined}})
 	return true
 }
 
@@ -453,6 +474,32 @@ func (c *channelObject) Merge(snapshot []byte) error {
 	return nil
 }
 
+// Revive implements overlay.Reviver: what a node's database has of a channel
+// adds to what lives of the same birth, but brings no members, who say themselves
+// where they are. It is nothing to a channel of another birth, and to one that saw
+// it end.
+func (c *channelObject) Revive(snapshot []byte) error {
+	other, err := decodeState(snapshot, c.name)
+	if err != nil {
+		return fmt.Errorf("revive channel %s: %w", c.name, err)
+	}
+	switch {
+	case c.s.birth.none():
+		if c.s.knows(other.heads) {
+			return nil
+		}
+	case other.birth == c.s.birth:
+		other.members = map[overlay.Stream]member{}
+	case other.birth.none() && other.rest.birth == c.s.birth:
+	default:
+		return nil
+	}
+	c.lingerAll()
+	c.s.merge(other)
+	c.s.prune(c.now)
+	return nil
+}
+
 func (c *channelObject) Nodes() []host.PeerID {
 	nodes := map[host.PeerID]bool{}
 	for who := range c.s.members { // any order: sorted below
@@ -473,10 +520,10 @@ func (c *channelObject) Nodes() []host.PeerID {
 	return list
 }
 
-// Empty reports whether nobody is here, and has not been for a while: until
-// then a copy that comes late must not revive who left.
+// Empty reports whether nobody is here or may return, and nobody has been for a
+// while: until then a copy that comes late must not revive who left.
 func (c *channelObject) Empty(now time.Time) bool {
-	if len(c.s.members) > 0 {
+	if len(c.s.members) > 0 || c.s.resting(now.UnixMilli()) {
 		return false
 	}
 	for _, r := range c.s.removals { // any order: one is enough
@@ -488,7 +535,10 @@ func (c *channelObject) Empty(now time.Time) bool {
 }
 
 func (c *channelObject) Summary() string {
-	if c.s.name == "" {
+	switch {
+	case c.s.name == "" && c.s.resting(c.now):
+		return "channel " + c.name + ", at rest"
+	case c.s.name == "":
 		return "channel " + c.name + ", without members"
 	}
 	return fmt.Sprintf("channel %s, %d members", c.s.name, len(c.s.members))

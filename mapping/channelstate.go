@@ -69,6 +69,8 @@ type state struct {
 	bans        map[string]ban // by folded mask
 	invitations map[overlay.Stream]invitation
 	tail        []line // the last messages, in the order of stamps
+	former      map[formerID]former
+	rest        rest
 }
 
 // member is one session in the channel.
@@ -135,6 +137,7 @@ func newState() *state {
 		modes:       map[byte]mode{},
 		bans:        map[string]ban{},
 		invitations: map[overlay.Stream]invitation{},
+		former:      map[formerID]former{},
 	}
 }
 
@@ -146,7 +149,7 @@ func (s *state) found(b birth, name string, at overlay.Stamp) {
 }
 
 // end forgets what belonged to the channel when its last member is gone.
-// Removals stay, and what is known of epochs.
+// Removals stay, what is known of epochs, and of who vanished.
 func (s *state) end() {
 	s.birth, s.name = birth{}, ""
 	s.topic = topic{}
@@ -181,8 +184,10 @@ func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K {
 func (s *state) is(letter byte) bool { return s.modes[letter].on }
 
 // banned reports whether a mask is on the list of bans.
-func (s *state) banned(mask string) bool {
-	for _, b := range s.bans { // any order: one match is enough
+func (s *state) banned(mask string) bool { return matchBan(s.bans, mask) }
+
+func matchBan(bans map[string]ban, mask string) bool {
+	for _, b := range bans { // any order: one match is enough
 		if !b.gone && chat.MatchMask(b.mask, mask) {
 			return true
 		}
@@ -260,6 +265,7 @@ func (s *state) prune(now int64) {
 			delete(s.bans, k)
 		}
 	}
+	s.pruneFormer(now)
 	if len(s.heads) > maxHeads {
 		for _, e := range s.heads.sorted()[maxHeads:] {
 			delete(s.heads, e)

@@ -101,17 +101,7 @@ func (s *state) toWire() *wire.ChannelState {
 			Kind: uint32(r.kind), By: []byte(r.by), Reason: []byte(r.reason), AtMs: r.at,
 		})
 	}
-	if s.topic != (topic{}) {
-		w.Topic = &wire.Topic{Text: []byte(s.topic.text), By: []byte(s.topic.by), AtMs: s.topic.at, Stamp: t.stamp(s.topic.stamp)}
-	}
-	for _, k := range sortedKeys(s.modes) {
-		m := s.modes[k]
-		w.Modes = append(w.Modes, &wire.Mode{Letter: uint32(k), On: m.on, Key: []byte(m.key), Limit: uint32(m.limit), Stamp: t.stamp(m.stamp)})
-	}
-	for _, k := range sortedKeys(s.bans) {
-		b := s.bans[k]
-		w.Bans = append(w.Bans, &wire.Ban{Mask: []byte(b.mask), By: []byte(b.by), AtMs: b.at, Gone: b.gone, Stamp: t.stamp(b.stamp)})
-	}
+	w.Topic, w.Modes, w.Bans = s.topic.toWire(t), modesToWire(s.modes, t), bansToWire(s.bans, t)
 	for _, k := range sortedStreams(s.invitations) {
 		i := s.invitations[k]
 		w.Invitations = append(w.Invitations, &wire.Invitation{Node: t.node(k), Session: k.Session, Gone: i.gone, Stamp: t.stamp(i.stamp)})
@@ -121,8 +111,33 @@ func (s *state) toWire() *wire.ChannelState {
 			Node: t.node(l.from), Session: l.from.Session, Number: l.number, Stamp: t.stamp(l.stamp), AtMs: l.at, Message: l.msg,
 		})
 	}
+	w.Former, w.Rest = s.formerToWire(t), s.rest.toWire(t)
 	w.Epochs, w.Nodes = t.epochs, t.nodes
 	return w
+}
+
+// toWire is nil where no topic was ever set.
+func (x topic) toWire(t *tables) *wire.Topic {
+	if x == (topic{}) {
+		return nil
+	}
+	return &wire.Topic{Text: []byte(x.text), By: []byte(x.by), AtMs: x.at, Stamp: t.stamp(x.stamp)}
+}
+
+func modesToWire(modes map[byte]mode, t *tables) (ws []*wire.Mode) {
+	for _, k := range sortedKeys(modes) {
+		m := modes[k]
+		ws = append(ws, &wire.Mode{Letter: uint32(k), On: m.on, Key: []byte(m.key), Limit: uint32(m.limit), Stamp: t.stamp(m.stamp)})
+	}
+	return ws
+}
+
+func bansToWire(bans map[string]ban, t *tables) (ws []*wire.Ban) {
+	for _, k := range sortedKeys(bans) {
+		b := bans[k]
+		ws = append(ws, &wire.Ban{Mask: []byte(b.mask), By: []byte(b.by), AtMs: b.at, Gone: b.gone, Stamp: t.stamp(b.stamp)})
+	}
+	return ws
 }
 
 // reader follows the pointers within one message, and keeps the first error.
@@ -211,7 +226,8 @@ func stateFromWire(w *wire.ChannelState) (*state, error) {
 		return nil, r.err
 	}
 	if len(w.GetNodes()) > maxMembers+maxKept || len(w.GetMembers()) > maxMembers || len(w.GetRemovals()) > maxKept ||
-		len(w.GetBans()) > maxKept || len(w.GetInvitations()) > maxKept || len(w.GetModes()) > 16 || len(w.GetTail()) > 4*maxLines {
+		len(w.GetBans()) > maxKept || len(w.GetInvitations()) > maxKept || len(w.GetModes()) > 16 || len(w.GetTail()) > 4*maxLines ||
+		len(w.GetFormer()) > 4*maxFormer || len(w.GetRest().GetBans()) > maxKept || len(w.GetRest().GetModes()) > 16 {
 		return nil, fmt.Errorf("%w: a list is too long", errWire)
 	}
 	s.birth, s.name = birthFromWire(w.GetBirth()), string(w.GetName())
@@ -227,6 +243,8 @@ func stateFromWire(w *wire.ChannelState) (*state, error) {
 	}
 	s.membersFromWire(r, w)
 	s.listsFromWire(r, w)
+	s.formerFromWire(r, w.GetFormer())
+	s.rest = restFromWire(r, w.GetRest())
 	if r.err != nil {
 		return nil, r.err
 	}
@@ -255,23 +273,7 @@ func (s *state) membersFromWire(r *reader, w *wire.ChannelState) {
 }
 
 func (s *state) listsFromWire(r *reader, w *wire.ChannelState) {
-	if t := w.GetTopic(); t != nil {
-		s.topic = topic{text: r.text(t.Text, chat.MaxTopic), by: r.text(t.By, maxBy), at: t.AtMs, stamp: r.stamp(t.Stamp)}
-	}
-	for _, m := range w.GetModes() {
-		letter := byte(m.GetLetter())
-		if m.GetLetter() > 'z' || !isChannelMode(letter) {
-			continue // of a later version
-		}
-		if m.GetLimit() > maxLimit {
-			r.fail("limit %d", m.GetLimit())
-		}
-		s.modes[letter] = mode{on: m.On, key: r.text(m.Key, chat.MaxKey), limit: int(m.Limit), stamp: r.stamp(m.Stamp)}
-	}
-	for _, b := range w.GetBans() {
-		mask := r.text(b.GetMask(), maxMask)
-		s.bans[chat.Fold(mask)] = ban{mask: mask, by: r.text(b.GetBy(), maxBy), at: b.GetAtMs(), gone: b.GetGone(), stamp: r.stamp(b.GetStamp())}
-	}
+	s.topic, s.modes, s.bans = topicFromWire(r, w.GetTopic()), modesFromWire(r, w.GetModes()), bansFromWire(r, w.GetBans())
 	var tail []line
 	for _, l := range w.GetTail() {
 		if l.GetMessage() == nil || checkMessage(l.Message) != nil {
@@ -284,6 +286,37 @@ func (s *state) listsFromWire(r *reader, w *wire.ChannelState) {
 	for _, i := range w.GetInvitations() {
 		s.invitations[r.session(i.GetNode(), i.GetSession())] = invitation{gone: i.GetGone(), stamp: r.stamp(i.GetStamp())}
 	}
+}
+
+func topicFromWire(r *reader, w *wire.Topic) topic {
+	if w == nil {
+		return topic{}
+	}
+	return topic{text: r.text(w.Text, chat.MaxTopic), by: r.text(w.By, maxBy), at: w.AtMs, stamp: r.stamp(w.Stamp)}
+}
+
+func modesFromWire(r *reader, ws []*wire.Mode) map[byte]mode {
+	modes := map[byte]mode{}
+	for _, m := range ws {
+		letter := byte(m.GetLetter())
+		if m.GetLetter() > 'z' || !isChannelMode(letter) {
+			continue // of a later version
+		}
+		if m.GetLimit() > maxLimit {
+			r.fail("limit %d", m.GetLimit())
+		}
+		modes[letter] = mode{on: m.On, key: r.text(m.Key, chat.MaxKey), limit: int(m.Limit), stamp: r.stamp(m.Stamp)}
+	}
+	return modes
+}
+
+func bansFromWire(r *reader, ws []*wire.Ban) map[string]ban {
+	bans := map[string]ban{}
+	for _, b := range ws {
+		mask := r.text(b.GetMask(), maxMask)
+		bans[chat.Fold(mask)] = ban{mask: mask, by: r.text(b.GetBy(), maxBy), at: b.GetAtMs(), gone: b.GetGone(), stamp: r.stamp(b.GetStamp())}
+	}
+	return bans
 }
 
 // decodeState reads a snapshot of the channel with a folded name.

@@ -140,7 +140,7 @@ func (se *session) watchStall(taken uint64) {
 }
 
 func (se *session) closeSlowLocked() {
-	se.closeLocked("Too slow to read", fmt.Errorf("%w: too slow: %d bytes of events were not read", chat.ErrClosed, se.bytes))
+	se.closeLocked("Too slow to read", true, fmt.Errorf("%w: too slow: %d bytes of events were not read", chat.ErrClosed, se.bytes))
 }
 
 // Next implements chat.Session.

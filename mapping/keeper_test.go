@@ -270,6 +270,7 @@ func randomHistory(t *testing.T, k *keptChannel, n int) {
 				continue
 			}
 			req = reqQuit()
+			req.GetQuit().Vanished = k.rand.IntN(2) == 0
 		}
 		k.ask(t, s, req)
 	}

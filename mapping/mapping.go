@@ -159,7 +159,7 @@ func (s *Service) Leave(d time.Duration) {
 	s.mu.Lock()
 	s.stopped = true
 	for _, n := range sortedKeys(s.sessions) {
-		s.sessions[n].closeLocked(reason, fmt.Errorf("%w: %s: %w", chat.ErrClosed, reason, chat.ErrStopped))
+		s.sessions[n].closeLocked(reason, true, fmt.Errorf("%w: %s: %w", chat.ErrClosed, reason, chat.ErrStopped))
 	}
 	s.mu.Unlock()
 	deadline := s.h.Now().Add(d)
@@ -216,10 +216,10 @@ func (s *Service) Open(ctx context.Context, u chat.User) (chat.Session, error) {
 	refused := j.done && j.err == nil && j.res.Code != 0
 	switch {
 	case refused:
-		se.closeLocked("nick in use", chat.ErrClosed)
+		se.closeLocked("nick in use", false, chat.ErrClosed)
 		return nil, fmt.Errorf("open %s: %w", u.Nick, chat.ErrNickInUse)
 	case ctx.Err() != nil:
-		se.closeLocked("gone", chat.ErrClosed)
+		se.closeLocked("gone", false, chat.ErrClosed)
 		return nil, ctx.Err()
 	case s.stopped:
 		return nil, fmt.Errorf("open %s: %w", u.Nick, chat.ErrStopped)

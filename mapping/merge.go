@@ -66,6 +66,7 @@ func (s *state) merge(other *state) {
 		}
 	}
 	s.addLines(o.tail)
+	s.mergeFormer(o)
 	for k, i := range o.invitations { // any order: maximum
 		old, ok := s.invitations[k]
 		if !ok || i.stamp.Compare(old.stamp) > 0 || i.stamp == old.stamp && i.gone {
@@ -94,6 +95,7 @@ func (s *state) clone() *state {
 	c.bans = maps.Clone(s.bans)
 	c.invitations = maps.Clone(s.invitations)
 	c.tail = slices.Clone(s.tail)
+	c.former = maps.Clone(s.former)
 	return &c
 }
 

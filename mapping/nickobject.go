@@ -374,6 +374,26 @@ func (n *nickObject) Merge(snapshot []byte) error {
 	if err != nil {
 		return fmt.Errorf("merge nick %s: %w", n.name, err)
 	}
+	n.merge(o)
+	return nil
+}
+
+// Revive implements overlay.Reviver: a claim that a node's database has is nothing
+// against one that is in force.
+func (n *nickObject) Revive(snapshot []byte) error {
+	o, err := decodeNick(snapshot, n.name)
+	if err != nil {
+		return fmt.Errorf("revive nick %s: %w", n.name, err)
+	}
+	if n.holder() != nil {
+		o.claims = nil
+	}
+	n.merge(o)
+	return nil
+}
+
+// merge unites another copy with this one; o is not used any more.
+func (n *nickObject) merge(o *nickObject) {
 	for e, head := range o.heads { // any order: maximum
 		n.heads.add(overlay.Stamp{Epoch: e, Number: head})
 	}
@@ -391,7 +411,6 @@ func (n *nickObject) Merge(snapshot []byte) error {
 		l = l.add(p)
 	}
 	n.setPast(l)
-	return nil
 }
 
 func (n *nickObject) unite(c *claim) {

@@ -254,19 +254,27 @@ func (se *session) Close(reason string) {
 	se.s.mu.Lock()
 	defer se.s.mu.Unlock()
 	reason = cleanLine(reason, chat.MaxReason)
-	se.closeLocked(reason, fmt.Errorf("%w: %s", chat.ErrClosed, reason))
+	se.closeLocked(reason, false, fmt.Errorf("%w: %s", chat.ErrClosed, reason))
+}
+
+// Vanish implements chat.Session.
+func (se *session) Vanish(reason string) {
+	se.s.mu.Lock()
+	defer se.s.mu.Unlock()
+	reason = cleanLine(reason, chat.MaxReason)
+	se.closeLocked(reason, true, fmt.Errorf("%w: %s", chat.ErrClosed, reason))
 }
 
 // closeLocked ends the session: its user quits, and Next says why. What waits
 // in its lanes is still sent.
-func (se *session) closeLocked(reason string, why error) {
+func (se *session) closeLocked(reason string, vanished bool, why error) {
 	if se.ended != nil {
 		return
 	}
 	se.ended = why
 	// Quits would overtake what is on its way to other channels: they wait
 	// until all lanes are empty.
-	quit := &wire.ChannelRequest{What: &wire.ChannelRequest_Quit{Quit: &wire.Quit{Reason: []byte(reason)}}}
+	quit := &wire.ChannelRequest{What: &wire.ChannelRequest_Quit{Quit: &wire.Quit{Reason: []byte(reason), Vanished: vanished}}}
 	for _, name := range sortedKeys(se.memberships) {
 		ms := se.memberships[name]
 		se.dropLocked(ms)

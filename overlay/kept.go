@@ -37,6 +37,8 @@ type object struct {
 	leases  map[host.PeerID]lease
 
 	moving  bool         // handed over, or taken over, and not yet confirmed: takes no changes
+	taking  bool         // moving because it is taken over; what others have of it is still united with it
+	taken   bool         // that was over while it was being handed on
 	waiters []host.Event // of requests that came while it moved
 
 	// Of its copies (replicas.go).
@@ -106,6 +108,9 @@ func newObject(r ref, obj Object, epoch Epoch) *object {
 		replicas: make(map[host.PeerID]*replica),
 	}
 }
+
+// still reports that the object is not on its way to another node.
+func (ob *object) still() bool { return !ob.moving || ob.taking }
 
 func (ob *object) stamp() Stamp { return Stamp{Epoch: ob.epoch, Number: ob.number} }
 

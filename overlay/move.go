@@ -137,7 +137,7 @@ func (o *Overlay) sweep() {
 	o.mu.Lock()
 	var strays []ref
 	for _, r := range o.refsLocked() {
-		if ob := o.objects[r]; !ob.moving && !o.ring.Owns(ob.key) && !o.leaving {
+		if ob := o.objects[r]; ob.still() && !o.ring.Owns(ob.key) && !o.leaving {
 			strays = append(strays, r)
 		}
 	}
@@ -155,11 +155,12 @@ func (o *Overlay) sweep() {
 func (o *Overlay) handOver(r ref, to chord.Contact, why string, leaving bool) bool {
 	o.mu.Lock()
 	ob := o.objects[r]
-	if ob == nil || ob.moving {
+	if ob == nil || !ob.still() {
 		o.mu.Unlock()
 		return ob == nil
 	}
-	ob.moving = true
+	taking := ob.taking // it serves nobody yet, and goes on to where it belongs
+	ob.moving, ob.taking, ob.taken = true, false, false
 	msg, older := ob.parcel(why, leaving)
 	what := ob.obj.Summary()
 	o.mu.Unlock()
@@ -176,7 +177,8 @@ func (o *Overlay) handOver(r ref, to chord.Contact, why string, leaving bool) bo
 	done := err == nil && reply.Status == wire.Status_OK
 
 	o.mu.Lock()
-	ob.moving = false
+	ob.taking = taking && !done && !ob.taken
+	ob.moving = ob.taking
 	if done {
 		delete(o.objects, r)
 		o.movedTo.put(r, to)
@@ -274,7 +276,7 @@ func (o *Overlay) onHandOver(from host.Peer, msg *wire.HandOver) *wire.HandOverR
 	}
 	ob := o.objects[r]
 	known := ob != nil
-	if known && ob.moving {
+	if known && !ob.still() {
 		return &wire.HandOverReply{Status: wire.Status_RETRY}
 	}
 	if c := o.copies[r]; c != nil && !known && c.ob.stamp().Compare(at) > 0 {

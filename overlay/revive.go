@@ -145,7 +145,7 @@ func (o *Overlay) takeColdLocked(r ref, from host.Peer, at Stamp, entries []Entr
 	switch {
 	case o.leaving || o.left || !o.ring.Owns(r.key()):
 		return &wire.HandOverReply{Status: wire.Status_NOT_MINE}
-	case !o.open, o.deposed[r], ob != nil && ob.moving:
+	case !o.open, o.deposed[r], ob != nil && !ob.still():
 		return &wire.HandOverReply{Status: wire.Status_RETRY}
 	case ob == nil && o.copies[r] != nil:
 		o.takeNow.Signal()
@@ -215,10 +215,21 @@ func (o *Overlay) reviveAnewLocked(r ref, at Stamp, entries []Entry, msg *wire.H
 	o.doubtLocked(ob, nil)
 	ob.newEpoch(o.ownEpoch(0), at.Epoch)
 	ob.subscribe()
-	ob.moving = true
+	ob.moving, ob.taking = true, true
 	o.objects[r] = ob
 	o.movedTo.drop(r)
 	o.placeLocked(ob)
+	if o.ring.Alone() {
+		// Nobody is here who could have a stake: what this node brings to others that
+		// it meets must not speak for people it knows nothing of.
+		for _, n := range sorted(ob.leases) {
+			keep := uint64(0)
+			if n == o.h.Self().ID {
+				keep = o.h.Run()
+			}
+			o.nodeGoneLocked(ob, n, keep)
+		}
+	}
 	o.log.Info("back from a database: "+ob.obj.Summary(), "epoch", ob.epoch.Counter)
 	o.h.Go("overlay serve revived", func() { o.serveWhenStored(ob) })
 	return ob, nil

@@ -221,8 +221,10 @@ func (o *Overlay) promote() {
 func (o *Overlay) serveWhenStored(ob *object) (stored bool) {
 	o.mu.Lock() // no defer: storedLocked gives it up while it waits
 	stored = o.storedLocked(ob, o.cfg.GiveUp)
-	if o.objects[ob.ref] == ob {
-		ob.moving = false
+	if o.objects[ob.ref] == ob && !ob.taking {
+		ob.taken = true // it is being handed over meanwhile; if that fails, it serves
+	} else if o.objects[ob.ref] == ob {
+		ob.moving, ob.taking = false, false
 		ob.wake()
 		o.pushLocked(ob)
 	}
@@ -247,7 +249,7 @@ func (o *Overlay) beginReigns() (obs []*object) {
 		for _, cur := range ob.cursors {
 			cur.number = 0 // what a node has of the log, only the old keeper knew
 		}
-		ob.moving = true
+		ob.moving, ob.taking = true, true
 		o.objects[r] = ob
 		o.movedTo.drop(r)
 		o.placeLocked(ob)

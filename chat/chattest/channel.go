@@ -1,6 +1,7 @@
 package chattest
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,7 +11,7 @@ import (
 )
 
 // channel is the whole state of one channel. The network's mutex guards it.
-// It is dropped when the last member has left.
+// It is dropped when the last member has left, and rests when he vanished.
 type channel struct {
 	name    string // as its founder wrote it
 	created time.Time
@@ -18,7 +19,25 @@ type channel struct {
 	modes   chat.Modes
 	bans    []chat.ListEntry
 	members map[*session]chat.Status
-	invited map[*session]bool // each may pass +i once
+	invited map[*session]bool      // each may pass +i once
+	former  map[former]chat.Status // who vanished, and may return
+}
+
+// former is somebody who vanished from a channel: sessions do not last, node and
+// nick do.
+type former struct {
+	home *Service
+	nick string // folded
+}
+
+// operatorMayReturnLocked reports whether one vanished.
+func (c *channel) operatorMayReturnLocked() bool {
+	for _, status := range c.former {
+		if status&chat.Operator != 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // channelLocked is a channel, or nil.
@@ -33,6 +52,7 @@ func (n *network) foundLocked(name string) *channel {
 		modes:   chat.Modes{TopicLock: true},
 		members: map[*session]chat.Status{},
 		invited: map[*session]bool{},
+		former:  map[former]chat.Status{},
 	}
 	n.channels[chat.Fold(name)] = c
 	return c
@@ -81,7 +101,37 @@ func (n *network) removeLocked(c *channel, se *session) {
 	se.joined = slices.DeleteFunc(se.joined, func(x *channel) bool { return x == c })
 	if len(c.members) == 0 {
 		delete(n.channels, chat.Fold(c.name))
+		if len(c.former) > 0 {
+			clear(c.invited)
+			n.resting[chat.Fold(c.name)] = c
+		}
 	}
+}
+
+// enterLocked lets se in, into a channel that rests or a new one if there is
+// none.
+func (n *network) enterLocked(c *channel, se *session, name, key string) (*channel, chat.Status, error) {
+	resting := n.resting[chat.Fold(name)]
+	if c == nil && resting == nil {
+		return n.foundLocked(name), chat.Operator, nil
+	}
+	if c == nil {
+		c = resting
+	}
+	who := former{se.home, chat.Fold(se.self.Nick)}
+	status := c.former[who]
+	switch err := c.admitLocked(se, key); {
+	case err != nil && (status&chat.Operator == 0 || errors.Is(err, chat.ErrBanned)):
+		return nil, 0, err
+	case c == resting && !c.operatorMayReturnLocked():
+		status = chat.Operator
+	}
+	if c == resting {
+		delete(n.resting, chat.Fold(name))
+		n.channels[chat.Fold(name)] = c
+	}
+	delete(c.former, who)
+	return c, status, nil
 }
 
 // tellLocked gives an event to all members but one.

@@ -48,7 +48,7 @@ func (se *session) watchLocked() {
 
 func (se *session) closeSlowLocked() {
 	const reason = "Too slow to read"
-	se.closeLocked(reason, fmt.Errorf("%w: too slow: %d bytes of events were not read", chat.ErrClosed, se.bytes))
+	se.closeLocked(reason, true, fmt.Errorf("%w: too slow: %d bytes of events were not read", chat.ErrClosed, se.bytes))
 }
 
 func (se *session) wakeLocked() {

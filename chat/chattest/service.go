@@ -55,6 +55,7 @@ type network struct {
 	nodes    []*Service
 	nicks    map[string]*session    // by folded nick
 	channels map[string]*channel    // by folded name
+	resting  map[string]*channel    // nobody is on them, and somebody may return
 	past     map[string][]chat.Past // by folded nick, the latest first
 	opened   int                    // sessions ever opened
 	messages int                    // messages ever accepted, for the default IDs
@@ -75,7 +76,7 @@ func NewService(o Options) *Service {
 	if o.MaxStall == 0 {
 		o.MaxStall = chat.MaxStall
 	}
-	n := &network{opt: o, nicks: map[string]*session{}, channels: map[string]*channel{}, past: map[string][]chat.Past{}}
+	n := &network{opt: o, nicks: map[string]*session{}, channels: map[string]*channel{}, resting: map[string]*channel{}, past: map[string][]chat.Past{}}
 	return n.add(o.Node)
 }
 
@@ -245,7 +246,7 @@ func (s *Service) Stop(reason string) {
 	}
 	n.stopped = reason
 	for _, se := range n.allLocked() {
-		se.closeLocked(reason, fmt.Errorf("%w: %s: %w", chat.ErrClosed, reason, chat.ErrStopped))
+		se.closeLocked(reason, true, fmt.Errorf("%w: %s: %w", chat.ErrClosed, reason, chat.ErrStopped))
 	}
 }
 

@@ -171,10 +171,8 @@ func (se *session) Join(ctx context.Context, name, key string) (chat.Channel, er
 		return chat.Channel{}, err
 	}
 	n.settleLocked(se)
-	var status chat.Status
-	if c == nil {
-		c, status = n.foundLocked(name), chat.Operator
-	} else if err := c.admitLocked(se, key); err != nil {
+	c, status, err := n.enterLocked(c, se, name, key)
+	if err != nil {
 		return fail(err)
 	}
 	delete(c.invited, se)
@@ -342,11 +340,19 @@ func (se *session) Close(reason string) {
 	se.net.mu.Lock()
 	defer se.net.mu.Unlock()
 	se.net.settleLocked(se)
-	se.closeLocked(reason, fmt.Errorf("%w: %s", chat.ErrClosed, chat.Cut(reason, chat.MaxReason)))
+	se.closeLocked(reason, false, fmt.Errorf("%w: %s", chat.ErrClosed, chat.Cut(reason, chat.MaxReason)))
+}
+
+// Vanish implements chat.Session.
+func (se *session) Vanish(reason string) {
+	se.net.mu.Lock()
+	defer se.net.mu.Unlock()
+	se.net.settleLocked(se)
+	se.closeLocked(reason, true, fmt.Errorf("%w: %s", chat.ErrClosed, chat.Cut(reason, chat.MaxReason)))
 }
 
 // closeLocked ends the session: its user quits, and Next says why.
-func (se *session) closeLocked(reason string, why error) {
+func (se *session) closeLocked(reason string, vanished bool, why error) {
 	if se.ended != nil {
 		return
 	}
@@ -355,6 +361,9 @@ func (se *session) closeLocked(reason string, why error) {
 	e := chat.Quit{Who: se.self, Reason: chat.Cut(reason, chat.MaxReason), At: n.opt.Now()}
 	around := se.aroundLocked()
 	for _, c := range slices.Clone(se.joined) {
+		if vanished {
+			c.former[former{se.home, chat.Fold(se.self.Nick)}] = c.members[se]
+		}
 		n.removeLocked(c, se)
 	}
 	for _, c := range n.channels {

@@ -23,6 +23,9 @@ func channelCases() []testCase {
 		{"PartNothingFollows", 2, testPartNothingFollows},
 		{"Rejoin", 2, testRejoin},
 		{"LastOneOut", 2, testLastOneOut},
+		{"VanishedReturns", 2, testVanishedReturns},
+		{"Rests", 2, testRests},
+		{"RestsForAll", 2, testRestsForAll},
 		{"Topic", 3, testTopic},
 		{"TopicErrors", 2, testTopicErrors},
 		{"Kick", 3, testKick},
@@ -201,6 +204,78 @@ func testLastOneOut(w *world) {
 	c := b.join("#a")
 	if len(c.Members) != 1 || c.Members[0].Status != chat.Operator || c.Modes != (chat.Modes{TopicLock: true}) {
 		w.T().Errorf("founded anew it is %+v", c)
+	}
+}
+
+// Who vanished and returns has his status again; who asked to leave has not.
+func testVanishedReturns(w *world) {
+	a, b := w.open(0, "ann"), w.open(1, "bob")
+	w.joinAll("#a", a, b)
+	a.Vanish("connection lost")
+	b.sees("#a", "bob")
+	back := w.open(0, "Ann")
+	if c := back.join("#a"); len(c.Members) != 2 || c.Members[0].Status != chat.Operator {
+		w.T().Errorf("after he returned it is %+v", c)
+	}
+	b.sees("#a", "Ann", "bob")
+	w.Eventually("the other sees an operator come", func() bool {
+		e := find(b, anyOf[chat.Joined])
+		return len(e) == 1 && e[0].Status == chat.Operator
+	})
+	back.Close("enough")
+	b.sees("#a", "bob")
+	if c := w.open(0, "ann").join("#a"); len(c.Members) != 2 || c.Members[0].Status != 0 {
+		w.T().Errorf("after he left and came again it is %+v", c)
+	}
+}
+
+// A channel whose operator vanished keeps its topic, modes and bans for him,
+// while nobody is on it; another who comes first is not its operator, and
+// obeys them.
+func testRests(w *world) {
+	ctx := context.Background()
+	a, b := w.open(0, "ann"), w.open(1, "bob")
+	w.joinAll("#Rest", a)
+	w.must("topic", a.SetTopic(ctx, "#rest", "kept"))
+	_, err := a.SetMode(ctx, "#rest", []chat.ModeChange{{Add: true, Mode: 'k', Arg: "sesame"}})
+	w.must("key", err)
+	a.Vanish("node stopped")
+	w.Eventually("nobody is on it", func() bool {
+		_, err := b.Channel(ctx, "#rest")
+		return errors.Is(err, chat.ErrNoSuchChannel)
+	})
+	if _, err := b.Join(ctx, "#rest", ""); !errors.Is(err, chat.ErrBadKey) {
+		w.T().Errorf("without the key: %v", err)
+	}
+	c, err := b.Join(ctx, "#rest", "sesame")
+	w.must("join", err)
+	if c.Name != "#Rest" || c.Topic.Text != "kept" || c.Modes.Key != "sesame" || len(c.Members) != 1 || c.Members[0].Status != 0 {
+		w.T().Errorf("who came first found %+v", c)
+	}
+	if c := w.open(0, "ann").join("#rest"); len(c.Members) != 2 || c.Members[0].Status != chat.Operator {
+		w.T().Errorf("the operator returned to %+v", c)
+	}
+}
+
+// On a channel that rests without an operator the first one is its operator;
+// and once all have left it as they wanted, it ends.
+func testRestsForAll(w *world) {
+	ctx := context.Background()
+	a, b := w.open(0, "ann"), w.open(1, "bob")
+	w.joinAll("#a", a, b)
+	w.must("topic", a.SetTopic(ctx, "#a", "kept"))
+	w.must("part", a.Part(ctx, "#a", ""))
+	b.sees("#a", "bob")
+	b.Vanish("connection lost")
+	w.Eventually("nobody is on it", func() bool {
+		_, err := a.Channel(ctx, "#a")
+		return errors.Is(err, chat.ErrNoSuchChannel)
+	})
+	if c := a.join("#a"); c.Topic.Text != "kept" || len(c.Members) != 1 || c.Members[0].Status != chat.Operator {
+		w.T().Errorf("who came first found %+v", c)
+	}
+	if c := w.open(1, "bob").join("#a"); len(c.Members) != 2 || c.Members[1].Status != 0 {
+		w.T().Errorf("who vanished without status returned to %+v", c)
 	}
 }
 

@@ -1536,6 +1536,8 @@ type ChannelState struct {
 	Bans          []*Ban                 `protobuf:"bytes,9,rep,name=bans,proto3" json:"bans,omitempty"`
 	Invitations   []*Invitation          `protobuf:"bytes,10,rep,name=invitations,proto3" json:"invitations,omitempty"`
 	Tail          []*Line                `protobuf:"bytes,11,rep,name=tail,proto3" json:"tail,omitempty"` // the last messages, oldest first
+	Former        []*Former              `protobuf:"bytes,12,rep,name=former,proto3" json:"former,omitempty"`
+	Rest          *Rest                  `protobuf:"bytes,13,opt,name=rest,proto3" json:"rest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1647,6 +1649,200 @@ func (x *ChannelState) GetTail() []*Line {
 	return nil
 }
 
+func (x *ChannelState) GetFormer() []*Former {
+	if x != nil {
+		return x.Former
+	}
+	return nil
+}
+
+func (x *ChannelState) GetRest() *Rest {
+	if x != nil {
+		return x.Rest
+	}
+	return nil
+}
+
+// Former is somebody who vanished from the channel (his connection, or his node,
+// was lost) and may return to his status.
+type Former struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Node          []byte                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`   // peer ID
+	Nick          []byte                 `protobuf:"bytes,2,opt,name=nick,proto3" json:"nick,omitempty"`   // folded
+	Birth         *Birth                 `protobuf:"bytes,3,opt,name=birth,proto3" json:"birth,omitempty"` // of the channel then
+	Status        uint32                 `protobuf:"varint,4,opt,name=status,proto3" json:"status,omitempty"`
+	AtMs          int64                  `protobuf:"varint,5,opt,name=at_ms,json=atMs,proto3" json:"at_ms,omitempty"`
+	Stamp         *Stamp                 `protobuf:"bytes,6,opt,name=stamp,proto3" json:"stamp,omitempty"` // of the change
+	Over          bool                   `protobuf:"varint,7,opt,name=over,proto3" json:"over,omitempty"`  // he returned
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Former) Reset() {
+	*x = Former{}
+	mi := &file_mapping_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Former) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Former) ProtoMessage() {}
+
+func (x *Former) ProtoReflect() protoreflect.Message {
+	mi := &file_mapping_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Former.ProtoReflect.Descriptor instead.
+func (*Former) Descriptor() ([]byte, []int) {
+	return file_mapping_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *Former) GetNode() []byte {
+	if x != nil {
+		return x.Node
+	}
+	return nil
+}
+
+func (x *Former) GetNick() []byte {
+	if x != nil {
+		return x.Nick
+	}
+	return nil
+}
+
+func (x *Former) GetBirth() *Birth {
+	if x != nil {
+		return x.Birth
+	}
+	return nil
+}
+
+func (x *Former) GetStatus() uint32 {
+	if x != nil {
+		return x.Status
+	}
+	return 0
+}
+
+func (x *Former) GetAtMs() int64 {
+	if x != nil {
+		return x.AtMs
+	}
+	return 0
+}
+
+func (x *Former) GetStamp() *Stamp {
+	if x != nil {
+		return x.Stamp
+	}
+	return nil
+}
+
+func (x *Former) GetOver() bool {
+	if x != nil {
+		return x.Over
+	}
+	return false
+}
+
+// Rest is a channel that nobody is on, while somebody may return to it; without a
+// birth it says that what rested before is over.
+type Rest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Birth         *Birth                 `protobuf:"bytes,1,opt,name=birth,proto3" json:"birth,omitempty"`
+	Name          []byte                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Topic         *Topic                 `protobuf:"bytes,3,opt,name=topic,proto3" json:"topic,omitempty"`
+	Modes         []*Mode                `protobuf:"bytes,4,rep,name=modes,proto3" json:"modes,omitempty"`
+	Bans          []*Ban                 `protobuf:"bytes,5,rep,name=bans,proto3" json:"bans,omitempty"`
+	Stamp         *Stamp                 `protobuf:"bytes,6,opt,name=stamp,proto3" json:"stamp,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Rest) Reset() {
+	*x = Rest{}
+	mi := &file_mapping_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Rest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Rest) ProtoMessage() {}
+
+func (x *Rest) ProtoReflect() protoreflect.Message {
+	mi := &file_mapping_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Rest.ProtoReflect.Descriptor instead.
+func (*Rest) Descriptor() ([]byte, []int) {
+	return file_mapping_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *Rest) GetBirth() *Birth {
+	if x != nil {
+		return x.Birth
+	}
+	return nil
+}
+
+func (x *Rest) GetName() []byte {
+	if x != nil {
+		return x.Name
+	}
+	return nil
+}
+
+func (x *Rest) GetTopic() *Topic {
+	if x != nil {
+		return x.Topic
+	}
+	return nil
+}
+
+func (x *Rest) GetModes() []*Mode {
+	if x != nil {
+		return x.Modes
+	}
+	return nil
+}
+
+func (x *Rest) GetBans() []*Ban {
+	if x != nil {
+		return x.Bans
+	}
+	return nil
+}
+
+func (x *Rest) GetStamp() *Stamp {
+	if x != nil {
+		return x.Stamp
+	}
+	return nil
+}
+
 // Line is a message that was lately said: should the keeper die, whoever saw
 // it brings it back for those who did not.
 type Line struct {
@@ -1663,7 +1859,7 @@ type Line struct {
 
 func (x *Line) Reset() {
 	*x = Line{}
-	mi := &file_mapping_proto_msgTypes[21]
+	mi := &file_mapping_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1675,7 +1871,7 @@ func (x *Line) String() string {
 func (*Line) ProtoMessage() {}
 
 func (x *Line) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[21]
+	mi := &file_mapping_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1688,7 +1884,7 @@ func (x *Line) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Line.ProtoReflect.Descriptor instead.
 func (*Line) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{21}
+	return file_mapping_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Line) GetNode() uint32 {
@@ -1757,7 +1953,7 @@ type ChannelRequest struct {
 
 func (x *ChannelRequest) Reset() {
 	*x = ChannelRequest{}
-	mi := &file_mapping_proto_msgTypes[22]
+	mi := &file_mapping_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1769,7 +1965,7 @@ func (x *ChannelRequest) String() string {
 func (*ChannelRequest) ProtoMessage() {}
 
 func (x *ChannelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[22]
+	mi := &file_mapping_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1782,7 +1978,7 @@ func (x *ChannelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChannelRequest.ProtoReflect.Descriptor instead.
 func (*ChannelRequest) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{22}
+	return file_mapping_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ChannelRequest) GetWhat() isChannelRequest_What {
@@ -1964,7 +2160,7 @@ type Join struct {
 
 func (x *Join) Reset() {
 	*x = Join{}
-	mi := &file_mapping_proto_msgTypes[23]
+	mi := &file_mapping_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1976,7 +2172,7 @@ func (x *Join) String() string {
 func (*Join) ProtoMessage() {}
 
 func (x *Join) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[23]
+	mi := &file_mapping_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1989,7 +2185,7 @@ func (x *Join) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Join.ProtoReflect.Descriptor instead.
 func (*Join) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{23}
+	return file_mapping_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Join) GetName() []byte {
@@ -2022,7 +2218,7 @@ type Part struct {
 
 func (x *Part) Reset() {
 	*x = Part{}
-	mi := &file_mapping_proto_msgTypes[24]
+	mi := &file_mapping_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2034,7 +2230,7 @@ func (x *Part) String() string {
 func (*Part) ProtoMessage() {}
 
 func (x *Part) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[24]
+	mi := &file_mapping_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2047,7 +2243,7 @@ func (x *Part) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Part.ProtoReflect.Descriptor instead.
 func (*Part) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{24}
+	return file_mapping_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Part) GetReason() []byte {
@@ -2060,13 +2256,14 @@ func (x *Part) GetReason() []byte {
 type Quit struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Reason        []byte                 `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
+	Vanished      bool                   `protobuf:"varint,2,opt,name=vanished,proto3" json:"vanished,omitempty"` // he did not ask for it, and may come back
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Quit) Reset() {
 	*x = Quit{}
-	mi := &file_mapping_proto_msgTypes[25]
+	mi := &file_mapping_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2078,7 +2275,7 @@ func (x *Quit) String() string {
 func (*Quit) ProtoMessage() {}
 
 func (x *Quit) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[25]
+	mi := &file_mapping_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2091,7 +2288,7 @@ func (x *Quit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Quit.ProtoReflect.Descriptor instead.
 func (*Quit) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{25}
+	return file_mapping_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Quit) GetReason() []byte {
@@ -2099,6 +2296,13 @@ func (x *Quit) GetReason() []byte {
 		return x.Reason
 	}
 	return nil
+}
+
+func (x *Quit) GetVanished() bool {
+	if x != nil {
+		return x.Vanished
+	}
+	return false
 }
 
 type Tag struct {
@@ -2111,7 +2315,7 @@ type Tag struct {
 
 func (x *Tag) Reset() {
 	*x = Tag{}
-	mi := &file_mapping_proto_msgTypes[26]
+	mi := &file_mapping_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2123,7 +2327,7 @@ func (x *Tag) String() string {
 func (*Tag) ProtoMessage() {}
 
 func (x *Tag) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[26]
+	mi := &file_mapping_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2136,7 +2340,7 @@ func (x *Tag) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tag.ProtoReflect.Descriptor instead.
 func (*Tag) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{26}
+	return file_mapping_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Tag) GetName() []byte {
@@ -2169,7 +2373,7 @@ type Message struct {
 
 func (x *Message) Reset() {
 	*x = Message{}
-	mi := &file_mapping_proto_msgTypes[27]
+	mi := &file_mapping_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2181,7 +2385,7 @@ func (x *Message) String() string {
 func (*Message) ProtoMessage() {}
 
 func (x *Message) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[27]
+	mi := &file_mapping_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2194,7 +2398,7 @@ func (x *Message) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Message.ProtoReflect.Descriptor instead.
 func (*Message) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{27}
+	return file_mapping_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Message) GetNotice() bool {
@@ -2241,7 +2445,7 @@ type SetTopic struct {
 
 func (x *SetTopic) Reset() {
 	*x = SetTopic{}
-	mi := &file_mapping_proto_msgTypes[28]
+	mi := &file_mapping_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2253,7 +2457,7 @@ func (x *SetTopic) String() string {
 func (*SetTopic) ProtoMessage() {}
 
 func (x *SetTopic) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[28]
+	mi := &file_mapping_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2266,7 +2470,7 @@ func (x *SetTopic) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetTopic.ProtoReflect.Descriptor instead.
 func (*SetTopic) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{28}
+	return file_mapping_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *SetTopic) GetText() []byte {
@@ -2289,7 +2493,7 @@ type ModeChange struct {
 
 func (x *ModeChange) Reset() {
 	*x = ModeChange{}
-	mi := &file_mapping_proto_msgTypes[29]
+	mi := &file_mapping_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2301,7 +2505,7 @@ func (x *ModeChange) String() string {
 func (*ModeChange) ProtoMessage() {}
 
 func (x *ModeChange) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[29]
+	mi := &file_mapping_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2314,7 +2518,7 @@ func (x *ModeChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModeChange.ProtoReflect.Descriptor instead.
 func (*ModeChange) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{29}
+	return file_mapping_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ModeChange) GetAdd() bool {
@@ -2354,7 +2558,7 @@ type SetModes struct {
 
 func (x *SetModes) Reset() {
 	*x = SetModes{}
-	mi := &file_mapping_proto_msgTypes[30]
+	mi := &file_mapping_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2366,7 +2570,7 @@ func (x *SetModes) String() string {
 func (*SetModes) ProtoMessage() {}
 
 func (x *SetModes) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[30]
+	mi := &file_mapping_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2379,7 +2583,7 @@ func (x *SetModes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetModes.ProtoReflect.Descriptor instead.
 func (*SetModes) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{30}
+	return file_mapping_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *SetModes) GetChanges() []*ModeChange {
@@ -2400,7 +2604,7 @@ type Kick struct {
 
 func (x *Kick) Reset() {
 	*x = Kick{}
-	mi := &file_mapping_proto_msgTypes[31]
+	mi := &file_mapping_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2412,7 +2616,7 @@ func (x *Kick) String() string {
 func (*Kick) ProtoMessage() {}
 
 func (x *Kick) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[31]
+	mi := &file_mapping_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2425,7 +2629,7 @@ func (x *Kick) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Kick.ProtoReflect.Descriptor instead.
 func (*Kick) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{31}
+	return file_mapping_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Kick) GetTarget() *Session {
@@ -2460,7 +2664,7 @@ type Invite struct {
 
 func (x *Invite) Reset() {
 	*x = Invite{}
-	mi := &file_mapping_proto_msgTypes[32]
+	mi := &file_mapping_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2472,7 +2676,7 @@ func (x *Invite) String() string {
 func (*Invite) ProtoMessage() {}
 
 func (x *Invite) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[32]
+	mi := &file_mapping_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2485,7 +2689,7 @@ func (x *Invite) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Invite.ProtoReflect.Descriptor instead.
 func (*Invite) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{32}
+	return file_mapping_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Invite) GetTarget() *Session {
@@ -2519,7 +2723,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_mapping_proto_msgTypes[33]
+	mi := &file_mapping_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2531,7 +2735,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[33]
+	mi := &file_mapping_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2544,7 +2748,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{33}
+	return file_mapping_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Result) GetCode() Code {
@@ -2629,7 +2833,7 @@ type ChannelEvent struct {
 
 func (x *ChannelEvent) Reset() {
 	*x = ChannelEvent{}
-	mi := &file_mapping_proto_msgTypes[34]
+	mi := &file_mapping_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2641,7 +2845,7 @@ func (x *ChannelEvent) String() string {
 func (*ChannelEvent) ProtoMessage() {}
 
 func (x *ChannelEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[34]
+	mi := &file_mapping_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2654,7 +2858,7 @@ func (x *ChannelEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChannelEvent.ProtoReflect.Descriptor instead.
 func (*ChannelEvent) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{34}
+	return file_mapping_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ChannelEvent) GetWhat() isChannelEvent_What {
@@ -2863,7 +3067,7 @@ type Joined struct {
 
 func (x *Joined) Reset() {
 	*x = Joined{}
-	mi := &file_mapping_proto_msgTypes[35]
+	mi := &file_mapping_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2875,7 +3079,7 @@ func (x *Joined) String() string {
 func (*Joined) ProtoMessage() {}
 
 func (x *Joined) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[35]
+	mi := &file_mapping_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2888,7 +3092,7 @@ func (x *Joined) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Joined.ProtoReflect.Descriptor instead.
 func (*Joined) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{35}
+	return file_mapping_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Joined) GetPerson() *Person {
@@ -2952,7 +3156,7 @@ type Gone struct {
 
 func (x *Gone) Reset() {
 	*x = Gone{}
-	mi := &file_mapping_proto_msgTypes[36]
+	mi := &file_mapping_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2964,7 +3168,7 @@ func (x *Gone) String() string {
 func (*Gone) ProtoMessage() {}
 
 func (x *Gone) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[36]
+	mi := &file_mapping_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2977,7 +3181,7 @@ func (x *Gone) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Gone.ProtoReflect.Descriptor instead.
 func (*Gone) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{36}
+	return file_mapping_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Gone) GetSessions() []*Session {
@@ -3014,7 +3218,7 @@ type ChannelRenewal struct {
 
 func (x *ChannelRenewal) Reset() {
 	*x = ChannelRenewal{}
-	mi := &file_mapping_proto_msgTypes[37]
+	mi := &file_mapping_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3026,7 +3230,7 @@ func (x *ChannelRenewal) String() string {
 func (*ChannelRenewal) ProtoMessage() {}
 
 func (x *ChannelRenewal) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[37]
+	mi := &file_mapping_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3039,7 +3243,7 @@ func (x *ChannelRenewal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChannelRenewal.ProtoReflect.Descriptor instead.
 func (*ChannelRenewal) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{37}
+	return file_mapping_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ChannelRenewal) GetBirth() *Birth {
@@ -3078,7 +3282,7 @@ type ChannelQuery struct {
 
 func (x *ChannelQuery) Reset() {
 	*x = ChannelQuery{}
-	mi := &file_mapping_proto_msgTypes[38]
+	mi := &file_mapping_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3090,7 +3294,7 @@ func (x *ChannelQuery) String() string {
 func (*ChannelQuery) ProtoMessage() {}
 
 func (x *ChannelQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[38]
+	mi := &file_mapping_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3103,7 +3307,7 @@ func (x *ChannelQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChannelQuery.ProtoReflect.Descriptor instead.
 func (*ChannelQuery) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{38}
+	return file_mapping_proto_rawDescGZIP(), []int{40}
 }
 
 // ChannelAnswer is a channel as those outside may see it.
@@ -3119,7 +3323,7 @@ type ChannelAnswer struct {
 
 func (x *ChannelAnswer) Reset() {
 	*x = ChannelAnswer{}
-	mi := &file_mapping_proto_msgTypes[39]
+	mi := &file_mapping_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3131,7 +3335,7 @@ func (x *ChannelAnswer) String() string {
 func (*ChannelAnswer) ProtoMessage() {}
 
 func (x *ChannelAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[39]
+	mi := &file_mapping_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3144,7 +3348,7 @@ func (x *ChannelAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChannelAnswer.ProtoReflect.Descriptor instead.
 func (*ChannelAnswer) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{39}
+	return file_mapping_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *ChannelAnswer) GetExists() bool {
@@ -3191,7 +3395,7 @@ type Listing struct {
 
 func (x *Listing) Reset() {
 	*x = Listing{}
-	mi := &file_mapping_proto_msgTypes[40]
+	mi := &file_mapping_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3203,7 +3407,7 @@ func (x *Listing) String() string {
 func (*Listing) ProtoMessage() {}
 
 func (x *Listing) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[40]
+	mi := &file_mapping_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3216,7 +3420,7 @@ func (x *Listing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Listing.ProtoReflect.Descriptor instead.
 func (*Listing) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{40}
+	return file_mapping_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *Listing) GetName() []byte {
@@ -3289,7 +3493,7 @@ type Census struct {
 
 func (x *Census) Reset() {
 	*x = Census{}
-	mi := &file_mapping_proto_msgTypes[41]
+	mi := &file_mapping_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3301,7 +3505,7 @@ func (x *Census) String() string {
 func (*Census) ProtoMessage() {}
 
 func (x *Census) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[41]
+	mi := &file_mapping_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3314,7 +3518,7 @@ func (x *Census) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Census.ProtoReflect.Descriptor instead.
 func (*Census) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{41}
+	return file_mapping_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *Census) GetNode() []byte {
@@ -3365,7 +3569,7 @@ type Listings struct {
 
 func (x *Listings) Reset() {
 	*x = Listings{}
-	mi := &file_mapping_proto_msgTypes[42]
+	mi := &file_mapping_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3377,7 +3581,7 @@ func (x *Listings) String() string {
 func (*Listings) ProtoMessage() {}
 
 func (x *Listings) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[42]
+	mi := &file_mapping_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3390,7 +3594,7 @@ func (x *Listings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Listings.ProtoReflect.Descriptor instead.
 func (*Listings) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{42}
+	return file_mapping_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *Listings) GetItems() []*Listing {
@@ -3424,7 +3628,7 @@ type DirectoryQuery struct {
 
 func (x *DirectoryQuery) Reset() {
 	*x = DirectoryQuery{}
-	mi := &file_mapping_proto_msgTypes[43]
+	mi := &file_mapping_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3436,7 +3640,7 @@ func (x *DirectoryQuery) String() string {
 func (*DirectoryQuery) ProtoMessage() {}
 
 func (x *DirectoryQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[43]
+	mi := &file_mapping_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3449,7 +3653,7 @@ func (x *DirectoryQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DirectoryQuery.ProtoReflect.Descriptor instead.
 func (*DirectoryQuery) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{43}
+	return file_mapping_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *DirectoryQuery) GetCensus() bool {
@@ -3474,7 +3678,7 @@ type Direct struct {
 
 func (x *Direct) Reset() {
 	*x = Direct{}
-	mi := &file_mapping_proto_msgTypes[44]
+	mi := &file_mapping_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3486,7 +3690,7 @@ func (x *Direct) String() string {
 func (*Direct) ProtoMessage() {}
 
 func (x *Direct) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[44]
+	mi := &file_mapping_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3499,7 +3703,7 @@ func (x *Direct) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Direct.ProtoReflect.Descriptor instead.
 func (*Direct) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{44}
+	return file_mapping_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *Direct) GetWhat() isDirect_What {
@@ -3571,7 +3775,7 @@ type Letters struct {
 
 func (x *Letters) Reset() {
 	*x = Letters{}
-	mi := &file_mapping_proto_msgTypes[45]
+	mi := &file_mapping_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3583,7 +3787,7 @@ func (x *Letters) String() string {
 func (*Letters) ProtoMessage() {}
 
 func (x *Letters) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[45]
+	mi := &file_mapping_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3596,7 +3800,7 @@ func (x *Letters) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Letters.ProtoReflect.Descriptor instead.
 func (*Letters) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{45}
+	return file_mapping_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *Letters) GetFrom() *Session {
@@ -3640,7 +3844,7 @@ type Letter struct {
 
 func (x *Letter) Reset() {
 	*x = Letter{}
-	mi := &file_mapping_proto_msgTypes[46]
+	mi := &file_mapping_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3652,7 +3856,7 @@ func (x *Letter) String() string {
 func (*Letter) ProtoMessage() {}
 
 func (x *Letter) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[46]
+	mi := &file_mapping_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3665,7 +3869,7 @@ func (x *Letter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Letter.ProtoReflect.Descriptor instead.
 func (*Letter) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{46}
+	return file_mapping_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *Letter) GetNumber() uint64 {
@@ -3713,7 +3917,7 @@ type WhoisAsk struct {
 
 func (x *WhoisAsk) Reset() {
 	*x = WhoisAsk{}
-	mi := &file_mapping_proto_msgTypes[47]
+	mi := &file_mapping_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3725,7 +3929,7 @@ func (x *WhoisAsk) String() string {
 func (*WhoisAsk) ProtoMessage() {}
 
 func (x *WhoisAsk) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[47]
+	mi := &file_mapping_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3738,7 +3942,7 @@ func (x *WhoisAsk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhoisAsk.ProtoReflect.Descriptor instead.
 func (*WhoisAsk) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{47}
+	return file_mapping_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *WhoisAsk) GetNick() []byte {
@@ -3767,7 +3971,7 @@ type Invited struct {
 
 func (x *Invited) Reset() {
 	*x = Invited{}
-	mi := &file_mapping_proto_msgTypes[48]
+	mi := &file_mapping_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3779,7 +3983,7 @@ func (x *Invited) String() string {
 func (*Invited) ProtoMessage() {}
 
 func (x *Invited) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[48]
+	mi := &file_mapping_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3792,7 +3996,7 @@ func (x *Invited) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Invited.ProtoReflect.Descriptor instead.
 func (*Invited) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{48}
+	return file_mapping_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *Invited) GetFrom() *Session {
@@ -3837,7 +4041,7 @@ type DirectReply struct {
 
 func (x *DirectReply) Reset() {
 	*x = DirectReply{}
-	mi := &file_mapping_proto_msgTypes[49]
+	mi := &file_mapping_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3849,7 +4053,7 @@ func (x *DirectReply) String() string {
 func (*DirectReply) ProtoMessage() {}
 
 func (x *DirectReply) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[49]
+	mi := &file_mapping_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3862,7 +4066,7 @@ func (x *DirectReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DirectReply.ProtoReflect.Descriptor instead.
 func (*DirectReply) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{49}
+	return file_mapping_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *DirectReply) GetCode() Code {
@@ -3913,7 +4117,7 @@ type WhoisReply struct {
 
 func (x *WhoisReply) Reset() {
 	*x = WhoisReply{}
-	mi := &file_mapping_proto_msgTypes[50]
+	mi := &file_mapping_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3925,7 +4129,7 @@ func (x *WhoisReply) String() string {
 func (*WhoisReply) ProtoMessage() {}
 
 func (x *WhoisReply) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[50]
+	mi := &file_mapping_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3938,7 +4142,7 @@ func (x *WhoisReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhoisReply.ProtoReflect.Descriptor instead.
 func (*WhoisReply) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{50}
+	return file_mapping_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *WhoisReply) GetSession() *Session {
@@ -4080,7 +4284,7 @@ const file_mapping_proto_rawDesc = "" +
 	"\x04node\x18\x01 \x01(\rR\x04node\x12\x18\n" +
 	"\asession\x18\x02 \x01(\x04R\asession\x12\x12\n" +
 	"\x04gone\x18\x03 \x01(\bR\x04gone\x12.\n" +
-	"\x05stamp\x18\x04 \x01(\v2\x18.ircbridge.mapping.StampR\x05stamp\"\x99\x04\n" +
+	"\x05stamp\x18\x04 \x01(\v2\x18.ircbridge.mapping.StampR\x05stamp\"\xf9\x04\n" +
 	"\fChannelState\x12.\n" +
 	"\x05birth\x18\x01 \x01(\v2\x18.ircbridge.mapping.BirthR\x05birth\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\fR\x04name\x120\n" +
@@ -4093,7 +4297,24 @@ const file_mapping_proto_rawDesc = "" +
 	"\x04bans\x18\t \x03(\v2\x16.ircbridge.mapping.BanR\x04bans\x12?\n" +
 	"\vinvitations\x18\n" +
 	" \x03(\v2\x1d.ircbridge.mapping.InvitationR\vinvitations\x12+\n" +
-	"\x04tail\x18\v \x03(\v2\x17.ircbridge.mapping.LineR\x04tail\"\xc7\x01\n" +
+	"\x04tail\x18\v \x03(\v2\x17.ircbridge.mapping.LineR\x04tail\x121\n" +
+	"\x06former\x18\f \x03(\v2\x19.ircbridge.mapping.FormerR\x06former\x12+\n" +
+	"\x04rest\x18\r \x01(\v2\x17.ircbridge.mapping.RestR\x04rest\"\xd1\x01\n" +
+	"\x06Former\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\fR\x04node\x12\x12\n" +
+	"\x04nick\x18\x02 \x01(\fR\x04nick\x12.\n" +
+	"\x05birth\x18\x03 \x01(\v2\x18.ircbridge.mapping.BirthR\x05birth\x12\x16\n" +
+	"\x06status\x18\x04 \x01(\rR\x06status\x12\x13\n" +
+	"\x05at_ms\x18\x05 \x01(\x03R\x04atMs\x12.\n" +
+	"\x05stamp\x18\x06 \x01(\v2\x18.ircbridge.mapping.StampR\x05stamp\x12\x12\n" +
+	"\x04over\x18\a \x01(\bR\x04over\"\x85\x02\n" +
+	"\x04Rest\x12.\n" +
+	"\x05birth\x18\x01 \x01(\v2\x18.ircbridge.mapping.BirthR\x05birth\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\fR\x04name\x12.\n" +
+	"\x05topic\x18\x03 \x01(\v2\x18.ircbridge.mapping.TopicR\x05topic\x12-\n" +
+	"\x05modes\x18\x04 \x03(\v2\x17.ircbridge.mapping.ModeR\x05modes\x12*\n" +
+	"\x04bans\x18\x05 \x03(\v2\x16.ircbridge.mapping.BanR\x04bans\x12.\n" +
+	"\x05stamp\x18\x06 \x01(\v2\x18.ircbridge.mapping.StampR\x05stamp\"\xc7\x01\n" +
 	"\x04Line\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\rR\x04node\x12\x18\n" +
 	"\asession\x18\x02 \x01(\x04R\asession\x12\x16\n" +
@@ -4120,9 +4341,10 @@ const file_mapping_proto_rawDesc = "" +
 	"\x03key\x18\x02 \x01(\fR\x03key\x121\n" +
 	"\x06person\x18\x03 \x01(\v2\x19.ircbridge.mapping.PersonR\x06person\"\x1e\n" +
 	"\x04Part\x12\x16\n" +
-	"\x06reason\x18\x01 \x01(\fR\x06reason\"\x1e\n" +
+	"\x06reason\x18\x01 \x01(\fR\x06reason\":\n" +
 	"\x04Quit\x12\x16\n" +
-	"\x06reason\x18\x01 \x01(\fR\x06reason\"/\n" +
+	"\x06reason\x18\x01 \x01(\fR\x06reason\x12\x1a\n" +
+	"\bvanished\x18\x02 \x01(\bR\bvanished\"/\n" +
 	"\x03Tag\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\fR\x04name\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\fR\x05value\"\xaa\x01\n" +
@@ -4293,7 +4515,7 @@ func file_mapping_proto_rawDescGZIP() []byte {
 }
 
 var file_mapping_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_mapping_proto_msgTypes = make([]protoimpl.MessageInfo, 51)
+var file_mapping_proto_msgTypes = make([]protoimpl.MessageInfo, 53)
 var file_mapping_proto_goTypes = []any{
 	(Code)(0),              // 0: ircbridge.mapping.Code
 	(*Session)(nil),        // 1: ircbridge.mapping.Session
@@ -4317,137 +4539,148 @@ var file_mapping_proto_goTypes = []any{
 	(*Ban)(nil),            // 19: ircbridge.mapping.Ban
 	(*Invitation)(nil),     // 20: ircbridge.mapping.Invitation
 	(*ChannelState)(nil),   // 21: ircbridge.mapping.ChannelState
-	(*Line)(nil),           // 22: ircbridge.mapping.Line
-	(*ChannelRequest)(nil), // 23: ircbridge.mapping.ChannelRequest
-	(*Join)(nil),           // 24: ircbridge.mapping.Join
-	(*Part)(nil),           // 25: ircbridge.mapping.Part
-	(*Quit)(nil),           // 26: ircbridge.mapping.Quit
-	(*Tag)(nil),            // 27: ircbridge.mapping.Tag
-	(*Message)(nil),        // 28: ircbridge.mapping.Message
-	(*SetTopic)(nil),       // 29: ircbridge.mapping.SetTopic
-	(*ModeChange)(nil),     // 30: ircbridge.mapping.ModeChange
-	(*SetModes)(nil),       // 31: ircbridge.mapping.SetModes
-	(*Kick)(nil),           // 32: ircbridge.mapping.Kick
-	(*Invite)(nil),         // 33: ircbridge.mapping.Invite
-	(*Result)(nil),         // 34: ircbridge.mapping.Result
-	(*ChannelEvent)(nil),   // 35: ircbridge.mapping.ChannelEvent
-	(*Joined)(nil),         // 36: ircbridge.mapping.Joined
-	(*Gone)(nil),           // 37: ircbridge.mapping.Gone
-	(*ChannelRenewal)(nil), // 38: ircbridge.mapping.ChannelRenewal
-	(*ChannelQuery)(nil),   // 39: ircbridge.mapping.ChannelQuery
-	(*ChannelAnswer)(nil),  // 40: ircbridge.mapping.ChannelAnswer
-	(*Listing)(nil),        // 41: ircbridge.mapping.Listing
-	(*Census)(nil),         // 42: ircbridge.mapping.Census
-	(*Listings)(nil),       // 43: ircbridge.mapping.Listings
-	(*DirectoryQuery)(nil), // 44: ircbridge.mapping.DirectoryQuery
-	(*Direct)(nil),         // 45: ircbridge.mapping.Direct
-	(*Letters)(nil),        // 46: ircbridge.mapping.Letters
-	(*Letter)(nil),         // 47: ircbridge.mapping.Letter
-	(*WhoisAsk)(nil),       // 48: ircbridge.mapping.WhoisAsk
-	(*Invited)(nil),        // 49: ircbridge.mapping.Invited
-	(*DirectReply)(nil),    // 50: ircbridge.mapping.DirectReply
-	(*WhoisReply)(nil),     // 51: ircbridge.mapping.WhoisReply
+	(*Former)(nil),         // 22: ircbridge.mapping.Former
+	(*Rest)(nil),           // 23: ircbridge.mapping.Rest
+	(*Line)(nil),           // 24: ircbridge.mapping.Line
+	(*ChannelRequest)(nil), // 25: ircbridge.mapping.ChannelRequest
+	(*Join)(nil),           // 26: ircbridge.mapping.Join
+	(*Part)(nil),           // 27: ircbridge.mapping.Part
+	(*Quit)(nil),           // 28: ircbridge.mapping.Quit
+	(*Tag)(nil),            // 29: ircbridge.mapping.Tag
+	(*Message)(nil),        // 30: ircbridge.mapping.Message
+	(*SetTopic)(nil),       // 31: ircbridge.mapping.SetTopic
+	(*ModeChange)(nil),     // 32: ircbridge.mapping.ModeChange
+	(*SetModes)(nil),       // 33: ircbridge.mapping.SetModes
+	(*Kick)(nil),           // 34: ircbridge.mapping.Kick
+	(*Invite)(nil),         // 35: ircbridge.mapping.Invite
+	(*Result)(nil),         // 36: ircbridge.mapping.Result
+	(*ChannelEvent)(nil),   // 37: ircbridge.mapping.ChannelEvent
+	(*Joined)(nil),         // 38: ircbridge.mapping.Joined
+	(*Gone)(nil),           // 39: ircbridge.mapping.Gone
+	(*ChannelRenewal)(nil), // 40: ircbridge.mapping.ChannelRenewal
+	(*ChannelQuery)(nil),   // 41: ircbridge.mapping.ChannelQuery
+	(*ChannelAnswer)(nil),  // 42: ircbridge.mapping.ChannelAnswer
+	(*Listing)(nil),        // 43: ircbridge.mapping.Listing
+	(*Census)(nil),         // 44: ircbridge.mapping.Census
+	(*Listings)(nil),       // 45: ircbridge.mapping.Listings
+	(*DirectoryQuery)(nil), // 46: ircbridge.mapping.DirectoryQuery
+	(*Direct)(nil),         // 47: ircbridge.mapping.Direct
+	(*Letters)(nil),        // 48: ircbridge.mapping.Letters
+	(*Letter)(nil),         // 49: ircbridge.mapping.Letter
+	(*WhoisAsk)(nil),       // 50: ircbridge.mapping.WhoisAsk
+	(*Invited)(nil),        // 51: ircbridge.mapping.Invited
+	(*DirectReply)(nil),    // 52: ircbridge.mapping.DirectReply
+	(*WhoisReply)(nil),     // 53: ircbridge.mapping.WhoisReply
 }
 var file_mapping_proto_depIdxs = []int32{
-	1,  // 0: ircbridge.mapping.Claim.owner:type_name -> ircbridge.mapping.Session
-	2,  // 1: ircbridge.mapping.Claim.person:type_name -> ircbridge.mapping.Person
-	3,  // 2: ircbridge.mapping.Claim.birth:type_name -> ircbridge.mapping.Birth
-	5,  // 3: ircbridge.mapping.Claim.stamp:type_name -> ircbridge.mapping.Stamp
-	1,  // 4: ircbridge.mapping.Released.owner:type_name -> ircbridge.mapping.Session
-	4,  // 5: ircbridge.mapping.NickState.epochs:type_name -> ircbridge.mapping.Epoch
-	6,  // 6: ircbridge.mapping.NickState.claims:type_name -> ircbridge.mapping.Claim
-	7,  // 7: ircbridge.mapping.NickState.released:type_name -> ircbridge.mapping.Released
-	9,  // 8: ircbridge.mapping.NickState.past:type_name -> ircbridge.mapping.Past
-	1,  // 9: ircbridge.mapping.Past.owner:type_name -> ircbridge.mapping.Session
-	2,  // 10: ircbridge.mapping.Past.person:type_name -> ircbridge.mapping.Person
-	6,  // 11: ircbridge.mapping.NickRequest.claim:type_name -> ircbridge.mapping.Claim
-	11, // 12: ircbridge.mapping.NickRequest.release:type_name -> ircbridge.mapping.Release
-	2,  // 13: ircbridge.mapping.NickRequest.person:type_name -> ircbridge.mapping.Person
-	6,  // 14: ircbridge.mapping.NickAnswer.claim:type_name -> ircbridge.mapping.Claim
-	9,  // 15: ircbridge.mapping.NickAnswer.past:type_name -> ircbridge.mapping.Past
-	2,  // 16: ircbridge.mapping.Member.person:type_name -> ircbridge.mapping.Person
-	5,  // 17: ircbridge.mapping.Member.joined:type_name -> ircbridge.mapping.Stamp
-	5,  // 18: ircbridge.mapping.Member.status_stamp:type_name -> ircbridge.mapping.Stamp
-	5,  // 19: ircbridge.mapping.Removal.stamp:type_name -> ircbridge.mapping.Stamp
-	5,  // 20: ircbridge.mapping.Topic.stamp:type_name -> ircbridge.mapping.Stamp
-	5,  // 21: ircbridge.mapping.Mode.stamp:type_name -> ircbridge.mapping.Stamp
-	5,  // 22: ircbridge.mapping.Ban.stamp:type_name -> ircbridge.mapping.Stamp
-	5,  // 23: ircbridge.mapping.Invitation.stamp:type_name -> ircbridge.mapping.Stamp
-	3,  // 24: ircbridge.mapping.ChannelState.birth:type_name -> ircbridge.mapping.Birth
-	4,  // 25: ircbridge.mapping.ChannelState.epochs:type_name -> ircbridge.mapping.Epoch
-	15, // 26: ircbridge.mapping.ChannelState.nodes:type_name -> ircbridge.mapping.Node
-	14, // 27: ircbridge.mapping.ChannelState.members:type_name -> ircbridge.mapping.Member
-	16, // 28: ircbridge.mapping.ChannelState.removals:type_name -> ircbridge.mapping.Removal
-	17, // 29: ircbridge.mapping.ChannelState.topic:type_name -> ircbridge.mapping.Topic
-	18, // 30: ircbridge.mapping.ChannelState.modes:type_name -> ircbridge.mapping.Mode
-	19, // 31: ircbridge.mapping.ChannelState.bans:type_name -> ircbridge.mapping.Ban
-	20, // 32: ircbridge.mapping.ChannelState.invitations:type_name -> ircbridge.mapping.Invitation
-	22, // 33: ircbridge.mapping.ChannelState.tail:type_name -> ircbridge.mapping.Line
-	5,  // 34: ircbridge.mapping.Line.stamp:type_name -> ircbridge.mapping.Stamp
-	28, // 35: ircbridge.mapping.Line.message:type_name -> ircbridge.mapping.Message
-	24, // 36: ircbridge.mapping.ChannelRequest.join:type_name -> ircbridge.mapping.Join
-	25, // 37: ircbridge.mapping.ChannelRequest.part:type_name -> ircbridge.mapping.Part
-	28, // 38: ircbridge.mapping.ChannelRequest.message:type_name -> ircbridge.mapping.Message
-	29, // 39: ircbridge.mapping.ChannelRequest.topic:type_name -> ircbridge.mapping.SetTopic
-	31, // 40: ircbridge.mapping.ChannelRequest.modes:type_name -> ircbridge.mapping.SetModes
-	32, // 41: ircbridge.mapping.ChannelRequest.kick:type_name -> ircbridge.mapping.Kick
-	33, // 42: ircbridge.mapping.ChannelRequest.invite:type_name -> ircbridge.mapping.Invite
-	2,  // 43: ircbridge.mapping.ChannelRequest.person:type_name -> ircbridge.mapping.Person
-	26, // 44: ircbridge.mapping.ChannelRequest.quit:type_name -> ircbridge.mapping.Quit
-	21, // 45: ircbridge.mapping.ChannelRequest.merge:type_name -> ircbridge.mapping.ChannelState
-	2,  // 46: ircbridge.mapping.Join.person:type_name -> ircbridge.mapping.Person
-	27, // 47: ircbridge.mapping.Message.tags:type_name -> ircbridge.mapping.Tag
-	2,  // 48: ircbridge.mapping.Message.person:type_name -> ircbridge.mapping.Person
-	1,  // 49: ircbridge.mapping.ModeChange.target:type_name -> ircbridge.mapping.Session
-	30, // 50: ircbridge.mapping.SetModes.changes:type_name -> ircbridge.mapping.ModeChange
-	1,  // 51: ircbridge.mapping.Kick.target:type_name -> ircbridge.mapping.Session
-	1,  // 52: ircbridge.mapping.Invite.target:type_name -> ircbridge.mapping.Session
-	2,  // 53: ircbridge.mapping.Invite.person:type_name -> ircbridge.mapping.Person
-	0,  // 54: ircbridge.mapping.Result.code:type_name -> ircbridge.mapping.Code
-	30, // 55: ircbridge.mapping.Result.applied:type_name -> ircbridge.mapping.ModeChange
-	6,  // 56: ircbridge.mapping.Result.holder:type_name -> ircbridge.mapping.Claim
-	36, // 57: ircbridge.mapping.ChannelEvent.joined:type_name -> ircbridge.mapping.Joined
-	25, // 58: ircbridge.mapping.ChannelEvent.parted:type_name -> ircbridge.mapping.Part
-	28, // 59: ircbridge.mapping.ChannelEvent.message:type_name -> ircbridge.mapping.Message
-	17, // 60: ircbridge.mapping.ChannelEvent.topic:type_name -> ircbridge.mapping.Topic
-	31, // 61: ircbridge.mapping.ChannelEvent.modes:type_name -> ircbridge.mapping.SetModes
-	32, // 62: ircbridge.mapping.ChannelEvent.kicked:type_name -> ircbridge.mapping.Kick
-	2,  // 63: ircbridge.mapping.ChannelEvent.person:type_name -> ircbridge.mapping.Person
-	26, // 64: ircbridge.mapping.ChannelEvent.quit:type_name -> ircbridge.mapping.Quit
-	37, // 65: ircbridge.mapping.ChannelEvent.gone:type_name -> ircbridge.mapping.Gone
-	21, // 66: ircbridge.mapping.ChannelEvent.merged:type_name -> ircbridge.mapping.ChannelState
-	33, // 67: ircbridge.mapping.ChannelEvent.invited:type_name -> ircbridge.mapping.Invite
-	2,  // 68: ircbridge.mapping.Joined.person:type_name -> ircbridge.mapping.Person
-	3,  // 69: ircbridge.mapping.Joined.birth:type_name -> ircbridge.mapping.Birth
-	1,  // 70: ircbridge.mapping.Joined.session:type_name -> ircbridge.mapping.Session
-	1,  // 71: ircbridge.mapping.Gone.sessions:type_name -> ircbridge.mapping.Session
-	3,  // 72: ircbridge.mapping.ChannelRenewal.birth:type_name -> ircbridge.mapping.Birth
-	4,  // 73: ircbridge.mapping.ChannelRenewal.epochs:type_name -> ircbridge.mapping.Epoch
-	14, // 74: ircbridge.mapping.ChannelRenewal.members:type_name -> ircbridge.mapping.Member
-	21, // 75: ircbridge.mapping.ChannelAnswer.state:type_name -> ircbridge.mapping.ChannelState
-	41, // 76: ircbridge.mapping.Listings.items:type_name -> ircbridge.mapping.Listing
-	42, // 77: ircbridge.mapping.Listings.census:type_name -> ircbridge.mapping.Census
-	42, // 78: ircbridge.mapping.Listings.total:type_name -> ircbridge.mapping.Census
-	46, // 79: ircbridge.mapping.Direct.letters:type_name -> ircbridge.mapping.Letters
-	48, // 80: ircbridge.mapping.Direct.whois:type_name -> ircbridge.mapping.WhoisAsk
-	49, // 81: ircbridge.mapping.Direct.invited:type_name -> ircbridge.mapping.Invited
-	1,  // 82: ircbridge.mapping.Letters.from:type_name -> ircbridge.mapping.Session
-	2,  // 83: ircbridge.mapping.Letters.person:type_name -> ircbridge.mapping.Person
-	47, // 84: ircbridge.mapping.Letters.items:type_name -> ircbridge.mapping.Letter
-	27, // 85: ircbridge.mapping.Letter.tags:type_name -> ircbridge.mapping.Tag
-	1,  // 86: ircbridge.mapping.WhoisAsk.asker:type_name -> ircbridge.mapping.Session
-	1,  // 87: ircbridge.mapping.Invited.from:type_name -> ircbridge.mapping.Session
-	2,  // 88: ircbridge.mapping.Invited.person:type_name -> ircbridge.mapping.Person
-	1,  // 89: ircbridge.mapping.Invited.target:type_name -> ircbridge.mapping.Session
-	0,  // 90: ircbridge.mapping.DirectReply.code:type_name -> ircbridge.mapping.Code
-	51, // 91: ircbridge.mapping.DirectReply.whois:type_name -> ircbridge.mapping.WhoisReply
-	1,  // 92: ircbridge.mapping.WhoisReply.session:type_name -> ircbridge.mapping.Session
-	2,  // 93: ircbridge.mapping.WhoisReply.person:type_name -> ircbridge.mapping.Person
-	94, // [94:94] is the sub-list for method output_type
-	94, // [94:94] is the sub-list for method input_type
-	94, // [94:94] is the sub-list for extension type_name
-	94, // [94:94] is the sub-list for extension extendee
-	0,  // [0:94] is the sub-list for field type_name
+	1,   // 0: ircbridge.mapping.Claim.owner:type_name -> ircbridge.mapping.Session
+	2,   // 1: ircbridge.mapping.Claim.person:type_name -> ircbridge.mapping.Person
+	3,   // 2: ircbridge.mapping.Claim.birth:type_name -> ircbridge.mapping.Birth
+	5,   // 3: ircbridge.mapping.Claim.stamp:type_name -> ircbridge.mapping.Stamp
+	1,   // 4: ircbridge.mapping.Released.owner:type_name -> ircbridge.mapping.Session
+	4,   // 5: ircbridge.mapping.NickState.epochs:type_name -> ircbridge.mapping.Epoch
+	6,   // 6: ircbridge.mapping.NickState.claims:type_name -> ircbridge.mapping.Claim
+	7,   // 7: ircbridge.mapping.NickState.released:type_name -> ircbridge.mapping.Released
+	9,   // 8: ircbridge.mapping.NickState.past:type_name -> ircbridge.mapping.Past
+	1,   // 9: ircbridge.mapping.Past.owner:type_name -> ircbridge.mapping.Session
+	2,   // 10: ircbridge.mapping.Past.person:type_name -> ircbridge.mapping.Person
+	6,   // 11: ircbridge.mapping.NickRequest.claim:type_name -> ircbridge.mapping.Claim
+	11,  // 12: ircbridge.mapping.NickRequest.release:type_name -> ircbridge.mapping.Release
+	2,   // 13: ircbridge.mapping.NickRequest.person:type_name -> ircbridge.mapping.Person
+	6,   // 14: ircbridge.mapping.NickAnswer.claim:type_name -> ircbridge.mapping.Claim
+	9,   // 15: ircbridge.mapping.NickAnswer.past:type_name -> ircbridge.mapping.Past
+	2,   // 16: ircbridge.mapping.Member.person:type_name -> ircbridge.mapping.Person
+	5,   // 17: ircbridge.mapping.Member.joined:type_name -> ircbridge.mapping.Stamp
+	5,   // 18: ircbridge.mapping.Member.status_stamp:type_name -> ircbridge.mapping.Stamp
+	5,   // 19: ircbridge.mapping.Removal.stamp:type_name -> ircbridge.mapping.Stamp
+	5,   // 20: ircbridge.mapping.Topic.stamp:type_name -> ircbridge.mapping.Stamp
+	5,   // 21: ircbridge.mapping.Mode.stamp:type_name -> ircbridge.mapping.Stamp
+	5,   // 22: ircbridge.mapping.Ban.stamp:type_name -> ircbridge.mapping.Stamp
+	5,   // 23: ircbridge.mapping.Invitation.stamp:type_name -> ircbridge.mapping.Stamp
+	3,   // 24: ircbridge.mapping.ChannelState.birth:type_name -> ircbridge.mapping.Birth
+	4,   // 25: ircbridge.mapping.ChannelState.epochs:type_name -> ircbridge.mapping.Epoch
+	15,  // 26: ircbridge.mapping.ChannelState.nodes:type_name -> ircbridge.mapping.Node
+	14,  // 27: ircbridge.mapping.ChannelState.members:type_name -> ircbridge.mapping.Member
+	16,  // 28: ircbridge.mapping.ChannelState.removals:type_name -> ircbridge.mapping.Removal
+	17,  // 29: ircbridge.mapping.ChannelState.topic:type_name -> ircbridge.mapping.Topic
+	18,  // 30: ircbridge.mapping.ChannelState.modes:type_name -> ircbridge.mapping.Mode
+	19,  // 31: ircbridge.mapping.ChannelState.bans:type_name -> ircbridge.mapping.Ban
+	20,  // 32: ircbridge.mapping.ChannelState.invitations:type_name -> ircbridge.mapping.Invitation
+	24,  // 33: ircbridge.mapping.ChannelState.tail:type_name -> ircbridge.mapping.Line
+	22,  // 34: ircbridge.mapping.ChannelState.former:type_name -> ircbridge.mapping.Former
+	23,  // 35: ircbridge.mapping.ChannelState.rest:type_name -> ircbridge.mapping.Rest
+	3,   // 36: ircbridge.mapping.Former.birth:type_name -> ircbridge.mapping.Birth
+	5,   // 37: ircbridge.mapping.Former.stamp:type_name -> ircbridge.mapping.Stamp
+	3,   // 38: ircbridge.mapping.Rest.birth:type_name -> ircbridge.mapping.Birth
+	17,  // 39: ircbridge.mapping.Rest.topic:type_name -> ircbridge.mapping.Topic
+	18,  // 40: ircbridge.mapping.Rest.modes:type_name -> ircbridge.mapping.Mode
+	19,  // 41: ircbridge.mapping.Rest.bans:type_name -> ircbridge.mapping.Ban
+	5,   // 42: ircbridge.mapping.Rest.stamp:type_name -> ircbridge.mapping.Stamp
+	5,   // 43: ircbridge.mapping.Line.stamp:type_name -> ircbridge.mapping.Stamp
+	30,  // 44: ircbridge.mapping.Line.message:type_name -> ircbridge.mapping.Message
+	26,  // 45: ircbridge.mapping.ChannelRequest.join:type_name -> ircbridge.mapping.Join
+	27,  // 46: ircbridge.mapping.ChannelRequest.part:type_name -> ircbridge.mapping.Part
+	30,  // 47: ircbridge.mapping.ChannelRequest.message:type_name -> ircbridge.mapping.Message
+	31,  // 48: ircbridge.mapping.ChannelRequest.topic:type_name -> ircbridge.mapping.SetTopic
+	33,  // 49: ircbridge.mapping.ChannelRequest.modes:type_name -> ircbridge.mapping.SetModes
+	34,  // 50: ircbridge.mapping.ChannelRequest.kick:type_name -> ircbridge.mapping.Kick
+	35,  // 51: ircbridge.mapping.ChannelRequest.invite:type_name -> ircbridge.mapping.Invite
+	2,   // 52: ircbridge.mapping.ChannelRequest.person:type_name -> ircbridge.mapping.Person
+	28,  // 53: ircbridge.mapping.ChannelRequest.quit:type_name -> ircbridge.mapping.Quit
+	21,  // 54: ircbridge.mapping.ChannelRequest.merge:type_name -> ircbridge.mapping.ChannelState
+	2,   // 55: ircbridge.mapping.Join.person:type_name -> ircbridge.mapping.Person
+	29,  // 56: ircbridge.mapping.Message.tags:type_name -> ircbridge.mapping.Tag
+	2,   // 57: ircbridge.mapping.Message.person:type_name -> ircbridge.mapping.Person
+	1,   // 58: ircbridge.mapping.ModeChange.target:type_name -> ircbridge.mapping.Session
+	32,  // 59: ircbridge.mapping.SetModes.changes:type_name -> ircbridge.mapping.ModeChange
+	1,   // 60: ircbridge.mapping.Kick.target:type_name -> ircbridge.mapping.Session
+	1,   // 61: ircbridge.mapping.Invite.target:type_name -> ircbridge.mapping.Session
+	2,   // 62: ircbridge.mapping.Invite.person:type_name -> ircbridge.mapping.Person
+	0,   // 63: ircbridge.mapping.Result.code:type_name -> ircbridge.mapping.Code
+	32,  // 64: ircbridge.mapping.Result.applied:type_name -> ircbridge.mapping.ModeChange
+	6,   // 65: ircbridge.mapping.Result.holder:type_name -> ircbridge.mapping.Claim
+	38,  // 66: ircbridge.mapping.ChannelEvent.joined:type_name -> ircbridge.mapping.Joined
+	27,  // 67: ircbridge.mapping.ChannelEvent.parted:type_name -> ircbridge.mapping.Part
+	30,  // 68: ircbridge.mapping.ChannelEvent.message:type_name -> ircbridge.mapping.Message
+	17,  // 69: ircbridge.mapping.ChannelEvent.topic:type_name -> ircbridge.mapping.Topic
+	33,  // 70: ircbridge.mapping.ChannelEvent.modes:type_name -> ircbridge.mapping.SetModes
+	34,  // 71: ircbridge.mapping.ChannelEvent.kicked:type_name -> ircbridge.mapping.Kick
+	2,   // 72: ircbridge.mapping.ChannelEvent.person:type_name -> ircbridge.mapping.Person
+	28,  // 73: ircbridge.mapping.ChannelEvent.quit:type_name -> ircbridge.mapping.Quit
+	39,  // 74: ircbridge.mapping.ChannelEvent.gone:type_name -> ircbridge.mapping.Gone
+	21,  // 75: ircbridge.mapping.ChannelEvent.merged:type_name -> ircbridge.mapping.ChannelState
+	35,  // 76: ircbridge.mapping.ChannelEvent.invited:type_name -> ircbridge.mapping.Invite
+	2,   // 77: ircbridge.mapping.Joined.person:type_name -> ircbridge.mapping.Person
+	3,   // 78: ircbridge.mapping.Joined.birth:type_name -> ircbridge.mapping.Birth
+	1,   // 79: ircbridge.mapping.Joined.session:type_name -> ircbridge.mapping.Session
+	1,   // 80: ircbridge.mapping.Gone.sessions:type_name -> ircbridge.mapping.Session
+	3,   // 81: ircbridge.mapping.ChannelRenewal.birth:type_name -> ircbridge.mapping.Birth
+	4,   // 82: ircbridge.mapping.ChannelRenewal.epochs:type_name -> ircbridge.mapping.Epoch
+	14,  // 83: ircbridge.mapping.ChannelRenewal.members:type_name -> ircbridge.mapping.Member
+	21,  // 84: ircbridge.mapping.ChannelAnswer.state:type_name -> ircbridge.mapping.ChannelState
+	43,  // 85: ircbridge.mapping.Listings.items:type_name -> ircbridge.mapping.Listing
+	44,  // 86: ircbridge.mapping.Listings.census:type_name -> ircbridge.mapping.Census
+	44,  // 87: ircbridge.mapping.Listings.total:type_name -> ircbridge.mapping.Census
+	48,  // 88: ircbridge.mapping.Direct.letters:type_name -> ircbridge.mapping.Letters
+	50,  // 89: ircbridge.mapping.Direct.whois:type_name -> ircbridge.mapping.WhoisAsk
+	51,  // 90: ircbridge.mapping.Direct.invited:type_name -> ircbridge.mapping.Invited
+	1,   // 91: ircbridge.mapping.Letters.from:type_name -> ircbridge.mapping.Session
+	2,   // 92: ircbridge.mapping.Letters.person:type_name -> ircbridge.mapping.Person
+	49,  // 93: ircbridge.mapping.Letters.items:type_name -> ircbridge.mapping.Letter
+	29,  // 94: ircbridge.mapping.Letter.tags:type_name -> ircbridge.mapping.Tag
+	1,   // 95: ircbridge.mapping.WhoisAsk.asker:type_name -> ircbridge.mapping.Session
+	1,   // 96: ircbridge.mapping.Invited.from:type_name -> ircbridge.mapping.Session
+	2,   // 97: ircbridge.mapping.Invited.person:type_name -> ircbridge.mapping.Person
+	1,   // 98: ircbridge.mapping.Invited.target:type_name -> ircbridge.mapping.Session
+	0,   // 99: ircbridge.mapping.DirectReply.code:type_name -> ircbridge.mapping.Code
+	53,  // 100: ircbridge.mapping.DirectReply.whois:type_name -> ircbridge.mapping.WhoisReply
+	1,   // 101: ircbridge.mapping.WhoisReply.session:type_name -> ircbridge.mapping.Session
+	2,   // 102: ircbridge.mapping.WhoisReply.person:type_name -> ircbridge.mapping.Person
+	103, // [103:103] is the sub-list for method output_type
+	103, // [103:103] is the sub-list for method input_type
+	103, // [103:103] is the sub-list for extension type_name
+	103, // [103:103] is the sub-list for extension extendee
+	0,   // [0:103] is the sub-list for field type_name
 }
 
 func init() { file_mapping_proto_init() }
@@ -4460,7 +4693,7 @@ func file_mapping_proto_init() {
 		(*NickRequest_Release)(nil),
 		(*NickRequest_Person)(nil),
 	}
-	file_mapping_proto_msgTypes[22].OneofWrappers = []any{
+	file_mapping_proto_msgTypes[24].OneofWrappers = []any{
 		(*ChannelRequest_Join)(nil),
 		(*ChannelRequest_Part)(nil),
 		(*ChannelRequest_Message)(nil),
@@ -4472,7 +4705,7 @@ func file_mapping_proto_init() {
 		(*ChannelRequest_Quit)(nil),
 		(*ChannelRequest_Merge)(nil),
 	}
-	file_mapping_proto_msgTypes[34].OneofWrappers = []any{
+	file_mapping_proto_msgTypes[36].OneofWrappers = []any{
 		(*ChannelEvent_Joined)(nil),
 		(*ChannelEvent_Parted)(nil),
 		(*ChannelEvent_Message)(nil),
@@ -4485,7 +4718,7 @@ func file_mapping_proto_init() {
 		(*ChannelEvent_Merged)(nil),
 		(*ChannelEvent_Invited)(nil),
 	}
-	file_mapping_proto_msgTypes[44].OneofWrappers = []any{
+	file_mapping_proto_msgTypes[46].OneofWrappers = []any{
 		(*Direct_Letters)(nil),
 		(*Direct_Whois)(nil),
 		(*Direct_Invited)(nil),
@@ -4496,7 +4729,7 @@ func file_mapping_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mapping_proto_rawDesc), len(file_mapping_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   51,
+			NumMessages:   53,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -26,6 +26,9 @@ func (rep *Report) judge(r *run) {
 	rep.Violations = append(rep.Violations, rep.History.Violations...)
 	r.mu.Lock()
 	rep.Violations = append(rep.Violations, r.faulty...)
+	if more := r.wrongs - len(r.faulty); more > 0 {
+		rep.Violations = append(rep.Violations, fmt.Sprintf("and %d more such comings and goings", more))
+	}
 	r.mu.Unlock()
 	for _, l := range [][]time.Duration{rep.First, rep.Last, rep.Echo} {
 		slices.Sort(l)

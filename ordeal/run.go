@@ -28,6 +28,7 @@ type run struct {
 	mu     sync.Mutex
 	talked int                       // the channel of the round, by its place in channels
 	faulty []string                  // what was seen to be wrong, but by history
+	wrongs int                       // how often
 	names  map[*user]map[string]bool // who has been answered NAMES of which channel
 	told   chan struct{}             // closed and replaced with each of these answers
 }
@@ -45,8 +46,13 @@ func (r *run) wrong(text string) {
 	r.logf("WRONG: %s", text)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.faulty = append(r.faulty, text)
+	if r.wrongs++; r.wrongs <= maxWrong {
+		r.faulty = append(r.faulty, text)
+	}
 }
+
+// maxWrong is how many of these are told one by one.
+const maxWrong = 20
 
 // main is the channel that has most of the talk now.
 func (r *run) main() string {
@@ -156,7 +162,7 @@ func (r *run) round(ctx context.Context, i int, rep *Report) error {
 		return err
 	}
 	first, last := r.watch.times(w)
-	r.watch.over()
+	r.watch.over(r.now())
 	rep.First, rep.Last = append(rep.First, first), append(rep.Last, last)
 	began := r.now()
 	if err := r.together(ctx); err != nil {

@@ -11,7 +11,8 @@ import (
 // watch measures: the echoes of all messages, and those of one round.
 type watch struct {
 	mu     sync.Mutex
-	echoes []time.Duration // of users on nodes that were not struck
+	echoes []time.Duration               // of users on nodes that were not struck
+	struck map[*nodes.Node]time.Duration // until when each was lately
 	round  *round
 }
 
@@ -53,9 +54,15 @@ func (w *watch) done(at time.Duration) {
 }
 
 // over ends the round.
-func (w *watch) over() {
+func (w *watch) over(at time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.struck == nil {
+		w.struck = map[*nodes.Node]time.Duration{}
+	}
+	for _, n := range w.round.struck {
+		w.struck[n] = at
+	}
 	w.round = nil
 }
 
@@ -64,7 +71,7 @@ func (w *watch) accepted(u *user, s sent, at time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	r := w.round
-	if r == nil || !slices.Contains(r.struck, u.node) {
+	if (r == nil || !slices.Contains(r.struck, u.node)) && s.at >= w.struck[u.node] {
 		w.echoes = append(w.echoes, at-s.at)
 	}
 	if r == nil || s.channel != r.channel || s.at < r.after || !r.awaited[u] {

@@ -37,6 +37,8 @@ func TestWhatCountsAsAccepted(t *testing.T) {
 	if first, last := w.times(r); first != 15 || last != 20 {
 		t.Errorf("first after %d, last after %d", first, last)
 	}
+	w.over(40)
+	w.accepted(hit, sent{"#tea", "while it was struck", 39}, 50)
 	if e := w.reset(); len(e) != 6 || e[0] != 1 {
 		t.Errorf("%d echoes of nodes that were not struck: %v", len(e), e)
 	}

@@ -35,7 +35,7 @@ const (
 // forwarded the request to us, if anybody did.
 func (o *Overlay) standLocked(r ref, key chord.ID, from host.PeerID, why wire.Route_Why) (standing, *object) {
 	if ob := o.objects[r]; ob != nil {
-		if o.deposed[r] {
+		if o.deposed[r] || o.doubtedLocked(ob) {
 			return taking, ob
 		}
 		return serving, ob

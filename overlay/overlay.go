@@ -33,7 +33,7 @@
 // over a call to a peer, to the ring's Lookup, or to Views. The lock order is
 // overlay, chord, host; before them come those of the two kinds' own side
 // (dictionary, groups) and of their outboxes. Periodic tasks: renewLoop,
-// sweepLoop, lapseLoop, compareLoop, takeOverLoop, saveLoop and, until all that
+// sweepLoop, lapseLoop, compareLoop, takeOverLoop, tickLoop, saveLoop and, until all that
 // was found in the database is settled, reviveLoop; one pusher for each node
 // that is being told something, one copier for each replica that lacks
 // something, and one sender for each record or group that this node is
@@ -190,6 +190,8 @@ type Overlay struct {
 	pushers    map[host.PeerID]*pusher // nodes being told something
 	watched    map[host.PeerID]bool    // nodes being waited for
 	deposed    map[ref]bool            // objects whose later epoch is being settled
+	tick       time.Time               // when the ticking task was last seen to run
+	doubts     map[ref]Epoch           // reigns that may be over; see doubt.go
 	keepers    contacts                // who kept what when last heard
 	movedTo    contacts                // where what we kept went
 	unsettled  []gained                // ranges that a dead predecessor left us
@@ -280,6 +282,7 @@ func (o *Overlay) Run() {
 	o.h.Go("overlay sweep loop", o.sweepLoop)
 	o.h.Go("overlay lapse loop", o.lapseLoop)
 	o.h.Go("overlay take over loop", o.takeOverLoop)
+	o.h.Go("overlay tick", o.tickLoop)
 	o.h.Go("overlay compare loop", o.compareLoop)
 }
 

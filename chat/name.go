@@ -2,6 +2,7 @@ package chat
 
 import (
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -89,6 +90,23 @@ func Cut(s string, max int) string {
 		end--
 	}
 	return s[:end]
+}
+
+// Beginning is how a text begins, for a report that names it: 30 characters,
+// without those that control a terminal, and … where there is more.
+func Beginning(text string) string {
+	const most = 30
+	b, n := make([]rune, 0, most), 0
+	for i, r := range text {
+		if n++; len(b) == most || n > 4*most {
+			return string(b) + "…"
+		}
+		if r == utf8.RuneError && !strings.HasPrefix(text[i:], "\uFFFD") || unicode.IsControl(r) {
+			continue
+		}
+		b = append(b, r)
+	}
+	return string(b)
 }
 
 // MatchMask reports whether text matches a mask with * and ?, both under Fold.

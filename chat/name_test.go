@@ -73,3 +73,21 @@ func TestCut(t *testing.T) {
 		}
 	}
 }
+
+func TestBeginning(t *testing.T) {
+	long := strings.Repeat("ä", 31)
+	for text, want := range map[string]string{
+		"":                          "",
+		"hello":                     "hello",
+		long[:60]:                   long[:60],
+		long:                        long[:60] + "…",
+		"\x01ACTION waves\x01":      "ACTION waves",
+		"\x02bold\x0f \x1b[31mred":  "bold [31mred",
+		"a\xffb\uFFFD":              "ab\uFFFD",
+		strings.Repeat("\x02", 500): "…",
+	} {
+		if got := Beginning(text); got != want {
+			t.Errorf("%q begins %q, want %q", text, got, want)
+		}
+	}
+}

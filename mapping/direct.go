@@ -22,7 +22,7 @@ type letterKey struct {
 // carryLetters brings a batch of letters to the node of the user they are for:
 // where he was last found, and when he is not there any more, where the
 // name's keeper says.
-func (s *Service) carryLetters(l *lane, batch []*job) ([]*wire.Result, error) {
+func (s *Service) carryLetters(l *lane, batch []*job, d time.Duration) ([]*wire.Result, error) {
 	s.mu.Lock()
 	msg := &wire.Letters{From: sessionToWire(l.stream)}
 	if se := batch[0].send.se; se != nil {
@@ -32,7 +32,7 @@ func (s *Service) carryLetters(l *lane, batch []*job) ([]*wire.Result, error) {
 	for _, j := range batch {
 		msg.Items = append(msg.Items, j.lett)
 	}
-	deadline := s.h.Now().Add(s.cfg.GiveUp)
+	deadline := s.h.Now().Add(d)
 	if isNodeID(l.name) {
 		return s.carryToNode(l.name, batch, msg, deadline)
 	}

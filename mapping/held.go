@@ -24,7 +24,7 @@ const (
 // messageLocked takes the next message of the log, or one of another copy's
 // last messages.
 func (v *view) messageLocked(e overlay.Entry, w *wire.Message) {
-	v.sentLocked(e)
+	v.sentLocked(e, e.Number > v.seen[e.From])
 	last, held := v.seen[e.From], v.held[e.From]
 	at, dup := slices.BinarySearchFunc(held, e.Number, func(h overlay.Entry, n uint64) int { return cmp.Compare(h.Number, n) })
 	switch {

@@ -25,10 +25,11 @@ type lane struct {
 	stream    overlay.Stream
 	last      *uint64 // number of the last job
 	waiting   []*job
-	busy      bool            // its task runs
-	unseen    map[uint64]*job // messages whose event is to come (or may yet)
-	confirmed uint64          // number of the last message that somebody has seen
-	progress  host.Event      // signalled when something of a watched batch was seen
+	busy      bool              // its task runs
+	unseen    map[uint64]*job   // messages whose event is to come (or may yet)
+	confirmed uint64            // number of the last message that somebody has seen
+	progress  host.Event        // signalled when something of a watched batch was seen
+	reported  map[uint64]string // beginnings of the last messages that were given up
 }
 
 const kindLetters = "letters"
@@ -49,7 +50,6 @@ type job struct {
 	err    error         // ErrUnreachable, wrapped, or another of chat's
 	open   func() bool   // accepted, but not yet seen in the view; nil: the answer is enough
 	away   string        // of the receiver of a letter
-	shown  *chat.Sent    // the outcome of a message that the view showed before the answer came
 }
 
 // sending is what a Send keeps until its outcome.
@@ -140,10 +140,12 @@ func (l *lane) run() {
 			l.s.mu.Unlock()
 			return
 		}
+		d := l.patienceLocked(batch)
 		l.s.mu.Unlock()
-		results, err := l.carry(batch)
+		end := l.s.h.Now().Add(d)
+		results, err := l.carry(batch, d)
 		l.s.mu.Lock()
-		l.outcomeLocked(batch, results, err)
+		l.outcomeLocked(batch, results, err, end.Sub(l.s.h.Now()) <= l.slack())
 		l.s.mu.Unlock()
 		if err == nil && l.kind == kindChannel {
 			l.watch(batch)
@@ -151,12 +153,24 @@ func (l *lane) run() {
 	}
 }
 
+// patienceLocked is how long a batch may take: until its first job has waited
+// GiveUp, and a moment at least.
+func (l *lane) patienceLocked(batch []*job) time.Duration {
+	left := l.s.cfg.GiveUp - l.s.h.Now().Sub(batch[0].queued)
+	return max(left, l.s.cfg.GiveUp/20)
+}
+
+// slack is how early a job may be given up, as waiting ends a little before its
+// time when there is no sense in one more try.
+func (l *lane) slack() time.Duration { return l.s.cfg.GiveUp / 20 }
+
 // watch waits until the view has seen what the keeper accepted of a batch. A
 // keeper may die between its answer and its push: then the batch is asked for
 // again, with the same numbers, and nothing goes out before it. What living
 // keepers go on to confirm is believed in the end.
 func (l *lane) watch(batch []*job) {
 	deadline := l.s.h.Now().Add(l.s.cfg.GiveUp)
+	patience := l.s.cfg.GiveUp / 5
 	for next := l.s.h.Now().Add(l.s.cfg.GiveUp / 10); ; {
 		l.s.mu.Lock()
 		open := l.openLocked(batch)
@@ -170,7 +184,7 @@ func (l *lane) watch(batch []*job) {
 		} else if errors.Is(err, host.ErrStopped) {
 			return
 		}
-		_, err := l.carry(batch)
+		_, err := l.carry(batch, patience)
 		if now = l.s.h.Now(); now.Before(deadline) {
 			next = now.Add(l.s.cfg.GiveUp / 10)
 			continue
@@ -233,16 +247,16 @@ func (l *lane) takeLocked() []*job {
 	return batch
 }
 
-// carry brings a batch to where it goes.
-func (l *lane) carry(batch []*job) ([]*wire.Result, error) {
+// carry brings a batch to where it goes, within d.
+func (l *lane) carry(batch []*job, d time.Duration) ([]*wire.Result, error) {
 	if l.kind == kindLetters {
-		return l.s.carryLetters(l, batch)
+		return l.s.carryLetters(l, batch, d)
 	}
 	items := make([][]byte, len(batch))
 	for i, j := range batch {
 		items[i] = j.req
 	}
-	raw, err := l.s.o.Request(l.kind, l.name, l.stream, batch[0].number, items, l.s.cfg.GiveUp)
+	raw, err := l.s.o.Request(l.kind, l.name, l.stream, batch[0].number, items, d)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w (%v)", l.name, chat.ErrUnreachable, err)
 	}
@@ -256,28 +270,34 @@ func (l *lane) carry(batch []*job) ([]*wire.Result, error) {
 	return results, nil
 }
 
-// outcomeLocked settles a batch. When it was abandoned, so is everything that
-// has waited as long behind it.
-func (l *lane) outcomeLocked(batch []*job, results []*wire.Result, err error) {
-	for i, j := range batch {
-		if err != nil {
-			j.doneLocked(nil, err)
-		} else {
+// outcomeLocked settles a batch. When nobody has answered in time (late), those
+// jobs are given up that have waited for GiveUp, in the batch and behind it; the
+// others are asked for again.
+func (l *lane) outcomeLocked(batch []*job, results []*wire.Result, err error, late bool) {
+	switch {
+	case err == nil:
+		for i, j := range batch {
 			j.doneLocked(results[i], nil)
 		}
-	}
-	if err == nil {
 		return
+	case late:
+		l.waiting = append(batch, l.waiting...)
+		batch = l.overdueLocked()
 	}
-	now, n := l.s.h.Now(), 0
-	for n < len(l.waiting) && now.Sub(l.waiting[n].queued) >= l.s.cfg.GiveUp {
-		n++
-	}
-	late := l.waiting[:n:n]
-	l.waiting = l.waiting[n:]
-	for _, j := range late {
+	for _, j := range batch {
 		j.doneLocked(nil, err)
 	}
+}
+
+// overdueLocked takes the jobs that have waited for GiveUp.
+func (l *lane) overdueLocked() []*job {
+	now, n := l.s.h.Now(), 0
+	for n < len(l.waiting) && now.Sub(l.waiting[n].queued) >= l.s.cfg.GiveUp-l.slack() {
+		n++
+	}
+	overdue := l.waiting[:n:n]
+	l.waiting = l.waiting[n:]
+	return overdue
 }
 
 func (j *job) doneLocked(res *wire.Result, err error) {

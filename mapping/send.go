@@ -103,12 +103,6 @@ func (j *job) answeredLocked() {
 		out.se.settleLocked(out, j.letterSentLocked())
 		return
 	}
-	if j.shown != nil {
-		// Given up without an answer it is out all the same: the view has it.
-		j.shown.Joined = j.res == nil || j.res.Member
-		out.se.settleLocked(out, *j.shown)
-		return
-	}
 	v := l.s.views[l.name]
 	if j.failed() == nil && j.res.Member && v != nil && v.state != nil {
 		return
@@ -123,6 +117,9 @@ func (j *job) settleFromResultLocked() {
 	sent := chat.Sent{Message: j.send.msg}
 	if err := j.failed(); err != nil {
 		sent.Err = fmt.Errorf("send to %s: %w", j.send.msg.Target, err)
+		if j.err != nil {
+			j.lane.reportedLocked(j.number, j.send.msg.Text)
+		}
 	} else {
 		sent.At = time.UnixMilli(j.res.AtMs)
 		sent.ID = messageID(j.lane.stream, j.number, overlay.Key(kindChannel, j.lane.name))
@@ -135,11 +132,15 @@ func (j *job) settleFromResultLocked() {
 	j.send.se.settleLocked(j.send, sent)
 }
 
-// seenLocked is told that a message of this lane came in the view. A keeper on
-// the same node shows it before a replica has it: the outcome waits for the answer.
-func (l *lane) seenLocked(number uint64, id string, at time.Time, target string) {
+// seenLocked is told that a message of this lane came in the view, which it does
+// when a replica has it. joined: its sender is on the channel. fresh: the view has
+// none after it of his.
+func (l *lane) seenLocked(number uint64, id string, at time.Time, target string, joined, fresh bool) {
 	j := l.unseen[number]
 	if j == nil {
+		if fresh {
+			l.afterAllLocked(number, target)
+		}
 		return
 	}
 	delete(l.unseen, number)
@@ -147,12 +148,7 @@ func (l *lane) seenLocked(number uint64, id string, at time.Time, target string)
 	l.progress.Signal()
 	msg := j.send.msg
 	msg.Target = target
-	sent := chat.Sent{ID: id, At: at, Message: msg, Joined: true}
-	if j.done {
-		j.send.se.settleLocked(j.send, sent)
-	} else {
-		j.shown = &sent
-	}
+	j.send.se.settleLocked(j.send, chat.Sent{ID: id, At: at, Message: msg, Joined: joined})
 }
 
 // settleAllLocked settles what was accepted, when the view is closed.
@@ -264,3 +260,36 @@ func letterID(from overlay.Stream, number uint64, name string) string {
 	}
 	return messageID(from, number, overlay.Key(kindNick, name))
 }
+
+// maxReported bounds the messages of a lane that were given up and may still
+// turn up.
+const maxReported = 64
+
+// reportedLocked notes that a message was given up, and its sender told so.
+func (l *lane) reportedLocked(number uint64, text string) {
+	if l.reported == nil {
+		l.reported = map[uint64]string{}
+	}
+	l.reported[number] = chat.Beginning(text)
+	for old := range l.reported { // any order: each for itself
+		if old+maxReported <= number {
+			delete(l.reported, old)
+		}
+	}
+}
+
+// afterAllLocked is told that a message came in the view which waits for no
+// outcome. Was it given up, as when its keeper hung and woke again, its sender
+// is told that it has arrived. After a later one of his nobody is shown it.
+func (l *lane) afterAllLocked(number uint64, channel string) {
+	text, was := l.reported[number]
+	se := l.s.sessions[l.stream.Session]
+	if !was || se == nil {
+		return
+	}
+	delete(l.reported, number)
+	se.pushLocked(chat.Notice{Text: fmt.Sprintf(arrived, channel, text), At: l.s.h.Now()})
+}
+
+// arrived is what a sender is told of a message that was given up and arrived.
+const arrived = "What you said in %s has arrived after all: %s"

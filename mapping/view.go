@@ -241,7 +241,7 @@ func (v *view) beginLocked(st *state, recent []overlay.Entry) {
 			m, ok := st.members[who]
 			return ok && m.joined.Compare(e.Stamp) < 0
 		})
-		v.sentLocked(e)
+		v.sentLocked(e, false)
 	}
 }
 
@@ -334,10 +334,12 @@ func (v *view) laneLocked(who overlay.Stream) *lane {
 	return se.lanes[kindChannel+"\x00"+v.name]
 }
 
-// sentLocked gives a message of this node its outcome.
-func (v *view) sentLocked(e overlay.Entry) {
+// sentLocked gives a message of this node its outcome. fresh: the view has
+// nothing after it of its sender.
+func (v *view) sentLocked(e overlay.Entry, fresh bool) {
 	if l := v.laneLocked(e.From); l != nil {
-		l.seenLocked(e.Number, messageID(e.From, e.Number, v.key), e.At, v.display())
+		_, joined := v.state.members[e.From]
+		l.seenLocked(e.Number, messageID(e.From, e.Number, v.key), e.At, v.display(), joined, fresh)
 	}
 }
 

@@ -48,6 +48,7 @@ type object struct {
 	replicas  map[host.PeerID]*replica
 	safe      uint64       // version that a replica has, or the database where there is none, or that needs neither
 	held      []heldEvent  // events that wait for that, oldest first
+	early     []earlyEvent // and those that wait for it with some nodes only
 	unsafe    []host.Event // of requests that wait for it
 
 	// Of its record in the database (save.go).
@@ -78,15 +79,15 @@ type cursor struct {
 	declined bool
 }
 
-// behind reports whether there is something to push.
-func (c *cursor) behind(ob *object) bool {
+// behind reports whether there is something to push to the cursor's node.
+func (c *cursor) behind(ob *object, node host.PeerID) bool {
 	if c.ending {
-		return c.number < min(c.until, ob.pushable())
+		return c.number < min(c.until, ob.pushable(node))
 	}
 	if c.declined {
 		return false
 	}
-	return c.needView || c.number < ob.pushable()
+	return c.needView || c.number < ob.pushable(node)
 }
 
 // lease is a node's stake in this object: its run and when it last said so.

@@ -32,7 +32,7 @@ func (o *Overlay) pushLocked(ob *object) {
 	var nodes []host.PeerID
 	// any order: sorted below
 	for node, c := range ob.cursors {
-		if p := o.pushers[node]; c.behind(ob) && (p == nil || !p.running || !p.dirty[ob.ref]) {
+		if p := o.pushers[node]; c.behind(ob, node) && (p == nil || !p.running || !p.dirty[ob.ref]) {
 			nodes = append(nodes, node) // a pusher that knows already finds all there is
 		}
 	}
@@ -106,7 +106,7 @@ func (o *Overlay) nextPushLocked(node host.PeerID, p *pusher) *wire.Deliver {
 		if ob != nil && !ob.moving {
 			c = ob.cursors[node]
 		}
-		if c == nil || !c.behind(ob) {
+		if c == nil || !c.behind(ob, node) {
 			p.order = p.order[1:]
 			delete(p.dirty, r)
 			continue
@@ -130,7 +130,7 @@ func (o *Overlay) nextPushLocked(node host.PeerID, p *pusher) *wire.Deliver {
 		}
 		item := &wire.Delivery{Ref: refToWire(r), Epoch: epochToWire(ob.epoch), After: c.number}
 		for _, e := range entries {
-			if e.Stamp.Number > ob.pushable() {
+			if e.Stamp.Number > ob.pushable(node) {
 				break
 			}
 			if bytes += e.size(); bytes > maxPushBytes && len(item.Entries) > 0 {
@@ -234,7 +234,7 @@ func (o *Overlay) acknowledge(node host.PeerID, p *pusher, msg *wire.Deliver, re
 		}
 		if c.ending && c.number >= c.until {
 			delete(ob.cursors, node)
-		} else if c.behind(ob) {
+		} else if c.behind(ob, node) {
 			o.pushToLocked(node, r)
 		}
 	}

@@ -222,7 +222,7 @@ func (o *Overlay) renewOne(from host.Peer, msg *wire.Renew, item *wire.Renewal) 
 		} else {
 			c.number = min(at.Number, ob.number) // what it says it has, not what we believe
 		}
-		if c.behind(ob) {
+		if c.behind(ob, from.ID) {
 			o.pushToLocked(from.ID, r)
 		}
 	}

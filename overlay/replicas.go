@@ -26,6 +26,14 @@ type replica struct {
 // heldEvent is an event that is pushed when a replica has the version.
 type heldEvent struct{ number, version uint64 }
 
+// earlyEvent is the first event of a step, which may go out before a replica has
+// it: but not to whom it comes from, who takes that for an acknowledgement, and
+// not to this node itself, which is no second one that has it.
+type earlyEvent struct {
+	heldEvent
+	from host.PeerID
+}
+
 // Bounds of the steps that are kept for replicas; one that is farther behind
 // gets the whole object.
 const (
@@ -38,23 +46,33 @@ const (
 func (ob *object) anew() {
 	ob.version, ob.safe, ob.durable = 1, 0, 0
 	ob.steps, ob.stepBytes = nil, 0
-	ob.held = nil
+	ob.held, ob.early = nil, nil
 	// any order: all are treated alike
 	for _, rep := range ob.replicas {
 		*rep = replica{whole: true}
 	}
 }
 
-// pushable is the number of the last event that may go out.
-func (ob *object) pushable() uint64 {
+// pushable is the number of the last event that may go out to a node.
+func (ob *object) pushable(to host.PeerID) uint64 {
+	last := ob.number
 	if len(ob.held) > 0 {
-		return ob.held[0].number - 1
+		last = ob.held[0].number - 1
 	}
-	return ob.number
+	for _, e := range ob.early {
+		if e.number > last {
+			break
+		}
+		if e.from == to || ob.epoch.Keeper == chord.NodeID(to) {
+			return e.number - 1
+		}
+	}
+	return last
 }
 
-// recordLocked counts a step and gives it to the replicas.
-func (o *Overlay) recordLocked(ob *object, w *wire.Step, held []uint64) {
+// recordLocked counts a step, whose first event has the number first, and gives
+// it to the replicas.
+func (o *Overlay) recordLocked(ob *object, w *wire.Step, first uint64, held []uint64) {
 	ob.version++
 	o.touchLocked(ob.ref)
 	volatile := o.kinds[ob.ref.kind].Volatile
@@ -64,6 +82,10 @@ func (o *Overlay) recordLocked(ob *object, w *wire.Step, held []uint64) {
 	}
 	for _, n := range held {
 		ob.held = append(ob.held, heldEvent{n, ob.version})
+	}
+	if first <= ob.number {
+		from := host.PeerID(w.GetRequests().GetStream().GetNode())
+		ob.early = append(ob.early, earlyEvent{heldEvent{first, ob.version}, from})
 	}
 	if len(ob.replicas) == 0 {
 		ob.steps, ob.stepBytes = nil, 0
@@ -146,12 +168,14 @@ func (o *Overlay) safeLocked(ob *object) {
 		return
 	}
 	ob.safe = safe
-	n := 0
-	for n < len(ob.held) && ob.held[n].version <= safe {
-		n++
+	held, early := len(ob.held), len(ob.early)
+	for len(ob.held) > 0 && ob.held[0].version <= safe {
+		ob.held = ob.held[1:]
 	}
-	if n > 0 {
-		ob.held = ob.held[n:]
+	for len(ob.early) > 0 && ob.early[0].version <= safe {
+		ob.early = ob.early[1:]
+	}
+	if len(ob.held) < held || len(ob.early) < early {
 		o.pushLocked(ob)
 	}
 	ob.wakeUnsafe()

@@ -154,7 +154,7 @@ func (o *Overlay) keeperStepLocked(ob *object, w *wire.Step) stepped {
 		ob.subscribe()
 	}
 	if out.changed {
-		o.recordLocked(ob, w, out.held)
+		o.recordLocked(ob, w, before+1, out.held)
 	}
 	if ob.number != before || out.resub {
 		// any order: each for itself

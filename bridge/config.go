@@ -17,6 +17,7 @@ const (
 	maxConfigFile  = 256 << 10 // bytes
 	maxAddresses   = 64        // of node.listen and of node.join, each
 	maxOverlayName = 64        // bytes
+	maxCopies      = 16        // as many as a node knows of those that follow it on the ring
 )
 
 // Config is the configuration of a node, from its file and its flags. The
@@ -36,6 +37,9 @@ type OverlayConfig struct {
 	// Name of the overlay. Nodes of overlays with other names are refused.
 	// 1 to 64 letters, digits, dots, underscores and hyphens.
 	Name string `toml:"name"`
+	// Copies is how many nodes hold each object, its keeper included: 1 to 16.
+	// It should be the same on all nodes of an overlay.
+	Copies int `toml:"copies"`
 }
 
 // NodeConfig is the table [node].
@@ -69,6 +73,9 @@ type Overrides struct {
 // defaultOverlay is the name of the overlay of nodes that are told none.
 const defaultOverlay = "default"
 
+// defaultCopies is how many nodes hold each object, unless told otherwise.
+const defaultCopies = 3
+
 // DefaultListen is the overlay address of a node that is told nothing.
 const DefaultListen = "0.0.0.0:4747"
 
@@ -78,7 +85,7 @@ const DefaultListen = "0.0.0.0:4747"
 // New, which knows them.
 func Load(path string, o Overrides) (Config, error) {
 	cfg := Config{
-		Overlay:   OverlayConfig{Name: defaultOverlay},
+		Overlay:   OverlayConfig{Name: defaultOverlay, Copies: defaultCopies},
 		Node:      NodeConfig{Listen: []string{DefaultListen}, Discovery: true},
 		overrides: o.Tables,
 	}
@@ -152,6 +159,9 @@ func (c *Config) decodeFile(path string, text []byte) error {
 	}
 	if err := checkOverlayName(c.Overlay.Name); err != nil {
 		return d.errorf([]string{"overlay", "name"}, "overlay.name: %w", err)
+	}
+	if n := c.Overlay.Copies; n < 1 || n > maxCopies {
+		return d.errorf([]string{"overlay", "copies"}, "overlay.copies is %d; it must lie between 1 and %d", n, maxCopies)
 	}
 	if err := checkListen(c.Node.Listen); err != nil {
 		return d.errorf([]string{"node", "listen"}, "node.listen: %w", err)

@@ -71,6 +71,9 @@ func TestWrongConfiguration(t *testing.T) {
 		{"number for a string", "[overlay]\nname = 5\n", `config.toml:2: overlay.name is a whole number; it must be a string in quotes`},
 		{"empty name", "[overlay]\nname = \"\"\n", `config.toml:2: overlay.name: "" is not a name of 1 to 64 bytes`},
 		{"name with a space", "[overlay]\nname = \"a b\"\n", `config.toml:2: overlay.name: "a b" may hold letters, digits, dots, underscores and hyphens only`},
+		{"no copies", "[overlay]\ncopies = 0\n", `config.toml:2: overlay.copies is 0; it must lie between 1 and 16`},
+		{"many copies", "[overlay]\n\ncopies = 17\n", `config.toml:3: overlay.copies is 17; it must lie between 1 and 16`},
+		{"copies in words", "[overlay]\ncopies = \"three\"\n", `config.toml:2: overlay.copies is a string; it must be a whole number, without quotes`},
 		{"empty directory", "[node]\ndata_dir = \"\"\n", `config.toml:2: node.data_dir is empty; name a directory, or leave the line away for the default`},
 		{"nowhere to listen", "[node]\nlisten = []\n", `config.toml:2: node.listen: the list is empty; a node needs at least one address, such as "0.0.0.0:4747"`},
 		{"listen without port", "[node]\nlisten = [\"0.0.0.0\"]\n", `config.toml:2: node.listen: "0.0.0.0" is no address with a port; write IP:PORT or :PORT, such as "0.0.0.0:4747"`},
@@ -201,7 +204,7 @@ func TestDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := NodeConfig{DataDir: dir, Listen: []string{"0.0.0.0:4747"}, Discovery: true}
-	if !reflect.DeepEqual(cfg.Node, want) || cfg.Overlay.Name != "default" || cfg.named {
+	if !reflect.DeepEqual(cfg.Node, want) || cfg.Overlay != (OverlayConfig{Name: "default", Copies: 3}) || cfg.named {
 		t.Errorf("got %+v", cfg)
 	}
 }
@@ -257,7 +260,7 @@ func FuzzLoad(f *testing.F) {
 	f.Add("[front]\nlimits = { channels = 1 }\n[[front.rooms]]\nname=\"a\"\n")
 	f.Add("front.rooms = [{name = 1}]\n\"a.b\".\"\" = 5\n[overlay]\nname=''''''\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		cfg := Config{Node: NodeConfig{Listen: []string{DefaultListen}}, Overlay: OverlayConfig{Name: "default"}}
+		cfg := Config{Node: NodeConfig{Listen: []string{DefaultListen}}, Overlay: OverlayConfig{Name: "default", Copies: defaultCopies}}
 		err := cfg.decodeFile("f", []byte(text))
 		if err == nil {
 			err = cfg.checkTables([]string{"front"})

@@ -169,7 +169,7 @@ func (n *Node) assemble(dir *dataDir, listen []string) (*parts, error) {
 	}
 	p.reach = newReacher(p)
 	p.ring = chord.New(p.host, chord.Config{Log: p.log})
-	p.overlay = overlay.New(p.host, p.ring, overlay.Config{Log: p.log})
+	p.overlay = overlay.New(p.host, p.ring, overlay.Config{Copies: n.cfg.Overlay.Copies, Log: p.log})
 	p.service = mapping.New(mapping.Config{Host: p.host, Ring: p.ring, Overlay: p.overlay, Log: p.log, Neighbours: p.neighbours})
 	if err := n.makeFrontends(p); err != nil {
 		p.abandon()

@@ -106,7 +106,8 @@ func (c *Config) changed(next Config) (keys []string) {
 			keys = append(keys, key)
 		}
 	}
-	note("overlay.name", c.Overlay == next.Overlay)
+	note("overlay.name", c.Overlay.Name == next.Overlay.Name)
+	note("overlay.copies", c.Overlay.Copies == next.Overlay.Copies)
 	note("node.data_dir", c.Node.DataDir == next.Node.DataDir)
 	note("node.listen", c.named == next.named && slices.Equal(c.Node.Listen, next.Node.Listen))
 	note("node.join", slices.Equal(c.Node.Join, next.Node.Join))

@@ -15,7 +15,9 @@ type Status struct {
 	Node  NodeStatus  `json:"node"`
 	Ring  RingStatus  `json:"ring"`
 	Keeps KeepsStatus `json:"keeps"`
-	Users UsersStatus `json:"users"`
+	// Database is what of it is on the disk.
+	Database DatabaseStatus `json:"database"`
+	Users    UsersStatus    `json:"users"`
 	// Peers are the nodes with an open connection, in the order of their
 	// peer IDs.
 	Peers []PeerStatus `json:"peers"`
@@ -73,6 +75,25 @@ type KeepsStatus struct {
 	Channels int `json:"channels"`
 	Others   int `json:"others"` // parts of the list of channels
 	Copies   int `json:"copies"` // of objects that other nodes keep
+	// OnNodes is how many nodes hold each object, as configured.
+	OnNodes int `json:"on_nodes"`
+}
+
+// DatabaseStatus is how the node's database is.
+type DatabaseStatus struct {
+	Path    string `json:"path"`
+	Layout  int    `json:"layout"`        // version of the file's layout
+	Records int    `json:"records"`       // that a crash leaves
+	Bytes   int64  `json:"bytes"`         // of their keys and values
+	File    int64  `json:"file_bytes"`    // size of the file
+	Waiting int    `json:"waiting_bytes"` // not yet committed
+	// Committed is when the disk last had everything; absent before the first commit.
+	Committed *time.Time `json:"committed,omitempty"`
+	// Error is why the disk takes nothing; absent when it does.
+	Error string     `json:"error,omitempty"`
+	Since *time.Time `json:"error_since,omitempty"`
+	// Damaged are files that were moved aside, the oldest first.
+	Damaged []string `json:"damaged"`
 }
 
 // UsersStatus counts people, as LUSERS does: those of the whole overlay as they
@@ -102,10 +123,12 @@ func (n *Node) status(p *parts) Status {
 			Here: counts.LocalUsers, Users: counts.KnownUsers, Channels: counts.KnownChannels, Nodes: counts.KnownNodes,
 			Sessions: p.sessions(),
 		},
-		Keeps:  p.keepsStatus(),
-		Peers:  p.peersStatus(),
-		Trying: p.tryingStatus(),
+		Keeps:    p.keepsStatus(),
+		Database: p.databaseStatus(),
+		Peers:    p.peersStatus(),
+		Trying:   p.tryingStatus(),
 	}
+	s.Keeps.OnNodes = n.cfg.Overlay.Copies
 	return s
 }
 
@@ -146,6 +169,21 @@ func (p *parts) keepsStatus() KeepsStatus {
 		s.Others += len(p.overlay.Kept(kind))
 	}
 	return s
+}
+
+func (p *parts) databaseStatus() DatabaseStatus {
+	st := p.host.Database()
+	d := DatabaseStatus{
+		Path: st.Path, Layout: st.Layout, Records: st.Records, Bytes: st.Bytes, File: st.File, Waiting: st.Waiting, Damaged: []string{},
+	}
+	d.Damaged = append(d.Damaged, st.Aside...)
+	if !st.Committed.IsZero() {
+		d.Committed = &st.Committed
+	}
+	if st.Err != nil {
+		d.Error, d.Since = oneLine(st.Err.Error()), &st.Since
+	}
+	return d
 }
 
 // sessions are the open ones of each front-end.

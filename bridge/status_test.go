@@ -55,7 +55,12 @@ func exampleStatus() Status {
 			},
 			Table: TableStatus{Contacts: 17, Traffic: 123.4, Budget: 1024},
 		},
-		Keeps: KeepsStatus{Names: 3, Channels: 1, Others: 2, Copies: 9},
+		Keeps: KeepsStatus{Names: 3, Channels: 1, Others: 2, Copies: 9, OnNodes: 3},
+		Database: DatabaseStatus{
+			Path: "/home/ann/.local/share/ircbridge/store.db", Layout: 2, Records: 41, Bytes: 300 << 10, File: 1 << 20, Waiting: 7 << 20,
+			Committed: new(ago(3 * time.Minute)), Error: "write database: write /home/ann/.local/share/ircbridge/store.db: no space left on device", Since: new(ago(3 * time.Minute)),
+			Damaged: []string{"/home/ann/.local/share/ircbridge/store.db.damaged-20261101T101112.000"},
+		},
 		Users: UsersStatus{Here: 2, Sessions: map[string]int{"irc": 1, "console": 1}, Users: 40, Channels: 12, Nodes: 18},
 		Peers: []PeerStatus{
 			{ID: id("9"), Peer: peer("9"), Address: "192.0.2.9:51234", Transport: "tcp", Inbound: true, Since: ago(65 * time.Minute), Program: "ircbridge-0.1.0", RoundTrip: 0.74},
@@ -78,7 +83,8 @@ func TestStatusForAPerson(t *testing.T) {
 	alone.Ring = RingStatus{Member: true, Alone: true}
 	alone.Peers, alone.Trying = nil, TryingStatus{}
 	alone.Node.Started = alone.Node.Now.Add(-61 * time.Second)
-	alone.Keeps = KeepsStatus{}
+	alone.Keeps = KeepsStatus{OnNodes: 1}
+	alone.Database = DatabaseStatus{Records: 1, File: 32 << 10, Committed: new(alone.Node.Now.Add(-time.Second))}
 
 	two := exampleStatus() // a ring of two: one neighbour on both sides
 	two.Ring.Successors = two.Ring.Successors[:1]

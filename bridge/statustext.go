@@ -70,6 +70,7 @@ func (s Status) summary() [][2]string {
 		{"Running", fmt.Sprintf("for %s, since %s; %s of memory", span(n.Now.Sub(n.Started)), n.Started.Format("2006-01-02 15:04:05"), mebibytes(n.Memory))},
 		{"Ring", s.ringLine()},
 		{"Keeps", s.keepsLine()},
+		{"Disk", s.databaseLine(s.Database.Error)},
 		{"Users", fmt.Sprintf("%d here%s; %s in %s on %s in the overlay, as counted last", s.Users.Here, s.frontends(), count(s.Users.Users, "user"), count(s.Users.Channels, "channel"), count(s.Users.Nodes, "node"))},
 	}
 }
@@ -84,6 +85,8 @@ func (s Status) userText() string {
 			continue
 		case "Overlay":
 			row[1] = s.Node.Overlay
+		case "Disk":
+			row[1] = s.databaseLine("the owner's status says why") // the error itself names a path
 		}
 		fmt.Fprintf(&text, "%s: %s\n", row[0], row[1])
 	}
@@ -130,7 +133,24 @@ func (s Status) frontends() string {
 
 func (s Status) keepsLine() string {
 	k := s.Keeps
-	return fmt.Sprintf("%s, %s, %s; copies of others': %d", count(k.Names, "name"), count(k.Channels, "channel"), count(k.Others, "other object"), k.Copies)
+	return fmt.Sprintf("%s, %s, %s; copies of others': %d; each is meant to be on %s",
+		count(k.Names, "name"), count(k.Channels, "channel"), count(k.Others, "other object"), k.Copies, count(k.OnNodes, "node"))
+}
+
+// databaseLine is how the database is; why is what is said of its error.
+func (s Status) databaseLine(why string) string {
+	d := s.Database
+	line := fmt.Sprintf("%s, %s in a file of %s", count(d.Records, "record"), mebibytes(uint64(d.Bytes)), mebibytes(uint64(d.File)))
+	switch {
+	case d.Error != "" && d.Since != nil:
+		line += fmt.Sprintf("; TAKES NOTHING for %s, %s wait in memory: %s", span(s.Node.Now.Sub(*d.Since)), mebibytes(uint64(d.Waiting)), why)
+	case d.Committed != nil:
+		line += fmt.Sprintf("; all of it on the disk %s ago", span(s.Node.Now.Sub(*d.Committed)))
+	}
+	if n := len(d.Damaged); n > 0 {
+		line += fmt.Sprintf("; %s moved aside beside it", count(n, "damaged file"))
+	}
+	return line
 }
 
 // ringRows are the neighbours and then the other peers.

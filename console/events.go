@@ -1,6 +1,7 @@
 package console
 
 import (
+	"errors"
 	"strings"
 	"time"
 
@@ -112,6 +113,10 @@ func (c *Console) showMessage(e chat.Message) {
 // why it was not.
 func (c *Console) showSent(self chat.Profile, e chat.Sent) {
 	target := e.Message.Target
+	if errors.Is(e.Err, chat.ErrUnreachable) {
+		c.out.fail("not confirmed by anybody: what you said to %s may not have arrived: %s", target, start(e.Message.Text))
+		return
+	}
 	if e.Err != nil {
 		c.out.fail("%s", notSent(target, e.Message.Text, reason(e.Err)))
 		return

@@ -72,11 +72,30 @@ func (c *conn) say(m *message, notice bool) {
 // error numeric; one with a label, which must have an answer, does not get the
 // ACK that means success where the client knows a better one.
 func (c *conn) sendFailed(err error, out chat.Outgoing) {
+	standard := c.caps&capStandardReplies != 0
 	switch {
+	case errors.Is(err, chat.ErrUnreachable):
+		c.lost(out, "NOT_CONFIRMED", "Nobody has confirmed this within 5 seconds; it may not have arrived")
+	case errors.Is(err, chat.ErrQueueFull):
+		c.lost(out, "TOO_MANY", "Not sent, as too much waits to be sent")
 	case !out.Notice:
 		c.fail(err, subject{command: "PRIVMSG", channel: out.Target})
-	case c.resp != nil && c.caps&capStandardReplies != 0:
+	case c.resp != nil && standard:
 		c.standard(replyFail, "NOTICE", "CANNOT_SEND", "The notice was not delivered", out.Target)
+	}
+}
+
+// lost tells the client of a message that no error numeric is about: it is
+// named by its target and its beginning, as there may be many. Of a notice only
+// those are told who know standard replies, since nothing else may answer one
+// (RFC 2812, section 3.3.2).
+func (c *conn) lost(out chat.Outgoing, code, why string) {
+	text := why + ": " + chat.Beginning(out.Text)
+	switch {
+	case c.caps&capStandardReplies != 0:
+		c.standard(replyFail, commandFor(out.Notice), code, text, out.Target)
+	case !out.Notice:
+		c.write("", c.srv.name, "NOTICE", []string{c.self.Nick}, "To "+chat.Cut(out.Target, 2*chat.MaxChannel)+": "+text)
 	}
 }
 
@@ -132,8 +151,10 @@ func (c *conn) writeMessage(e chat.Message) {
 	c.write(tags, source, command, target, text)
 }
 
-func commandOf(e *chat.Message) string {
-	if e.Notice {
+func commandOf(e *chat.Message) string { return commandFor(e.Notice) }
+
+func commandFor(notice bool) string {
+	if notice {
 		return "NOTICE"
 	}
 	return "PRIVMSG"

@@ -1,0 +1,131 @@
+package ringsim
+
+import (
+	"fmt"
+	"time"
+
+	"ircbridge/chord"
+	"ircbridge/chord/ringcheck"
+	"ircbridge/host/sim"
+)
+
+// wholeRing is the size up to which the whole ring is checked after every event
+// that changed what any node has of it; above it once in each virtual second.
+const wholeRing = 32
+
+// settleTime is how long after a fault two nodes may both answer for one key.
+const settleTime = 5 * time.Second
+
+// watch checks the ring's invariants after every event (package ringcheck).
+//
+// A fault may take more away than the invariant allows for: half of all nodes, or
+// the network between them. Then it is checked again from when the ring is
+// ideal; that it comes so far is checked in the end. Lists are in order always.
+type watch struct {
+	net       *network
+	ring      ringcheck.Watch
+	armed     bool
+	seen      map[*node]seen
+	whole     time.Duration // when the whole ring was checked last
+	disturbed time.Duration // when the last fault happened
+	lossy     bool          // messages are being lost, or a direction is cut
+	broken    []string
+	checks    int
+}
+
+// seen is what a node had when it was looked at last.
+type seen struct {
+	succs   *chord.Contact
+	n       int
+	pred    *chord.Contact
+	member  bool
+	settled bool
+	owns    bool
+	up      bool
+}
+
+func newWatch(w *network) *watch {
+	c := &watch{net: w, ring: ringcheck.Watch{ListLen: w.listLen}, seen: make(map[*node]seen)}
+	w.AfterEvent(func(h *sim.Host) {
+		if n := w.by[h]; n != nil && n.h == h {
+			c.after(n)
+		}
+	})
+	return c
+}
+
+func (c *watch) after(n *node) {
+	at := n.ring.Inspect()
+	now := seen{n: len(at.Succs), pred: at.Pred, member: at.Member, settled: at.Settled, owns: at.Owns, up: n.awake()}
+	if now.n > 0 {
+		now.succs = &at.Succs[0]
+	}
+	changed := now != c.seen[n]
+	c.seen[n] = now
+	if changed && now.up && now.member {
+		for _, x := range look([]*node{n}) {
+			if err := x.Ordered(c.net.listLen); err != nil {
+				c.fail(err.Error())
+			}
+		}
+	}
+	if changed && len(c.net.nodes) <= wholeRing || c.net.Elapsed() >= c.whole+time.Second {
+		c.all()
+	}
+}
+
+func (c *watch) fail(what string) {
+	if len(c.broken) < 5 {
+		c.broken = append(c.broken, fmt.Sprintf("ring: %s, at %v", what, c.net.Elapsed()))
+	}
+}
+
+// members are the nodes that form the ring: those that run and have company.
+// Who begins a ring of its own is no part of it yet.
+func (c *watch) members() ringcheck.Ring {
+	var awake []*node
+	for _, n := range c.net.nodes {
+		if n.awake() {
+			awake = append(awake, n)
+		}
+	}
+	ring := look(awake)
+	kept := ring[:0]
+	for _, x := range ring {
+		if !x.Alone || len(ring) == 1 {
+			kept = append(kept, x)
+		}
+	}
+	return kept
+}
+
+// all checks the whole ring.
+func (c *watch) all() {
+	now := c.net.Elapsed()
+	c.whole = now
+	c.checks++
+	if !c.armed {
+		c.armed = !c.net.parted && !c.lossy && c.net.ideal() == nil
+		return
+	}
+	ring := c.members()
+	if err := c.ring.Check(ring); err != nil {
+		c.fail(err.Error())
+		c.armed = false
+		return
+	}
+	if o := ring.Overlap(); o != "" && now > c.disturbed+settleTime {
+		c.fail(o)
+		c.disturbed = now
+	}
+}
+
+// fault says that something was done to nodes or network. What it left decides
+// whether the invariant is asked for at once.
+func (c *watch) fault(ringStays bool) {
+	c.disturbed = c.net.Elapsed()
+	c.ring.Fault()
+	if !ringStays || c.armed && c.ring.Check(c.members()) != nil {
+		c.armed = false
+	}
+}

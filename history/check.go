@@ -33,6 +33,16 @@ type Rules struct {
 	RefusedIsFinal bool
 	// Excuses are losses that are allowed.
 	Excuses []Excuse
+	// Breaks are instants at which the one that ordered a channel was lost. What
+	// was under way just then has no place in the one order.
+	Breaks []Break
+}
+
+// A Break is the instant at which the one that ordered a channel (or any, "")
+// was lost.
+type Break struct {
+	Channel string
+	At      time.Duration
 }
 
 // An Excuse allows the loss of messages that were acknowledged from From until

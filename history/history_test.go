@@ -216,6 +216,19 @@ func TestHistories(t *testing.T) {
 			h.Saw(6*s, "dan", "#tea", "one")
 		}, want: Report{Sent: 2, Acked: 2, Delivered: 6}},
 
+		{name: "what was under way when the one who orders was lost has no place in the order", tell: func(h *History) {
+			for _, at := range []time.Duration{1 * s, 3 * s} {
+				one, two := "one "+at.String(), "two "+at.String()
+				h.Sent(at, "ann", "#tea", one)
+				h.Sent(at, "bob", "#tea", two)
+				h.Saw(at+s/4, "cid", "#tea", one)
+				h.Saw(at+s/4, "cid", "#tea", two)
+				h.Saw(at+s/2, "dan", "#tea", two)
+				h.Saw(at+s/2, "dan", "#tea", one)
+			}
+		}, rules: Rules{After: 5 * s, Breaks: []Break{{"#tea", 1*s + s/3}, {"#milk", 3*s + s/3}, {"", 2 * s}}},
+			want: Report{Sent: 4, Unanswered: 4, Delivered: 8, Diverged: 1}, says: "order: "},
+
 		{name: "an echo has no place in the order, unless the rules say so", tell: func(h *History) {
 			h.Sent(1*s, "ann", "#tea", "one")
 			fine(h, 1*s, "bob", "two", "cid", "ann")

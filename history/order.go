@@ -33,7 +33,7 @@ func (c *checker) senders() {
 
 // orders looks whether each channel has one order: one in which everybody saw
 // what he saw. Messages of which something was heard during a split are left
-// out.
+// out, and what was under way when the one that ordered a channel was lost.
 func (c *checker) orders() {
 	channels, lines := c.lines()
 	for _, channel := range channels {
@@ -76,8 +76,13 @@ func (c *checker) lines() (channels []string, lines map[string][]sequence) {
 	return channels, lines
 }
 
-// split reports whether any part of a message's life was in a split.
+// split reports whether any part of a message's life was in a split, or a break.
 func (c *checker) split(m *message) bool {
+	if slices.ContainsFunc(c.rules.Breaks, func(b Break) bool {
+		return (b.Channel == "" || b.Channel == m.channel) && m.sent <= b.At && b.At <= m.last
+	}) {
+		return true
+	}
 	return slices.ContainsFunc(c.h.splits, func(s split) bool { return m.sent < s.to && m.last+c.rules.UnderWay > s.from })
 }
 

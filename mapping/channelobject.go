@@ -390,10 +390,10 @@ func (c *channelObject) renew(t turn, node host.PeerID, run uint64, payload []by
 	if b != c.s.birth && !back || !c.s.knows(theirs) {
 		return false // the node finds out who lacks what
 	}
-	if !back && theirs.knowsAll(c.s.heads) && w.Digest != c.s.digest() {
-		return false
-	}
-	known := true
+	// Who his node does not name is gone, whatever else differs: the node may know
+	// of a quit that never came here, and its view, which leaves him out, then
+	// differs until he is.
+	known := back || !theirs.knowsAll(c.s.heads) || w.Digest == c.s.digest()
 	named := map[overlay.Stream]bool{}
 	for _, m := range w.Members {
 		who := overlay.Stream{Node: node, Run: run, Session: m.GetSession()}

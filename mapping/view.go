@@ -227,10 +227,7 @@ func (v *view) renewal() *wire.ChannelRenewal {
 func (v *view) beginLocked(st *state, recent []overlay.Entry) {
 	v.s.buryLocked(st)
 	v.adoptLocked(st, v.s.h.Now())
-	recent = once(recent, st.tail)
-	for _, e := range recent {
-		v.noteLocked(e)
-	}
+	recent = slices.DeleteFunc(once(recent, st.tail), func(e overlay.Entry) bool { return !v.noteLocked(e) })
 	v.admitLocked()
 	for _, e := range recent {
 		ev, err := decodeEvent(e.Event, v.name)

@@ -93,6 +93,9 @@ func (r *run) excuseChannel(now time.Duration, ch int, ring []*node) {
 			first = min(first, n.gone)
 		}
 	}
+	if len(keepers) > 0 && keepers[0].gone == now {
+		r.breaks = append(r.breaks, history.Break{Channel: channelName(ch), At: now})
+	}
 	if lost > 1 || lost > 0 && len(keepers) == 1 {
 		r.excuses = append(r.excuses, history.Excuse{Channel: channelName(ch), From: first - underWay, To: now, Why: "the keeper and a replica were lost together"})
 	}

@@ -40,14 +40,20 @@ func (r *run) apply(number int, f fault) {
 	case cutOneWay:
 		r.cut(f)
 	case lossy:
-		r.watch.lossy = true
-		r.watch.fault(false)
+		r.watch.doubt()
 		r.net.SetFaults(f.rates)
-		r.later(f, func() { r.net.SetFaults(sim.Faults{}); r.watch.lossy = false })
+		r.later(f, func() {
+			r.net.SetFaults(sim.Faults{})
+			r.watch.calm()
+		})
 	case slow:
 		for _, n := range r.victims(f) {
+			r.watch.doubt()
 			r.net.slow[n.name()] = f.delay
-			r.later(f, func() { delete(r.net.slow, n.name()) })
+			r.later(f, func() {
+				delete(r.net.slow, n.name())
+				r.watch.calm()
+			})
 		}
 	case pause:
 		for _, n := range r.victims(f) {
@@ -128,11 +134,21 @@ func (r *run) kill(nodes []*node, f fault) {
 	}
 }
 
+// restart starts a node again. Where none of the nodes runs that it was told of it
+// begins a ring of its own, until it finds the others; those that start
+// together may do so in several rings.
 func (r *run) restart(n *node) {
-	if !n.up() {
-		r.watch.fault(true)
-		n.restart()
+	if n.up() {
+		return
 	}
+	r.watch.fault(true)
+	if !slices.ContainsFunc(r.net.nodes, func(o *node) bool {
+		return slices.Contains(n.told, o.h.Addr()) && o.awake() && o.came+copyTime < r.net.Elapsed() && o.group == n.group
+	}) {
+		r.watch.fault(false)
+		r.split(r.net.Elapsed(), r.net.Elapsed()+mendTime, []*node{n})
+	}
+	n.restart()
 }
 
 // part cuts nodes off from all others.
@@ -175,17 +191,13 @@ func (r *run) regroup() {
 // cut stops what the first node sends to the second.
 func (r *run) cut(f fault) {
 	a, b := r.net.nodes[f.nodes[0]], r.net.nodes[f.nodes[1]]
-	r.oneWay++
-	r.watch.lossy = true
-	r.watch.fault(false)
+	r.watch.doubt()
 	s := r.split(r.net.Elapsed(), never, []*node{a}, []*node{b})
 	r.net.Cut(a.h, b.h)
 	r.later(f, func() {
 		r.net.Mend(a.h, b.h)
 		s.to = r.net.Elapsed() + mendTime
-		if r.oneWay--; r.oneWay == 0 {
-			r.watch.lossy = false
-		}
+		r.watch.calm()
 	})
 }
 

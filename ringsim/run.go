@@ -78,12 +78,12 @@ type run struct {
 	users   []*user
 	splits  []*split
 	excuses []history.Excuse
+	breaks  []history.Break
 	rules   map[ruler]bool
 	refused map[string]int
 	result  Result
 
 	undoing int // faults to be taken back
-	oneWay  int // cuts
 	moves   int
 	over    bool // users do nothing any more
 	done    bool
@@ -158,6 +158,7 @@ func (r *run) form() bool {
 	for end := r.net.Elapsed() + ringFormsTime; r.net.Elapsed() < end; r.net.Sleep(100 * time.Millisecond) {
 		if err = r.net.ideal(); err == nil {
 			r.net.Sleep(3 * time.Second)
+			r.watch.begin()
 			return true
 		}
 	}
@@ -210,7 +211,11 @@ func (r *run) refusal(err error) {
 func (r *run) finish() {
 	r.over = true
 	r.net.Sleep(quietTime)
-	if err := r.agree(); err != nil {
+	err := r.agree()
+	for end := r.net.Elapsed() + quietTime; err != nil && r.net.Elapsed() < end; err = r.agree() {
+		r.net.Sleep(100 * time.Millisecond)
+	}
+	if err != nil {
 		r.wrong("not the same after quiet: %v", err)
 	}
 	r.askMembers()
@@ -228,7 +233,7 @@ func (r *run) judge() {
 	}
 	r.result.Report = r.history.Check(history.Rules{
 		After: quietTime, UnderWay: underWay, AnswerWithin: answer, End: r.net.Elapsed(),
-		EchoInOrder: true, Excuses: r.excuses,
+		EchoInOrder: true, Excuses: r.excuses, Breaks: r.breaks,
 	})
 	r.result.Violations = append(r.result.Violations, r.result.Report.Violations...)
 	r.result.Violations = append(r.result.Violations, r.watch.broken...)

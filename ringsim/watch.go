@@ -28,7 +28,8 @@ type watch struct {
 	seen      map[*node]seen
 	whole     time.Duration // when the whole ring was checked last
 	disturbed time.Duration // when the last fault happened
-	lossy     bool          // messages are being lost, or a direction is cut
+	begun     bool          // the ring has formed
+	unsure    int           // faults under way that make living nodes look dead
 	broken    []string
 	checks    int
 }
@@ -105,7 +106,7 @@ func (c *watch) all() {
 	c.whole = now
 	c.checks++
 	if !c.armed {
-		c.armed = !c.net.parted && !c.lossy && c.net.ideal() == nil
+		c.armed = c.begun && !c.net.parted && c.unsure == 0 && c.net.ideal() == nil
 		return
 	}
 	ring := c.members()
@@ -118,6 +119,20 @@ func (c *watch) all() {
 		c.fail(o)
 		c.disturbed = now
 	}
+}
+
+// begin asks for the invariant from when the ring is ideal.
+func (c *watch) begin() { c.begun = true }
+
+// doubt says that living nodes may look dead to others from now on, until calm.
+func (c *watch) doubt() {
+	c.unsure++
+	c.fault(false)
+}
+
+func (c *watch) calm() {
+	c.unsure--
+	c.fault(false)
 }
 
 // fault says that something was done to nodes or network. What it left decides

@@ -408,10 +408,13 @@ func (c *channelObject) renew(t turn, node host.PeerID, run uint64, payload []by
 
 func (c *channelObject) renewMember(t turn, who overlay.Stream, m *wire.Member) bool {
 	have, ok := c.s.members[who]
+	p, err := personFromWire(m.Person)
 	if ok {
+		if err == nil && have.join == m.Join {
+			c.correct(t, who, have, p)
+		}
 		return have.join == m.Join
 	}
-	p, err := personFromWire(m.Person)
 	if err != nil || c.s.removals[who].join >= m.Join || len(c.s.members) >= maxMembers {
 		return false
 	}
@@ -424,6 +427,20 @@ func (c *channelObject) renewMember(t turn, who overlay.Stream, m *wire.Member) 
 	t.SubscribersChanged()
 	c.emit(t, &wire.ChannelEvent{What: &wire.ChannelEvent_Joined{Joined: joined}})
 	return true
+}
+
+// correct takes what a member's own node says of his person, where this copy
+// has an older version: the change came to a keeper from whose copy he was gone
+// when another copy, which had not heard of it, brought him back.
+func (c *channelObject) correct(t turn, who overlay.Stream, have member, p person) {
+	if newer(have.person, p) == have.person {
+		return
+	}
+	have.person = p
+	part := newState()
+	part.birth, part.name = c.s.birth, c.s.name
+	part.members[who] = have
+	c.emit(t, &wire.ChannelEvent{What: &wire.ChannelEvent_Merged{Merged: part.toWire()}})
 }
 
 // knows reports whether the state has all that a view has seen.

@@ -92,6 +92,23 @@ func (v *view) giveLocked(e overlay.Entry, w *wire.Message) {
 	})
 }
 
+// tailBeforeLocked shows those of another copy's last messages that come before
+// a stamp, and returns the others. One that was brought back from the time of an earlier
+// keeper, and is in no log, has its place there too: else what follows it would be held
+// back for it here, and shown later than what others said then. Whose sender is
+// not known yet waits for the state that names him.
+func (v *view) tailBeforeLocked(tail []line, at overlay.Stamp) []line {
+	for len(tail) > 0 && tail[0].stamp.Compare(at) < 0 {
+		if l := tail[0]; l.number > v.seen[l.from] {
+			if e := l.entry(); v.knowsSpeakerLocked(e, l.msg) {
+				v.messageLocked(e, l.msg)
+			}
+		}
+		tail = tail[1:]
+	}
+	return tail
+}
+
 // tailLocked shows those of another copy's last messages that this view has
 // not had.
 func (v *view) tailLocked(tail []line) {

@@ -18,7 +18,9 @@ import (
 
 // resetLocked makes the view what its keeper says and shows the difference.
 func (v *view) resetLocked(st *state, recent []overlay.Entry) {
+	tail := st.tail
 	for _, e := range recent {
+		tail = v.tailBeforeLocked(tail, e.Stamp)
 		if ev, err := decodeEvent(e.Event, v.name); err == nil {
 			v.takeLocked(e, ev)
 		}

@@ -2,6 +2,7 @@ package mapping
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -139,7 +140,9 @@ func (se *session) Join(ctx context.Context, channel, key string) (chat.Channel,
 			return fail(chat.ErrUnreachable)
 		}
 		s.mu.Unlock()
-		if err = ms.event.Wait(ctx, left); err != nil {
+		if err = ms.event.Wait(ctx, left); errors.Is(err, host.ErrStopped) {
+			return fail(chat.ErrStopped)
+		} else if err != nil {
 			err = ctx.Err()
 		}
 	}

@@ -250,6 +250,9 @@ func (v *view) adoptLocked(st *state, at time.Time) (old *state) {
 		m := st.members[who]
 		v.s.personLocked(who, m.person, at)
 		if p, ok := v.s.knownLocked(who); ok {
+			if newer(m.person, p) != m.person && v.local(who) != nil {
+				v.s.o.Hold(kindChannel, v.name) // the keeper is told soon
+			}
 			m.person = newer(m.person, p)
 			st.members[who] = m
 		}
@@ -357,6 +360,11 @@ func (v *view) spreadLocked(e overlay.Entry, w *wire.Message, there func(overlay
 			se.pushSizedLocked(msg, size)
 		}
 	}
+}
+
+func (v *view) knowsSpeakerLocked(e overlay.Entry, w *wire.Message) bool {
+	_, ok := v.speakerLocked(e, w)
+	return ok
 }
 
 // speakerLocked is who said a message, as far as anything here knows him.

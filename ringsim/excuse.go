@@ -93,11 +93,12 @@ func (r *run) excuseChannel(now time.Duration, ch int, ring []*node) {
 			first = min(first, n.gone)
 		}
 	}
-	if len(keepers) > 0 && keepers[0].gone == now {
+	last := slices.DeleteFunc(slices.Clone(ring), func(n *node) bool { return n.gone > n.came && n.gone < now })
+	if k := r.net.keepersOf(last, channelKey(ch), 1); len(k) > 0 && k[0].gone == now {
 		r.breaks = append(r.breaks, history.Break{Channel: channelName(ch), At: now})
 	}
 	if lost > 1 || lost > 0 && len(keepers) == 1 {
-		r.excuses = append(r.excuses, history.Excuse{Channel: channelName(ch), From: first - underWay, To: now, Why: "the keeper and a replica were lost together"})
+		r.excuses = append(r.excuses, history.Excuse{Channel: channelName(ch), From: first - underWay, To: now + underWay, Why: "the keeper and a replica were lost together"})
 	}
 }
 

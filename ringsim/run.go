@@ -80,6 +80,7 @@ type run struct {
 	excuses []history.Excuse
 	breaks  []history.Break
 	rules   map[ruler]bool
+	aside   []ruler // who founded a channel beside another of that name
 	refused map[string]int
 	result  Result
 
@@ -198,6 +199,22 @@ func (r *run) inside(channel string) (list []*user) {
 // mayRule notes that a session may be operator of a channel from now on: it
 // founded it, or an operator gave it that status.
 func (r *run) mayRule(channel string, s chat.SessionID) { r.rules[ruler{channel, s}] = true }
+
+// emptied is called when somebody is in a channel no more. Where only those are
+// left who founded it anew, cut off from the others, theirs is the older
+// one now.
+func (r *run) emptied(channel string) {
+	for _, u := range r.inside(channel) {
+		if !slices.Contains(r.aside, ruler{channel, u.session.Self().Session}) {
+			return
+		}
+	}
+	for _, a := range r.aside {
+		if a.channel == channel {
+			r.rules[a] = true
+		}
+	}
+}
 
 func (r *run) refusal(err error) {
 	text := err.Error()

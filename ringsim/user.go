@@ -64,7 +64,7 @@ func (u *user) connect() {
 			if err != nil {
 				u.r.history.Left(u.r.net.Elapsed(), client, "")
 				if u.client == client {
-					u.client, u.in = "", nil
+					u.gone()
 				}
 				u.r.log.say(string(client), "ended: %v", err)
 				return
@@ -119,6 +119,16 @@ func (u *user) left(client history.Client, channel string) {
 	u.r.history.Left(u.r.net.Elapsed(), client, channel)
 	if u.client == client {
 		u.in = slices.DeleteFunc(u.in, func(c string) bool { return c == channel })
+		u.r.emptied(channel)
+	}
+}
+
+// gone notes that his session is over.
+func (u *user) gone() {
+	in := u.in
+	u.client, u.in = "", nil
+	for _, ch := range in {
+		u.r.emptied(ch)
 	}
 }
 
@@ -136,8 +146,11 @@ func (u *user) join(channel string) {
 	u.in = append(u.in, channel)
 	u.r.history.Joined(u.r.net.Elapsed(), client, channel)
 	u.say("is in %s, with %d members", channel, len(c.Members))
-	if first {
-		u.r.mayRule(channel, s.Self().Session)
+	switch self := s.Self().Session; {
+	case first:
+		u.r.mayRule(channel, self)
+	case len(c.Members) == 1:
+		u.r.aside = append(u.r.aside, ruler{channel, self})
 	}
 }
 
@@ -254,7 +267,7 @@ func (u *user) rename() {
 func (u *user) quit() {
 	s := u.session
 	u.r.history.Left(u.r.net.Elapsed(), u.client, "")
-	u.client, u.in = "", nil
+	u.gone()
 	u.say("quits")
 	s.Close("bye")
 }

@@ -221,13 +221,18 @@ func (n *nickObject) prune(now int64) {
 }
 
 func (n *nickObject) prunePast(now int64) {
+	if l := n.remembered(now); len(l) < len(n.past) {
+		n.setPast(l)
+	}
+}
+
+// remembered are the former holders that are not to be forgotten yet.
+func (n *nickObject) remembered(now int64) pasts {
 	at := now - pastLife
 	if n.history != nil {
 		at = max(at, n.history.forgets())
 	}
-	if l := n.past.after(at); len(l) < len(n.past) {
-		n.setPast(l)
-	}
+	return n.past.after(at)
 }
 
 func (n *nickObject) nodeGone(t turn, node host.PeerID, keep uint64) {
@@ -430,10 +435,9 @@ func (n *nickObject) Nodes() []host.PeerID {
 }
 
 // Empty reports whether nobody claims the name, nobody has for a while, and
-// nobody is remembered.
+// nobody is remembered. It changes nothing: replicas are not asked.
 func (n *nickObject) Empty(now time.Time) bool {
-	n.prunePast(now.UnixMilli())
-	if len(n.claims)+len(n.past) > 0 {
+	if len(n.claims)+len(n.remembered(now.UnixMilli())) > 0 {
 		return false
 	}
 	for _, r := range n.released { // any order: one is enough

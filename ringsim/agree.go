@@ -79,6 +79,7 @@ func (w *network) placed() error {
 	type key struct{ kind, name string }
 	held := make(map[key]map[*node]overlay.Holding)
 	var order []key
+	kept := make(map[key]bool) // else it ended, and some old copies have not heard so
 	for _, n := range running {
 		for _, h := range n.overlay.Holdings() {
 			k := key{h.Kind, h.Name}
@@ -87,9 +88,13 @@ func (w *network) placed() error {
 				order = append(order, k)
 			}
 			held[k][n] = h
+			kept[k] = kept[k] || h.Keeper
 		}
 	}
 	for _, k := range order {
+		if !kept[k] {
+			continue
+		}
 		set := w.keepersOf(running, ringcheck.ID(overlay.Key(k.kind, k.name)), overlayCopies)
 		keeper, ok := held[k][set[0]]
 		if !ok || !keeper.Keeper {

@@ -25,9 +25,11 @@ func Main(args []string, stdout, stderr io.Writer) int {
 	verbose := set.Bool("v", false, "print what happens, in words")
 	events := set.Bool("vv", false, "print each event of the network too")
 	jobs := set.Int("jobs", runtime.GOMAXPROCS(0), "how many runs at a `time`")
-	set.Usage = func() { usage(set, stderr) }
+	set.Usage = func() {} // only for who asks
 	switch err := set.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
+		set.SetOutput(stdout)
+		usage(set, stdout)
 		return 0
 	case err != nil:
 		return 2 // it has been printed

@@ -12,9 +12,12 @@ func TestSubcommands(t *testing.T) {
 		status int
 		stdout string
 	}{
-		{"", 2, ""},
 		{"frob", 2, ""},
+		{"-scenario frob", 2, ""},
+		{"-mode frob", 2, ""},
+		{"-seeds 0", 2, ""},
 		{"-h", 0, "figures"},
+		{"-scenario quiet -nodes 5 -seed 3", 0, "quiet"},
 		{"figures -h", 0, ""},
 		{"figures keys", 0, "fullest"},
 		{"figures frob", 2, ""},

@@ -174,6 +174,7 @@ type Overlay struct {
 	dict   *dictionary                                     // set before Run, or nil
 	groups *groups                                         // set before Run, or nil
 	routed RouteHandler                                    // set before Run, or nil
+	served map[uint32]served                               // by number of the method; set before Run
 
 	renewNow  host.Event
 	sweepNow  host.Event
@@ -196,6 +197,8 @@ type Overlay struct {
 	movedTo    contacts                // where what we kept went
 	unsettled  []gained                // ranges that a dead predecessor left us
 	toTake     []gained                // of these, those whose copies are not yet fetched
+	paths      map[host.PeerID]*path   // to nodes that are not reached directly
+	relays     int                     // requests that are being put through for others
 	checking   bool                    // a task asks keepers for old copies
 	unsaved    unsaved                 // objects whose record in the database is out of date
 	saveFailed bool                    // the last write did
@@ -226,7 +229,7 @@ type gained struct {
 func New(h host.Host, ring *chord.Ring, cfg Config) *Overlay {
 	o := &Overlay{
 		h: h, ring: ring, cfg: cfg.withDefaults(), self: chord.NodeID(h.Self().ID),
-		kinds:    make(map[string]Kind),
+		kinds: make(map[string]Kind), served: make(map[uint32]served), paths: make(map[host.PeerID]*path),
 		direct:   func(host.Peer, []byte) []byte { return nil },
 		renewNow: h.NewEvent(), sweepNow: h.NewEvent(), takeNow: h.NewEvent(),
 		saveNow: h.NewEvent(), reviveNow: h.NewEvent(), cold: make(map[ref]*wire.Copy),
@@ -394,7 +397,7 @@ func (o *Overlay) unsettledLocked(key chord.ID) bool {
 	return found
 }
 
-// The overlay's methods; 16 to 31 are its own.
+// The overlay's methods; 16 to 31, and 48 to 51, are its own.
 var (
 	methodRequest   = host.Method{Number: 16, Name: "overlay request"}
 	methodQuery     = host.Method{Number: 17, Name: "overlay query"}
@@ -413,6 +416,8 @@ var (
 )
 
 func (o *Overlay) handle() {
+	o.h.HandleCall(methodRelay, o.onRelay)
+	o.h.HandleCall(methodRelayBulk, o.onRelay)
 	serve(o, methodRequest, func() *wire.Request { return new(wire.Request) }, o.onRequest)
 	serve(o, methodQuery, func() *wire.Query { return new(wire.Query) }, o.onQuery)
 	serve(o, methodDeliver, func() *wire.Deliver { return new(wire.Deliver) }, o.onDeliver)
@@ -436,13 +441,15 @@ func (o *Overlay) handle() {
 
 // serve registers a handler that takes and gives messages.
 func serve[M, R proto.Message](o *Overlay, m host.Method, empty func() M, f func(from host.Peer, msg M) R) {
-	o.h.HandleCall(m, func(from host.Peer, req []byte) ([]byte, error) {
+	handle := func(from host.Peer, req []byte) ([]byte, error) {
 		msg := empty()
 		if err := proto.Unmarshal(req, msg); err != nil {
 			return nil, err
 		}
 		return proto.Marshal(f(from, msg))
-	})
+	}
+	o.served[m.Number] = served{m, handle}
+	o.h.HandleCall(m, handle)
 }
 
 // call makes one call with messages.
@@ -451,7 +458,7 @@ func (o *Overlay) call(to host.Peer, m host.Method, msg, reply proto.Message, d 
 	if err != nil {
 		return err
 	}
-	b, err = o.h.Call(to, m, b, d)
+	b, err = o.callPeer(to, m, b, d)
 	if err != nil {
 		return err
 	}

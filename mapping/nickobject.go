@@ -221,18 +221,13 @@ func (n *nickObject) prune(now int64) {
 }
 
 func (n *nickObject) prunePast(now int64) {
-	if l := n.remembered(now); len(l) < len(n.past) {
-		n.setPast(l)
-	}
-}
-
-// remembered are the former holders that are not to be forgotten yet.
-func (n *nickObject) remembered(now int64) pasts {
 	at := now - pastLife
 	if n.history != nil {
 		at = max(at, n.history.forgets())
 	}
-	return n.past.after(at)
+	if l := n.past.after(at); len(l) < len(n.past) {
+		n.setPast(l)
+	}
 }
 
 func (n *nickObject) nodeGone(t turn, node host.PeerID, keep uint64) {
@@ -435,9 +430,10 @@ func (n *nickObject) Nodes() []host.PeerID {
 }
 
 // Empty reports whether nobody claims the name, nobody has for a while, and
-// nobody is remembered. It changes nothing: replicas are not asked.
+// nobody is remembered.
 func (n *nickObject) Empty(now time.Time) bool {
-	if len(n.claims)+len(n.remembered(now.UnixMilli())) > 0 {
+	n.prunePast(now.UnixMilli())
+	if len(n.claims)+len(n.past) > 0 {
 		return false
 	}
 	for _, r := range n.released { // any order: one is enough

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -18,7 +19,7 @@ import (
 const (
 	insideVariable  = "E2E_INSIDE"  // prefix of the namespaces' names
 	programVariable = "E2E_PROGRAM" // the built program
-	namespaces      = 4
+	namespaces      = 5
 )
 
 func TestNamespaces(t *testing.T) {
@@ -27,18 +28,26 @@ func TestNamespaces(t *testing.T) {
 	}
 	need(t, os.Geteuid() == 0 && haveCommand("ip"), "network namespaces need root and the program ip (iproute2)")
 	t.Parallel()
-	prefix := fmt.Sprintf("ircb%d", os.Getpid())
+	inNamespaces(t, fmt.Sprintf("ircb%d", os.Getpid()), "TestInsideNamespace")
+}
+
+// inNamespaces runs a test in a copy of this process that is inside the namespace of
+// the switch.
+func inNamespaces(t *testing.T, prefix, test string) {
+	t.Helper()
 	makeNamespaces(t, prefix)
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	inside := exec.Command("ip", "netns", "exec", prefix+"-switch", self, "-test.run", "^TestInsideNamespace$", "-test.v", "-test.timeout", "5m")
+	inside := exec.Command("ip", "netns", "exec", prefix+"-switch", self, "-test.run", "^"+test+"$", "-test.v", "-test.timeout", "5m")
 	inside.Env = append(os.Environ(), insideVariable+"="+prefix, programVariable+"="+program)
 	out, err := inside.CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "--- PASS: TestInsideNamespace") {
+	if err != nil || !strings.Contains(string(out), "--- PASS: "+test) {
 		t.Errorf("inside the namespace: %v\n%s", err, out)
+		return
 	}
+	t.Logf("\n%s", out)
 }
 
 // TestInsideNamespace is started by TestNamespaces.
@@ -67,8 +76,8 @@ func TestInsideNamespace(t *testing.T) {
 	}
 }
 
-// wires is the network between the namespaces. Cut gives the nodes on both sides of it wrong
-// hardware addresses of each other, so that what they send gets lost without a word.
+// wires is the network between the namespaces. Who is cut off gets a wrong hardware address of the
+// other, so that what he sends gets lost without a word.
 type wires struct {
 	prefix string
 	cut    [][2]string // who has a wrong address of whom
@@ -78,14 +87,23 @@ func (w *wires) namespace(node string) string { return w.prefix + "-" + strings.
 func (w *wires) address(node string) string   { return "10.77.0." + strings.TrimPrefix(node, "n") }
 
 func (w *wires) Cut(one, others []string) error {
+	if err := w.CutOneWay(one, others); err != nil {
+		return err
+	}
+	return w.CutOneWay(others, one)
+}
+
+func (w *wires) CutOneWay(one, others []string) error {
 	for _, a := range one {
 		for _, b := range others {
-			for _, pair := range [][2]string{{a, b}, {b, a}} {
-				if err := w.neighbour(pair, "replace", "lladdr", "02:00:00:00:00:01", "nud", "permanent"); err != nil {
-					return err
-				}
-				w.cut = append(w.cut, pair)
+			pair := [2]string{a, b}
+			if slices.Contains(w.cut, pair) {
+				continue
 			}
+			if err := w.neighbour(pair, "replace", "lladdr", "02:00:00:00:00:01", "nud", "permanent"); err != nil {
+				return err
+			}
+			w.cut = append(w.cut, pair)
 		}
 	}
 	return nil

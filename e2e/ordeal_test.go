@@ -38,7 +38,9 @@ func endure(t *testing.T, o ordeal.Options) {
 	t.Helper()
 	var log bytes.Buffer
 	o.Log = &log
-	o.Group.Program = program
+	if o.Group.Program = program; program == "" {
+		o.Group.Program = os.Getenv(programVariable)
+	}
 	if dir := os.Getenv("E2E_LOG"); dir != "" {
 		o.Keep = filepath.Join(dir, filepath.Base(t.Name()))
 	}

@@ -254,7 +254,12 @@ func TestNodesThatFail(t *testing.T) {
 type wires struct{ done []string }
 
 func (w *wires) Cut(one, others []string) error {
-	w.done = append(w.done, fmt.Sprint("cut ", one, others))
+	w.done = append(w.done, fmt.Sprintf("cut %v %v", one, others))
+	return nil
+}
+
+func (w *wires) CutOneWay(one, others []string) error {
+	w.done = append(w.done, fmt.Sprintf("cut %v to %v", one, others))
 	return nil
 }
 
@@ -264,16 +269,16 @@ func (w *wires) Mend() error {
 }
 
 func TestNetwork(t *testing.T) {
-	s, err := Parse("test.txt", strings.NewReader("config n1\nend\nconfig n2\nend\nconfig n3\nend\ncut n1 n2 from n3\nmend"))
+	s, err := Parse("test.txt", strings.NewReader("config n1\nend\nconfig n2\nend\nconfig n3\nend\ncut n1 n2 from n3\ncut n1 to n2\nmend"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	w := &wires{}
 	err = Run(context.Background(), s, Options{Dir: t.TempDir(), Network: w})
-	if err == nil || !strings.Contains(err.Error(), "test.txt:8: mend: mending the network: no pliers") {
+	if err == nil || !strings.Contains(err.Error(), "test.txt:9: mend: mending the network: no pliers") {
 		t.Errorf("%v, want the error of Mend", err)
 	}
-	if got := strings.Join(w.done, "; "); got != "cut [n1 n2] [n3]; mend" {
+	if got := strings.Join(w.done, "; "); got != "cut [n1 n2] [n3]; cut [n1] to [n2]; mend" {
 		t.Errorf("done: %s", got)
 	}
 	err = Run(context.Background(), s, Options{Dir: t.TempDir()})

@@ -59,6 +59,8 @@ func TestParseErrors(t *testing.T) {
 		{"start a b\ncut a b", "which node"},
 		{"start a b\ncut a from", "cut NODE"},
 		{"start a b\ncut from a", "cut NODE"},
+		{"start a b\ncut to a", "cut NODE"},
+		{"start a b\ncut a to c", `no node "c"`},
 		{"start a b\ncut a from c", `no node "c"`},
 		{"mend a", "too much"},
 		{"choose tea", "a channel or a nick"},

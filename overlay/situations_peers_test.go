@@ -81,7 +81,9 @@ func TestWaitsForStuckReplicasAreBounded(t *testing.T) {
 	late := false
 	var keeper *node
 	w.tap = func(h *sim.Host, s stage, m host.Method, _ int) {
-		if late && h != keeper.host && s == atAsk && (m.Number == methodReplicate.Number || m.Number == methodCopy.Number) {
+		copies := m.Number == methodReplicate.Number || m.Number == methodCopy.Number
+		relays := m.Number == methodRelay.Number || m.Number == methodRelayBulk.Number
+		if late && h != keeper.host && s == atAsk && (copies || relays) {
 			_ = h.Sleep(time.Hour)
 		}
 	}

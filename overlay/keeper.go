@@ -174,11 +174,12 @@ func (o *Overlay) onRequest(from host.Peer, msg *wire.Request) *wire.RequestRepl
 			defer o.mu.Unlock()
 			return &wire.RequestReply{Status: wire.Status_NEED_STATE, Keeper: o.selfNode()}
 		}
-		if len(o.objects) >= o.cfg.MaxObjects {
+		if o.fullLocked(stream.Node) {
 			defer o.mu.Unlock()
 			return &wire.RequestReply{Status: wire.Status_RETRY}
 		}
 		ob = o.createLocked(r)
+		o.chargeLocked(stream.Node)
 	}
 	if ob.pressed(o.h.Now(), o.cfg) {
 		defer o.mu.Unlock()

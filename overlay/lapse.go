@@ -66,6 +66,7 @@ func (o *Overlay) lapse() {
 		}
 	}
 	o.lapseCopiesLocked(now)
+	o.recountLocked()
 	// any order: each is dropped or not for itself
 	for r, e := range o.expected {
 		if now.After(e.until) {

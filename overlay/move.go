@@ -276,7 +276,7 @@ func (o *Overlay) onHandOver(from host.Peer, msg *wire.HandOver) *wire.HandOverR
 	}
 	ob := o.objects[r]
 	known := ob != nil
-	if known && !ob.still() {
+	if known && !ob.still() || !known && len(o.objects) >= o.cfg.MaxObjects {
 		return &wire.HandOverReply{Status: wire.Status_RETRY}
 	}
 	if c := o.copies[r]; c != nil && !known && c.ob.stamp().Compare(at) > 0 {

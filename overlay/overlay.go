@@ -125,6 +125,8 @@ type Config struct {
 	MaxLogBytes   int // of one object's log; 256 KiB
 	MaxStreams    int // origins remembered for one object; 4096
 	MaxObjects    int // kept by this node, and copies of others', each; 65,536
+	MaxSole       int // of these kept by this node, in which one other node alone has a stake; 16,384
+	MaxLogs       int // bytes of all logs together, copies' included; 64 MiB
 	Copies        int // of each object, the keeper's included; 3
 
 	Log *slog.Logger // nil: nothing is logged
@@ -155,6 +157,8 @@ func (c Config) withDefaults() Config {
 	num(&c.MaxLogBytes, 256<<10)
 	num(&c.MaxStreams, 4096)
 	num(&c.MaxObjects, 1<<16)
+	num(&c.MaxSole, 1<<14)
+	num(&c.MaxLogs, 64<<20)
 	num(&c.Copies, 3)
 	if c.Log == nil {
 		c.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
@@ -195,6 +199,7 @@ type Overlay struct {
 	doubts     map[ref]Epoch           // reigns that may be over; see doubt.go
 	keepers    contacts                // who kept what when last heard
 	movedTo    contacts                // where what we kept went
+	sole       map[host.PeerID]int     // objects in which a node alone has a stake, as counted last
 	unsettled  []gained                // ranges that a dead predecessor left us
 	toTake     []gained                // of these, those whose copies are not yet fetched
 	paths      map[host.PeerID]*path   // to nodes that are not reached directly
@@ -234,6 +239,7 @@ func New(h host.Host, ring *chord.Ring, cfg Config) *Overlay {
 		renewNow: h.NewEvent(), sweepNow: h.NewEvent(), takeNow: h.NewEvent(),
 		saveNow: h.NewEvent(), reviveNow: h.NewEvent(), cold: make(map[ref]*wire.Copy),
 		objects: make(map[ref]*object), holds: make(map[ref]*hold),
+		sole:   make(map[host.PeerID]int),
 		copies: make(map[ref]*held), copiers: make(map[host.PeerID]*copier),
 		pushers: make(map[host.PeerID]*pusher), watched: make(map[host.PeerID]bool),
 		deposed: make(map[ref]bool), keepers: newContacts(8192), movedTo: newContacts(4096),

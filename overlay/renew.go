@@ -286,12 +286,13 @@ func (o *Overlay) onAssert(from host.Peer, msg *wire.Assert) *wire.AssertReply {
 	switch {
 	case st == notMine:
 		return &wire.AssertReply{Status: wire.Status_NOT_MINE, Hint: o.hintLocked(r)}
-	case st == forward, st == taking, st == serving && ob.moving, st != serving && len(o.objects) >= o.cfg.MaxObjects:
+	case st == forward, st == taking, st == serving && ob.moving, st != serving && o.fullLocked(from.ID):
 		return &wire.AssertReply{Status: wire.Status_RETRY}
 	}
 	known := ob != nil
 	if !known {
 		ob = newObject(r, o.kinds[r.kind].New(r.name), Epoch{})
+		o.chargeLocked(from.ID)
 	}
 	if err := ob.obj.Merge(msg.Snapshot); err != nil {
 		o.log.Warn("a node asserted a malformed copy; refused", "object", r.kind+" "+r.name, "from", from.ID, "err", err)

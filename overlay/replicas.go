@@ -103,6 +103,28 @@ func (o *Overlay) recordLocked(ob *object, w *wire.Step, first uint64, held []ui
 	o.copyLocked(ob)
 }
 
+// forgetSteps drops the steps that all replicas have.
+func (ob *object) forgetSteps() {
+	least := ob.version
+	// any order: a minimum
+	for _, rep := range ob.replicas {
+		if !rep.whole {
+			least = min(least, rep.version)
+		}
+	}
+	if keep := ob.version - least; keep < uint64(len(ob.steps)) {
+		drop := ob.steps[:uint64(len(ob.steps))-keep]
+		for _, w := range drop {
+			ob.stepBytes -= proto.Size(w)
+		}
+		clear(drop)
+		ob.steps = ob.steps[len(drop):]
+	}
+	if len(ob.steps) == 0 {
+		ob.steps, ob.stepBytes = nil, 0
+	}
+}
+
 // lacking are the steps after a version; not ok means that they are not kept.
 func (ob *object) lacking(version uint64) (steps []*wire.Step, ok bool) {
 	n := ob.version - version
@@ -453,6 +475,7 @@ func (o *Overlay) ackedCopyLocked(ob *object, rep *replica, ack *wire.CopyAck) (
 	case wire.CopyAck_HAVE:
 		progress = rep.whole || ack.Version > rep.version
 		rep.version, rep.whole = min(ack.Version, ob.version), false
+		ob.forgetSteps()
 		o.safeLocked(ob)
 	case wire.CopyAck_NEED_WHOLE:
 		progress = !rep.whole

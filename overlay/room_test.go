@@ -103,7 +103,8 @@ type roomViews struct {
 	seen   map[string]map[Stream]uint64
 	at     map[string]Stamp
 	resets int
-	in     map[string]bool // rooms this node means to be in
+	hears  func(text string) // of each line that is new; may be nil
+	in     map[string]bool   // rooms this node means to be in
 }
 
 func newRoomViews() *roomViews {
@@ -138,6 +139,9 @@ func (v *roomViews) Event(name string, e Entry) {
 	}
 	v.seen[name][e.From] = e.Number
 	v.said[name] = append(v.said[name], text)
+	if v.hears != nil {
+		v.hears(text)
+	}
 }
 
 // drop takes a node out of a room's state.

@@ -40,8 +40,8 @@ func newWorld(t testing.TB, seed uint64) *world {
 	return w
 }
 
-// assemble puts the protocols on a host and starts it; via nil creates a ring.
-func (w *world) assemble(h *sim.Host, via *node) *node {
+// dress puts the protocols on a host.
+func (w *world) dress(h *sim.Host) *node {
 	n := &node{host: h, views: newRoomViews(), next: map[string]uint64{}, acked: map[string]uint64{}}
 	var on host.Host = h
 	if w.tap != nil {
@@ -57,6 +57,12 @@ func (w *world) assemble(h *sim.Host, via *node) *node {
 		n.routed = append(n.routed, string(msg))
 		return append([]byte("at "+h.Name()+": "), msg...)
 	})
+	return n
+}
+
+// assemble puts the protocols on a host and starts it; via nil creates a ring.
+func (w *world) assemble(h *sim.Host, via *node) *node {
+	n := w.dress(h)
 	w.Start(h, func() {
 		n.ring.Run()
 		n.o.Run()

@@ -104,12 +104,17 @@ func (o *Overlay) followLocked(from host.Peer, item *wire.Steps) *wire.CopyAck {
 	}
 	c.keeper, c.heard = from.ID, o.h.Now()
 	for i, w := range item.Steps {
-		if item.After+uint64(i) >= c.ob.version {
-			c.ob.step(w, o.cfg, nil)
-			c.ob.version++
+		if item.After+uint64(i) < c.ob.version {
+			continue
 		}
+		before := c.ob.number
+		if out := c.ob.step(w, o.cfg, nil); len(out.held) == 0 && c.ob.number > before {
+			o.spokenLocked(c.ob)
+		} else {
+			o.changedLocked(c.ob)
+		}
+		c.ob.version++
 	}
-	o.touchLocked(r)
 	return &wire.CopyAck{Kind: wire.CopyAck_HAVE, Version: c.ob.version}
 }
 

@@ -53,7 +53,8 @@ type object struct {
 
 	// Of its record in the database (save.go).
 	durable  uint64    // version that the database has
-	saveNext time.Time // not written again before
+	saveFrom time.Time // not written again before
+	saveNext time.Time // nor before this, as only was spoken
 }
 
 // streamState is how far the requests of one origin were applied, and the

@@ -74,7 +74,11 @@ func (ob *object) pushable(to host.PeerID) uint64 {
 // it to the replicas.
 func (o *Overlay) recordLocked(ob *object, w *wire.Step, first uint64, held []uint64) {
 	ob.version++
-	o.touchLocked(ob.ref)
+	if len(held) == 0 && first <= ob.number {
+		o.spokenLocked(ob)
+	} else {
+		o.changedLocked(ob)
+	}
 	volatile := o.kinds[ob.ref.kind].Volatile
 	if len(ob.replicas) == 0 && volatile {
 		ob.safe = ob.version
@@ -161,7 +165,7 @@ func (o *Overlay) placeLocked(ob *object) {
 			delete(ob.replicas, id)
 		}
 	}
-	o.touchLocked(ob.ref)
+	o.changedLocked(ob)
 	o.copyLocked(ob)
 	o.safeLocked(ob)
 }

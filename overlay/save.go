@@ -11,8 +11,8 @@ import (
 
 // What a node keeps, and what it has copies of, is in its database: a record
 // for each object, written whole. Of an object that changes all the time a
-// record is written once in a second, a large one less often: others have
-// copies. A node without replicas writes at once what it is asked for, and
+// record is written once in a second, a large one less often, and one in which only
+// was spoken after ten seconds, to spare the disk: others have copies. A node without replicas writes at once what it is asked for, and
 // answers when that is on the disk; many requests share one such write. When
 // the disk takes nothing, it answers all the same: there is nothing better to
 // wait for.
@@ -26,6 +26,7 @@ const (
 	maxSaveItems = 256
 	maxSaveBytes = 1 << 20
 	saveSlice    = 128 << 10
+	quietSaves   = 10 // pauses for which messages alone may wait
 )
 
 // unsaved are the objects whose record is out of date, in the order of becoming so.
@@ -50,6 +51,23 @@ func (o *Overlay) touchLocked(r ref) {
 	if !o.kinds[r.kind].Volatile {
 		o.unsaved.add(r)
 	}
+}
+
+// spokenLocked is touchLocked after messages, which leave nothing in the state
+// that cannot wait.
+func (o *Overlay) spokenLocked(ob *object) {
+	if !o.unsaved.in[ob.ref] {
+		ob.saveNext = o.h.Now().Add(quietSaves * o.cfg.Save)
+		o.touchLocked(ob.ref)
+	}
+}
+
+// changedLocked is touchLocked after a change of the state.
+func (o *Overlay) changedLocked(ob *object) {
+	if ob.saveNext.After(ob.saveFrom) {
+		ob.saveNext = ob.saveFrom
+	}
+	o.touchLocked(ob.ref)
 }
 
 // saveLoop writes records every pause, and when somebody waits.
@@ -130,7 +148,8 @@ func (o *Overlay) nextRecordsLocked() (changes []host.Change, list []written, ur
 				break
 			}
 			bytes += len(value)
-			ob.saveNext = now.Add(o.cfg.Save * time.Duration(1+len(value)/saveSlice))
+			ob.saveFrom = now.Add(o.cfg.Save * time.Duration(1+len(value)/saveSlice))
+			ob.saveNext = ob.saveFrom
 			changes = append(changes, host.Change{Key: recordKey(r), Value: value})
 			list = append(list, written{ob, ob.epoch, ob.version})
 			urgent = urgent || alone

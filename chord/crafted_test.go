@@ -84,6 +84,42 @@ func TestCraftedStates(t *testing.T) {
 			succs(ms[0], ms[1])
 			ms[0].setPred(ms[1])
 		}},
+		{"half of the nodes still wait for their grant, and nobody knows of them", func(ms []*testNode, succs func(*testNode, ...*testNode)) {
+			// Partially joined: each has taken the list of its successor, which has
+			// forgotten the notification.
+			k := len(ms)
+			var ring []*testNode
+			for i := 0; i < k; i += 2 {
+				ring = append(ring, ms[i])
+			}
+			for i, x := range ring {
+				var list []*testNode
+				for at := 1; at < len(ring); at++ {
+					list = append(list, ring[(i+at)%len(ring)])
+				}
+				succs(x, list...)
+				ring[(i+1)%len(ring)].setPred(x)
+			}
+			for i := 1; i < k; i += 2 {
+				ms[i].setPred(nil)
+				ms[i].r.settled, ms[i].r.told = false, ID{}
+				succs(ms[i], ms[(i+1)%k])
+			}
+		}},
+		{"each list has one living node, far away, behind the dead", func(ms []*testNode, succs func(*testNode, ...*testNode)) {
+			k := len(ms)
+			for i, x := range ms {
+				succs(x, ms[(i+k/2)%k])
+				var dead []Contact
+				for at := byte(0); at < 40 && len(dead) < 12; at++ {
+					if c := contactN(at); Between(x.r.id, c.ID, ms[(i+k/2)%k].r.id) {
+						dead = insert(x.r.id, dead, c, 12)
+					}
+				}
+				x.r.succs = append(dead, x.r.succs...)
+				x.r.changedLocked()
+			}
+		}},
 		{"predecessors are successors", func(ms []*testNode, succs func(*testNode, ...*testNode)) {
 			k := len(ms)
 			for i, x := range ms {

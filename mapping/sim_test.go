@@ -29,6 +29,7 @@ type simNet struct {
 	*sim.World
 	t     *testing.T
 	nodes []*simNode
+	dress func(*sim.Host) host.Host // what the protocols of nodes that are started run on; nil: the host itself
 }
 
 func newSimNet(t *testing.T, seed uint64) *simNet {
@@ -41,9 +42,13 @@ func newSimNet(t *testing.T, seed uint64) *simNet {
 // a ring.
 func (w *simNet) start(h *sim.Host, others ...*simNode) *simNode {
 	n := &simNode{h: h}
-	n.ring = chord.New(h, chord.Config{})
-	n.o = overlay.New(h, n.ring, overlay.Config{})
-	n.s = New(Config{Host: h, Ring: n.ring, Overlay: n.o})
+	var on host.Host = h
+	if w.dress != nil {
+		on = w.dress(h)
+	}
+	n.ring = chord.New(on, chord.Config{})
+	n.o = overlay.New(on, n.ring, overlay.Config{})
+	n.s = New(Config{Host: on, Ring: n.ring, Overlay: n.o})
 	w.Start(h, func() {
 		n.ring.Run()
 		n.o.Run()

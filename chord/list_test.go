@@ -195,6 +195,26 @@ func TestPeerTable(t *testing.T) {
 	}
 }
 
+// TestFounderFindsBack: who began a ring and joined through nobody remembers
+// its members as soon as it has them, so that it finds back although it dies soon.
+func TestFounderFindsBack(t *testing.T) {
+	n := newNet(t, 1, sim.Config{}, Config{})
+	founder := n.add()
+	founder.r.Create()
+	for range 2 {
+		n.join(n.add(), founder)
+	}
+	n.awaitIdeal(3, 10*time.Second)
+	n.do(func() { n.w.Sleep(3 * time.Second) }) // a round of stabilization, and the store commits
+	n.w.Crash(founder.h)
+	n.restart(founder)
+	for _, x := range n.nodes[1:] {
+		if indexOf(founder.r.remembered, x.r.id) < 0 {
+			t.Errorf("node %s is not remembered", x.name)
+		}
+	}
+}
+
 // TestRememberedIsBounded: however many peers a node meets.
 func TestRememberedIsBounded(t *testing.T) {
 	n := newNet(t, 1, sim.Config{}, Config{})

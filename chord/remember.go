@@ -54,6 +54,23 @@ func (r *Ring) Remember(p host.Peer) {
 	}
 }
 
+// rememberNeighbours remembers this node's neighbours as long as it knows few
+// others: who began a ring, and joined through nobody, is to find it again
+// however soon it dies.
+func (r *Ring) rememberNeighbours() {
+	r.mu.Lock()
+	list := slices.Clone(r.succs)
+	if r.pred != nil {
+		list = append(list, *r.pred)
+	}
+	list = slices.DeleteFunc(list, func(c Contact) bool { return indexOf(r.remembered, c.ID) >= 0 })
+	list = list[:min(len(list), max(0, enoughRemembered-len(r.remembered)))]
+	r.mu.Unlock()
+	for _, c := range list {
+		r.Remember(c.Peer)
+	}
+}
+
 // rememberSome remembers a random neighbour or finger now and then.
 func (r *Ring) rememberSome() {
 	r.mu.Lock()

@@ -46,6 +46,7 @@ type cachedReply struct {
 func (r *Ring) stabilizeLoop() {
 	for woken := 0; ; {
 		r.stabilize()
+		r.rememberNeighbours()
 		r.askAround()
 		r.tendApart()
 		r.mu.Lock()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -19,6 +20,7 @@ const (
 	joinTime   = 3 * time.Second        // for the ring to take this node in
 	aloneAfter = 500 * time.Millisecond // without an answer, the node goes on without
 	backTime   = 500 * time.Millisecond // to come back through the nodes it remembers
+	leadTime   = 2 * time.Second        // more, for one of those that has just started too to begin the ring
 	firstPause = time.Second            // after a round in which nobody answered; doubled each time
 	maxPause   = 30 * time.Second
 	watchPause = 10 * time.Second // between two looks whether the node is alone again
@@ -41,8 +43,9 @@ type joiner struct {
 	introduce func(p host.Peer) // to a ring that is not this node's alone
 	create    func()
 	alone     func() bool
-	known     func() []host.Peer // of the ring, those of earlier runs too
-	found     chan host.Peer     // on the local network; nil for none
+	known     func() []host.Peer        // of the ring, those of earlier runs too
+	connected func(id host.PeerID) bool // to a node that runs
+	found     chan host.Peer            // on the local network; nil for none
 	say       func(format string, args ...any)
 	log       *slog.Logger
 
@@ -94,7 +97,7 @@ func (j *joiner) begin() {
 	if j.begun {
 		return
 	}
-	if known := j.known(); len(known) > 0 && j.join(known, backTime) == nil {
+	if j.comesBack() {
 		j.say("Back in the ring, through a node known from before.")
 		j.log.Info("joined the ring", "through", "a node known from before")
 	} else {
@@ -102,6 +105,21 @@ func (j *joiner) begin() {
 		j.lone = true
 	}
 	j.isIn()
+}
+
+// comesBack joins through the nodes that this one remembers. When a whole ring
+// is started again there is none to join: then the one with the lowest peer ID
+// begins it, and the others, which see it run, give it the time to.
+func (j *joiner) comesBack() bool {
+	known := j.known()
+	if len(known) == 0 {
+		return false
+	}
+	if j.join(known, backTime) == nil {
+		return true
+	}
+	lead := slices.ContainsFunc(known, func(p host.Peer) bool { return p.ID < j.self && j.connected(p.ID) })
+	return lead && j.join(known, leadTime) == nil
 }
 
 // isIn lets users in when the node has come into its first ring.

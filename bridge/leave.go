@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"ircbridge/chat"
+	"ircbridge/host"
 )
 
 // Times of leaving; together they stay below the 5 s after which people, and
@@ -54,6 +55,7 @@ func (n *Node) joiner(p *parts) *joiner {
 		self: p.host.Self().ID, addrs: n.cfg.Node.Join,
 		dial: p.host.Dial, join: p.overlay.Join, introduce: p.ring.Introduce, create: p.overlay.Create,
 		alone: p.ring.Alone, known: p.known, say: n.say, log: p.log,
+		connected: func(id host.PeerID) bool { _, ok := p.host.PeerRun(id); return ok },
 	}
 }
 

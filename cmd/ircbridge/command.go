@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strings"
+
+	"ircbridge/demo"
 )
 
 // The exit statuses; help lists them.
@@ -34,6 +36,9 @@ func dispatch(args []string, stdout, stderr io.Writer) int {
 		if c.name == name {
 			return c.run(args, stdout, stderr)
 		}
+	}
+	if name == demo.ChildCommand { // in no list: people have no use for it
+		return runDemoNode(args, stdout, stderr)
 	}
 	return complain(stderr, statusWrong, fmt.Errorf("there is no subcommand %q; there are %s", name, strings.Join(names(), ", ")))
 }
@@ -94,6 +99,10 @@ func printHelp(_ []string, stdout, _ io.Writer) int {
 	q := newQueryFlags("status")
 	q.set.SetOutput(stdout)
 	q.set.PrintDefaults()
+	fmt.Fprint(stdout, "\nFlags of demo:\n")
+	d := newDemoFlags()
+	d.set.SetOutput(stdout)
+	d.set.PrintDefaults()
 	fmt.Fprint(stdout, `
 Flags win over the configuration file; config.example.toml shows every key of it.
 Exit status: 0 ended as asked, 1 could not start or not go on, or no node

@@ -11,7 +11,7 @@ import (
 
 // The usage lines, of which completion is made, name every flag.
 func TestUsageNamesEveryFlag(t *testing.T) {
-	sets := map[string]*flag.FlagSet{"run": newRunFlags().set}
+	sets := map[string]*flag.FlagSet{"run": newRunFlags().set, "demo": newDemoFlags().set}
 	for _, c := range subcommands() {
 		if strings.HasPrefix(c.usage, statusUsage) {
 			sets[c.name] = newQueryFlags(c.name).set

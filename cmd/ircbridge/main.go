@@ -43,6 +43,7 @@ func subcommands() []subcommand {
 		{"status", statusUsage, "say what the node that runs here is doing", printStatus},
 		{"invite", statusUsage, "check where the node that runs here is reached, and print the line with which a friend joins", printInvitation},
 		{"lookup", lookupUsage, "follow the ring to the node that keeps a nick or a #channel, hop by hop", printLookup},
+		{"demo", demoUsage, "play a ring of nodes on this machine, in which nodes die and the network breaks, and count what was lost", runDemo},
 		{"script", "[-server HOST:PORT] [-timeout DURATION] [-v] FILE...", "run scripted IRC sessions (docs/scripts.md)", script.Main},
 		{"completion", completionUsage, "print what makes a shell complete these command lines", printCompletion},
 		{"version", "", "print the version", printVersion},

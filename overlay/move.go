@@ -53,6 +53,9 @@ func (o *Overlay) askRange(s chord.Contact) bool {
 	if reply.Status != wire.Status_OK {
 		return false
 	}
+	if pred, ok := o.ring.Predecessor(); ok && reply.KeptBefore {
+		o.fetch(gained{from: pred.ID, to: o.self})
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, w := range reply.Refs {
@@ -98,7 +101,7 @@ func (o *Overlay) onOpenRange(from host.Peer) *wire.OpenRangeReply {
 	if !ok || pred.Peer.ID != from.ID || !o.open || o.leaving {
 		return &wire.OpenRangeReply{Status: wire.Status_RETRY}
 	}
-	reply := &wire.OpenRangeReply{Status: wire.Status_OK}
+	reply := &wire.OpenRangeReply{Status: wire.Status_OK, KeptBefore: o.keptBeforeLocked(from.ID)}
 	for _, r := range o.refsLocked() {
 		if !o.ring.Owns(o.objects[r].key) {
 			reply.Refs = append(reply.Refs, refToWire(r))
@@ -112,6 +115,18 @@ func (o *Overlay) onOpenRange(from host.Peer) *wire.OpenRangeReply {
 		reply.UnsettledMs = uint32(left.Milliseconds()) + 1
 	}
 	return reply
+}
+
+// keptBeforeLocked reports whether a joiner kept objects of which there are
+// copies here: it died and is back before anybody took its place, perhaps
+// without its database. It must not call absent what it only forgot.
+func (o *Overlay) keptBeforeLocked(joiner host.PeerID) bool {
+	for _, c := range o.copies { // any order: one is enough
+		if c.keeper == joiner && !o.ring.Owns(c.ob.key) {
+			return true
+		}
+	}
+	return false
 }
 
 // refsLocked lists the objects kept here, in order.

@@ -81,8 +81,9 @@ func (o *Overlay) saveLoop() {
 	}
 }
 
-// written is an object as it went into a record.
+// written is an object as it went into a record; without ob, the record's end.
 type written struct {
+	ref     ref
 	ob      *object
 	epoch   Epoch
 	version uint64
@@ -97,30 +98,54 @@ func (o *Overlay) save() {
 		if len(changes) == 0 {
 			return
 		}
-		err := o.h.Store().Write(changes...)
+		refused := o.h.Store().Write(changes...)
+		err := refused
 		if err == nil && urgent {
-			err = o.h.Store().Sync(o.cfg.GiveUp)
+			err = o.h.Store().Sync(o.patienceWithDisk())
 		}
 		if o.stopped() {
 			return
 		}
 		o.mu.Lock()
-		if failed := err != nil; failed != o.saveFailed {
-			o.saveFailed = failed
-			if failed {
-				o.log.Warn("the database takes nothing; what this node keeps is in its memory, and at its replicas, only", "err", err)
-			} else {
-				o.log.Info("the database takes records again")
-			}
+		if refused != nil || urgent { // else nobody knows what becomes of them
+			o.noteDiskLocked(err)
 		}
 		for _, w := range list {
-			if w.ob.epoch == w.epoch {
+			if w.ob != nil && w.ob.epoch == w.epoch {
 				w.ob.durable = max(w.ob.durable, w.version)
 				o.safeLocked(w.ob)
 			}
+			if refused != nil {
+				o.touchLocked(w.ref)
+			}
 		}
 		o.mu.Unlock()
+		if refused != nil {
+			return // until the next pause
+		}
 	}
+}
+
+// patienceWithDisk is how long a request waits for a disk: less than its sender
+// does, and hardly at all for one that took nothing the last time.
+func (o *Overlay) patienceWithDisk() time.Duration {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.saveFailed {
+		return o.cfg.GiveUp / 4
+	}
+	return o.cfg.GiveUp / 2
+}
+
+func (o *Overlay) noteDiskLocked(err error) {
+	failed := err != nil
+	switch {
+	case failed && !o.saveFailed:
+		o.log.Warn("the database takes nothing; what this node keeps is in its memory, and at its replicas, only", "err", err)
+	case !failed && o.saveFailed:
+		o.log.Info("the database takes records again")
+	}
+	o.saveFailed = failed
 }
 
 // nextRecordsLocked takes what is to be written next; urgent means that
@@ -141,6 +166,7 @@ func (o *Overlay) nextRecordsLocked() (changes []host.Change, list []written, ur
 			continue
 		case ob == nil:
 			changes = append(changes, host.Change{Key: recordKey(r)})
+			list = append(list, written{ref: r})
 		default:
 			value, err := proto.Marshal(&wire.Saved{Copy: ob.copy()})
 			if err != nil {
@@ -151,7 +177,7 @@ func (o *Overlay) nextRecordsLocked() (changes []host.Change, list []written, ur
 			ob.saveFrom = now.Add(o.cfg.Save * time.Duration(1+len(value)/saveSlice))
 			ob.saveNext = ob.saveFrom
 			changes = append(changes, host.Change{Key: recordKey(r), Value: value})
-			list = append(list, written{ob, ob.epoch, ob.version})
+			list = append(list, written{r, ob, ob.epoch, ob.version})
 			urgent = urgent || alone
 		}
 		delete(o.unsaved.in, r)

@@ -40,6 +40,7 @@ const (
 	storeRetry   = 8 * time.Second // at most, from one try to the next on such a disk
 	scanChunk    = 256
 	storeTimeout = time.Second
+	storeSlow    = 5 * time.Second  // a commit that takes longer is told of
 	storeClosing = 10 * time.Second // for the last commit
 )
 
@@ -65,6 +66,7 @@ type store struct {
 	current  *round            // the commit of inCommit
 	stopped  <-chan struct{}   // of the host; nil before start
 	closed   bool
+	began    time.Time // the commit that runs
 	trouble  trouble
 	last     time.Time // a commit succeeded; the zero time if none has
 

@@ -144,7 +144,7 @@ func (s *store) join() (*round, <-chan struct{}, error) {
 func (s *store) commit() error {
 	s.commits.Lock()
 	defer s.commits.Unlock()
-	if s.ended() {
+	if !s.begin() {
 		return s.wrap("write", host.ErrStopped)
 	}
 	base, err := s.ready()
@@ -180,16 +180,24 @@ func (s *store) commit() error {
 	return s.endLocked(r, base, err)
 }
 
-// ended reports whether the database is closed. Nobody waits then: Sync is for
-// tasks of the host, which have ended.
-func (s *store) ended() bool {
+// begin notes that a commit runs, unless the database is closed. Nobody waits
+// then: Sync is for tasks of the host, which have ended.
+func (s *store) begin() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.closed
+	if s.closed {
+		return false
+	}
+	s.began = time.Now()
+	return true
 }
 
 // endLocked ends a try to commit: for those who wait for it, and for the log.
 func (s *store) endLocked(r *round, base *database, err error) error {
+	if took := time.Since(s.began); took > storeSlow {
+		s.log.Warn("the disk was slow to take what was new", "took", took.Round(time.Millisecond), "err", err)
+	}
+	s.began = time.Time{}
 	if err != nil {
 		err = s.wrap("write", err)
 		s.trouble.begin(err, s.log)
@@ -200,6 +208,9 @@ func (s *store) endLocked(r *round, base *database, err error) error {
 	r.end(err)
 	return err
 }
+
+// errNoAnswer: a commit runs, and does not end.
+var errNoAnswer = errors.New("the disk does not answer")
 
 // StoreState is how a host's database is.
 type StoreState struct {
@@ -221,6 +232,9 @@ func (h *Host) Database() StoreState { return h.store.state() }
 func (s *store) state() StoreState {
 	s.mu.Lock()
 	st := StoreState{Path: s.path, Waiting: s.size + s.inSize, Committed: s.last, Err: s.trouble.err, Since: s.trouble.since}
+	if !s.began.IsZero() && time.Since(s.began) > storeSlow && st.Err == nil {
+		st.Err, st.Since = errNoAnswer, s.began
+	}
 	base := s.base
 	s.mu.Unlock()
 	if s.path == "" {

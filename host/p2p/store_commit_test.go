@@ -102,6 +102,25 @@ func TestSyncErrors(t *testing.T) {
 	s.commits.Unlock()
 }
 
+// A commit that does not end is seen in the state, and told when it did.
+func TestSlowCommitIsTold(t *testing.T) {
+	var log logged
+	s := openLogged(t, filepath.Join(t.TempDir(), "store.db"), &log)
+	defer func() { _ = s.close(true) }()
+	s.mu.Lock()
+	s.began = time.Now().Add(-2 * storeSlow) // as if it ran since then
+	s.mu.Unlock()
+	if st := s.state(); !errors.Is(st.Err, errNoAnswer) || time.Since(st.Since) < storeSlow {
+		t.Errorf("while it runs: %+v", st)
+	}
+	s.mu.Lock()
+	err := s.endLocked(nil, s.base, nil)
+	s.mu.Unlock()
+	if st := s.state(); err != nil || st.Err != nil || log.lines("the disk was slow") != 1 {
+		t.Errorf("afterwards: %v, %+v, log %s", err, st, log.String())
+	}
+}
+
 // A host that has not started commits in the caller's turn; one without a
 // database has nothing to wait for.
 func TestSyncWithoutTask(t *testing.T) {

@@ -210,6 +210,7 @@ type Overlay struct {
 	cold       map[ref]*wire.Copy      // found in the database, and not yet brought to their keepers
 
 	near     map[host.PeerID]bool // the neighbours on the ring
+	drops    uint64               // how many of them the ring has dropped so far
 	lastPred *chord.Contact       // whose death would bring us its range
 	bereft   time.Time            // when a predecessor was lost last
 	alone    bool                 // the ring had no successor when last heard
@@ -359,6 +360,7 @@ func (o *Overlay) missLocked(c chord.Change) {
 	}
 	for _, id := range sorted(o.near) {
 		if !near[id] {
+			o.drops++
 			o.keepers.dropNode(id)
 			o.watchLocked(id)
 		}

@@ -85,6 +85,7 @@ func (r *Ring) tellChanges() {
 		tell := q.tell
 		r.mu.Unlock()
 		tell(c)
+		r.rememberNew(c.Succs)
 	}
 }
 

@@ -440,3 +440,23 @@ func TestTwoNeighboursKilledAtOnce(t *testing.T) {
 		n.awaitIdeal(3, 10*time.Second)
 	}
 }
+
+// The nodes of a ring that is two seconds old are killed at one moment, the first of which was never told
+// whom to join; started again, each of them a ring of its own, they are one ring again.
+func TestAYoungRingIsKilledAndFoundAgain(t *testing.T) {
+	n := newNet(t, 1, sim.Config{}, Config{})
+	first, second, third := n.add(), n.add(), n.add()
+	first.r.Create()
+	n.join(second, first)
+	n.join(third, second)
+	n.w.RunFor(2 * time.Second)
+	if len(first.r.remembered) != 2 {
+		t.Errorf("the first node remembers %v", first.r.remembered)
+	}
+	for _, x := range []*testNode{first, second, third} {
+		n.w.Crash(x.h)
+		n.restart(x)
+		x.r.Create()
+	}
+	n.awaitIdeal(3, 10*time.Second)
+}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"net"
 	"time"
 
 	"ircbridge/nodes"
@@ -21,19 +22,54 @@ type fault struct {
 	undo func(ctx context.Context, r *run, struck []*nodes.Node) error
 	// fromUndo says that times count from the undoing, since nobody can speak before.
 	fromUndo bool
+	// wakes says that the users on the struck nodes stay connected, and it is measured
+	// how long it takes after the undoing until they are heard again.
+	wakes bool
 }
 
 // faults by name, in the order of the help.
 func faults() []fault {
 	return []fault{
-		{"kill", "kill -9 of the node that keeps the channel", 1, killAll, restart, false},
-		{"kill-two", "kill -9 of the keeper and of its first replica, at once", 2, killAll, restart, false},
-		{"kill-leaving", "the keeper is told to end, and gets kill -9 a millisecond to a second later", 1, killLeaving, restart, false},
-		{"restart", "kill -9 of the keeper, which is started again at once", 1, killAndStart, nil, false},
-		{"restart-all", "kill -9 of all nodes at once, which are then started together, told nobody to join", 0, killAll, restartAll, true},
-		{"stall", "the keeper's process is stopped (SIGSTOP), and goes on later", 1, stall, wake, false},
-		{"calm", "nothing", 1, nothing, nil, false},
+		{"kill", "kill -9 of the node that keeps the channel", 1, killAll, restart, false, false},
+		{"kill-two", "kill -9 of the keeper and of its first replica, at once", 2, killAll, restart, false, false},
+		{"kill-leaving", "the keeper is told to end, and gets kill -9 a millisecond to a second later", 1, killLeaving, restart, false, false},
+		{"restart", "kill -9 of the keeper, which is started again at once", 1, killAndStart, nil, false, false},
+		{"restart-all", "kill -9 of all nodes at once, which are then started together, told nobody to join", 0, killAll, restartAll, true, false},
+		{"stall", "the keeper's process is stopped (SIGSTOP), and goes on later", 1, stall, wake, false, true},
+		{"sleep", "the same for a minute, as when a laptop sleeps: others have given it up meanwhile", 1, stall, wake, false, true},
+		{"silence", "a thousand connections on which nothing is said, to each of the keeper's two ports", 1, silence, speakUp, false, false},
+		{"calm", "nothing", 1, nothing, nil, false, false},
 	}
+}
+
+// silent is how many connections silence makes to each port.
+const silent = 1000
+
+// silence connects to both ports of a node and says nothing. What is refused or
+// cut off is the node's right.
+func silence(ctx context.Context, r *run, struck []*nodes.Node) error {
+	var d net.Dialer
+	for i := range 2 * silent {
+		addr := struck[0].IRC()
+		if i%2 == 0 {
+			addr = struck[0].Overlay()
+		}
+		conn, err := d.DialContext(ctx, "tcp", addr)
+		if err != nil {
+			return fmt.Errorf("connection %d to %s: %w", i+1, struck[0], err)
+		}
+		r.silent = append(r.silent, conn)
+	}
+	return nil
+}
+
+// speakUp ends the silence, and the connections.
+func speakUp(_ context.Context, r *run, _ []*nodes.Node) error {
+	for _, conn := range r.silent {
+		conn.Close()
+	}
+	r.silent = nil
+	return nil
 }
 
 func nothing(context.Context, *run, []*nodes.Node) error { return nil }

@@ -32,6 +32,7 @@ type Options struct {
 // Marks are the most that times may be; 0 is no mark.
 type Marks struct {
 	FirstP50, FirstP99 time.Duration // from the fault until a message is accepted again
+	WokeP99            time.Duration // from the undoing of stall or sleep until the users there are heard again
 	EchoP99            time.Duration // from a message to its echo, of users on nodes that are not struck
 }
 
@@ -55,9 +56,13 @@ func Defaults(name string) Options {
 		o.Marks, o.Down, o.Rounds = kill, 0, 50
 	case "restart-all":
 		o.Marks = Marks{FirstP99: 5 * time.Second}
+	case "silence":
+		o.Rounds, o.Down, o.Marks = 5, 5*time.Second, Marks{EchoP99: time.Second}
 	case "stall":
 		// Who wakes is told what was said meanwhile as far as keepers remember, 512 events.
-		o.Rate, o.Down, o.Marks = 50, 8*time.Second, Marks{EchoP99: 3 * time.Second}
+		o.Rate, o.Down, o.Marks = 50, 8*time.Second, Marks{EchoP99: 3 * time.Second, WokeP99: 5 * time.Second}
+	case "sleep":
+		o.Rate, o.Down, o.Rounds, o.Marks = 20, time.Minute, 3, Marks{EchoP99: 3 * time.Second, WokeP99: 5 * time.Second}
 	}
 	return o
 }
@@ -131,6 +136,7 @@ func (r *run) all(ctx context.Context, rep *Report) error {
 	}
 	hush := r.talk(ctx)
 	defer hush()
+	defer func() { _ = speakUp(ctx, r, nil) }()
 	pause(ctx, r.opts.Rest) // what is done the first time takes longer
 	r.watch.reset()
 	for i := range r.opts.Rounds {

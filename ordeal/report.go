@@ -14,6 +14,7 @@ import (
 type Report struct {
 	Title       string
 	First, Last []time.Duration // of each round: until a message is accepted again; until one of everybody is
+	Woke        []time.Duration // of each waking: until the users there were heard again
 	Echo        []time.Duration // from a message to its echo
 	History     history.Report
 	Violations  []string // all that is wrong
@@ -30,7 +31,7 @@ func (rep *Report) judge(r *run) {
 		rep.Violations = append(rep.Violations, fmt.Sprintf("and %d more such comings and goings", more))
 	}
 	r.mu.Unlock()
-	for _, l := range [][]time.Duration{rep.First, rep.Last, rep.Echo} {
+	for _, l := range [][]time.Duration{rep.First, rep.Last, rep.Woke, rep.Echo} {
 		slices.Sort(l)
 	}
 	m := r.opts.Marks
@@ -40,6 +41,7 @@ func (rep *Report) judge(r *run) {
 	}{
 		{"accepted again, p50", percentile(rep.First, 0.50), m.FirstP50},
 		{"accepted again, p99", percentile(rep.First, 0.99), m.FirstP99},
+		{"heard again, p99", percentile(rep.Woke, 0.99), m.WokeP99},
 		{"echo, p99", percentile(rep.Echo, 0.99), m.EchoP99},
 	} {
 		if mark.most > 0 && mark.value > mark.most {
@@ -70,8 +72,12 @@ func (rep Report) String() string {
 	}{
 		{"accepted again after the fault", rep.First},
 		{"the same, for all users elsewhere", rep.Last},
+		{"users on the struck node heard again after it woke", rep.Woke},
 		{"from a message to its echo", rep.Echo},
 	} {
+		if len(l.all) == 0 {
+			continue
+		}
 		fmt.Fprintf(w, "%s", l.name)
 		for _, p := range []float64{0.50, 0.90, 0.99, 1} {
 			fmt.Fprintf(w, "\t%v", round3(percentile(l.all, p)))

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -23,6 +25,7 @@ type run struct {
 	history  *history.History
 	watch    watch
 	start    time.Time
+	silent   []net.Conn // of the fault silence
 	logging  sync.Mutex // held while a line is written to opts.Log
 
 	mu     sync.Mutex
@@ -153,6 +156,7 @@ func (r *run) round(ctx context.Context, i int, rep *Report) error {
 		w = r.watch.strike(channel, struck, r.now(), r.awaited(struck))
 		r.watch.done(r.now())
 	}
+	undone := r.now()
 	if r.fault.undo != nil {
 		if err := r.fault.undo(ctx, r, struck); err != nil {
 			return err
@@ -164,14 +168,55 @@ func (r *run) round(ctx context.Context, i int, rep *Report) error {
 	first, last := r.watch.times(w)
 	r.watch.over(r.now())
 	rep.First, rep.Last = append(rep.First, first), append(rep.Last, last)
+	if r.fault.wakes {
+		if err := r.woke(ctx, channel, struck, w, undone, rep); err != nil {
+			return err
+		}
+	}
 	began := r.now()
 	if err := r.together(ctx); err != nil {
 		return err
+	}
+	if r.fault.fromUndo {
+		// Each node was a ring of its own at first, and the users on it by themselves.
+		pause(ctx, apart)
+		r.history.Split(r.watch.began(w), r.now())
 	}
 	r.logf("round %d: %s of %v, which had %s: accepted again after %v, for all after %v; all there %v later",
 		i+1, r.fault.name, struck, channel, round3(first), round3(last), round3(r.now()-began))
 	return context.Cause(ctx)
 }
+
+// woke measures how long after its waking the users on a node are heard again. Who was away for
+// longer than the time after which others see him quit is told nothing of what was said
+// until he was back.
+func (r *run) woke(ctx context.Context, channel string, struck []*nodes.Node, w *round, undone time.Duration, rep *Report) error {
+	theirs := map[*user]bool{}
+	for _, u := range r.users {
+		theirs[u] = slices.Contains(struck, u.node)
+	}
+	maps.DeleteFunc(theirs, func(_ *user, is bool) bool { return !is })
+	back := r.watch.strike(channel, struck, undone, theirs)
+	r.watch.done(undone)
+	if err := r.recovered(ctx, back); err != nil {
+		return err
+	}
+	_, last := r.watch.times(back)
+	rep.Woke = append(rep.Woke, last)
+	r.watch.over(r.now())
+	if r.opts.Down >= grace {
+		pause(ctx, apart)
+		r.history.Split(r.watch.began(w), r.now())
+	}
+	return nil
+}
+
+// grace is the time for which a node that does not answer is not given up yet.
+const grace = 20 * time.Second
+
+// apart is how long, after everybody had a message accepted, rings may still be about to
+// become one.
+const apart = 3 * time.Second
 
 // awaited are the users on nodes that are not struck; all, when every node is.
 func (r *run) awaited(struck []*nodes.Node) map[*user]bool {

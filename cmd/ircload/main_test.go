@@ -18,7 +18,7 @@ func TestCommandLine(t *testing.T) {
 		{"", statusOK, "  fanout    deliveries a second", ""},
 		{"-h", statusOK, "-allow-remote", ""},
 		{"message -h", statusOK, "-local N", ""},
-		{"massage -server 127.0.0.1:1", statusWrong, "", "ircload: there is no mode \"massage\"; there are message, private, fanout, register, channels, idle, quiet, kill, kill-two, kill-leaving, restart, restart-all, stall, calm\n"},
+		{"massage -server 127.0.0.1:1", statusWrong, "", "ircload: there is no mode \"massage\"; there are message, private, fanout, register, channels, idle, quiet, kill, kill-two, kill-leaving, restart, restart-all, stall, sleep, silence, calm\n"},
 		{"message -srv x", statusWrong, "", "ircload: flag provided but not defined: -srv; ircload -h lists the flags\n"},
 		{"message 127.0.0.1:6667", statusWrong, "", "ircload: \"127.0.0.1:6667\" is not understood; the mode comes first, then flags only\n"},
 		{"message -runs 0 -local 1", statusWrong, "", "ircload: -runs is 0, and must be between 1 and 100\n"},

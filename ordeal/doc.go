@@ -23,7 +23,8 @@
 // Nothing acknowledged is lost, nothing shown twice, each sender's order and one order for each channel
 // kept, nobody seen to come who was there, or to go who was not, and in the end everybody in every channel sees the same
 // people: the users. The times have marks. One order is not asked of messages that were on their way when a keeper
-// was struck: it had told some members of them, and the next keeper may number them anew.
+// was struck: it had told some members of them, and the next keeper may number them anew. Where all nodes start again, each is a ring of its own at first; until they are one, neither
+// one order nor delivery to the others is asked, nor that comings and goings are shown once.
 //
 // Time and concurrency: Run blocks until all goroutines and processes that it
 // started have ended. Each user has one goroutine that lives his life and reads what he receives, and one that writes.

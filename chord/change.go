@@ -85,7 +85,6 @@ func (r *Ring) tellChanges() {
 		tell := q.tell
 		r.mu.Unlock()
 		tell(c)
-		r.rememberNew(c.Succs)
 	}
 }
 

@@ -95,19 +95,6 @@ func (r *Ring) rememberSome() {
 	}
 }
 
-// rememberNew remembers neighbours as soon as they are known, while there are few:
-// all nodes of a young ring may be killed at once, and must find each other again.
-func (r *Ring) rememberNew(succs []Contact) {
-	for _, c := range succs {
-		r.mu.Lock()
-		wanted := len(r.remembered) < enoughRemembered && indexOf(r.remembered, c.ID) < 0
-		r.mu.Unlock()
-		if wanted {
-			r.Remember(c.Peer)
-		}
-	}
-}
-
 // onlyRememberedLocked counts those of all, at its end, that are no contacts
 // of the ring.
 func (r *Ring) onlyRememberedLocked(all []Contact) int {

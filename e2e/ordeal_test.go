@@ -22,7 +22,7 @@ func TestOrdeals(t *testing.T) {
 		fault  string
 		rounds int
 	}{
-		{"kill", 5}, {"kill-two", 3}, {"kill-leaving", 3}, {"restart", 3}, {"stall", 1}, {"silence", 1},
+		{"kill", 5}, {"kill-two", 3}, {"kill-leaving", 3}, {"restart", 3}, {"stall", 1}, {"silence", 1}, {"restart-all", 2},
 	} {
 		t.Run(test.fault, func(t *testing.T) {
 			t.Parallel()

@@ -3,7 +3,9 @@ package e2e
 import (
 	"fmt"
 	"os"
+	"strings"
 	"testing"
+	"time"
 )
 
 // irssi starts one that connects to a node.
@@ -90,4 +92,31 @@ func TestIrssi(t *testing.T) {
 	bob.types("/quit tired")
 	carol.sees("has quit [Quit: tired]")
 	bob.sees("the program has ended")
+}
+
+// TestIrssiFoldsANetsplit: two users of a node that is killed quit in one line.
+func TestIrssiFoldsANetsplit(t *testing.T) {
+	need(t, haveCommand("irssi", "tmux"), "irssi and tmux must be installed")
+	t.Parallel()
+	n1 := startNode(t, nil)
+	n2 := startNode(t, n1)
+	socket := t.TempDir() + "/tmux"
+	defer tmux(t, socket, "kill-server")
+	alice, bob, carol := irssi(t, socket, "alice", n1), irssi(t, socket, "bob", n2), irssi(t, socket, "carol", n2)
+	alice.joins("#tea")
+	bob.joins("#tea")
+	carol.joins("#tea")
+	alice.sees("carol [carol@")
+	if err := n2.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	// Their node is given 20 s to come back, and irssi waits a little for more.
+	tick := time.NewTicker(time.Second / 4)
+	defer tick.Stop()
+	for end := time.Now().Add(2 * patience); !strings.Contains(alice.screen(), "Netsplit ") && time.Now().Before(end); {
+		<-tick.C
+	}
+	if screen := alice.screen(); !strings.Contains(screen, "quits: bob, carol") && !strings.Contains(screen, "quits: carol, bob") || strings.Contains(screen, "has quit") {
+		t.Errorf("she does not see one line with both:\n%s", screen)
+	}
 }

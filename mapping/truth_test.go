@@ -158,3 +158,59 @@ func TestReportedInTime(t *testing.T) {
 	}
 	t.Logf("%d reported, of which %d arrived", refused, late)
 }
+
+// TestAHungKeeperAndOtherChannels: while the keeper of one channel hangs, what is
+// said there is answered within three seconds, and what the same users say in
+// channels of other keepers is not delayed.
+func TestAHungKeeperAndOtherChannels(t *testing.T) {
+	var here, elsewhere []time.Duration
+	for _, seed := range seeds(8) {
+		w := newSimNet(t, seed)
+		w.grow(8)
+		w.run(func(e *simEnv) {
+			hung, other := e.channelOn(w.nodes[7]), e.channelOn(w.nodes[5])
+			ann, bob := e.open(w.nodes[0], "ann"), e.open(w.nodes[1], "bob")
+			for _, c := range []string{hung, other} {
+				ann.join(c)
+				bob.join(c)
+			}
+			e.Sleep(20 * time.Second)
+			sent, told := map[uint64]time.Time{}, 0
+			look := func() {
+				for _, o := range eventsOf[chat.Sent](ann)[told:] {
+					told++
+					took := e.Now().Sub(sent[o.Number])
+					if o.Err != nil {
+						e.T().Errorf("seed %d: %v after %v", seed, o.Err, took)
+					}
+					if o.Message.Target == hung {
+						here = append(here, took)
+					} else {
+						elsewhere = append(elsewhere, took)
+					}
+				}
+			}
+			w.Pause(w.nodes[7].h)
+			const n = 200
+			for i := range n {
+				for k, c := range []string{hung, other} {
+					ann.send(c, fmt.Sprint("ann ", i+1))
+					sent[uint64(2*i+k+1)] = e.Now()
+				}
+				for range 5 {
+					e.Sleep(5 * time.Millisecond)
+					look()
+				}
+			}
+			e.Eventually("all have an outcome", func() bool { look(); return told == 2*n })
+		})
+	}
+	slices.Sort(here)
+	slices.Sort(elsewhere)
+	p99 := func(d []time.Duration) time.Duration { return d[len(d)*99/100] }
+	t.Logf("%d messages to the hung keeper's channel: p99 %v, max %v; elsewhere: p99 %v, max %v",
+		len(here), p99(here), here[len(here)-1], p99(elsewhere), elsewhere[len(elsewhere)-1])
+	if p99(here) > 3*time.Second || p99(elsewhere) > 100*time.Millisecond {
+		t.Errorf("p99 %v, and %v elsewhere", p99(here), p99(elsewhere))
+	}
+}

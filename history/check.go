@@ -33,16 +33,21 @@ type Rules struct {
 	RefusedIsFinal bool
 	// Excuses are losses that are allowed.
 	Excuses []Excuse
-	// Breaks are instants at which the one that ordered a channel was lost. What
-	// was under way just then has no place in the one order.
+	// Breaks are times in which the one that ordered a channel was lost, or may
+	// have been taken for lost. What was under way then has no place in the one
+	// order.
 	Breaks []Break
+	// Settling is how long after he joined a sender's messages have no place in the
+	// one order: a front-end may show somebody who comes again under his old nick,
+	// and what he says, after others saw the old one leave.
+	Settling time.Duration
 }
 
-// A Break is the instant at which the one that ordered a channel (or any, "")
-// was lost.
+// A Break is a time, often an instant, in which there was not one that ordered
+// a channel (or any, "").
 type Break struct {
-	Channel string
-	At      time.Duration
+	Channel  string
+	From, To time.Duration
 }
 
 // An Excuse allows the loss of messages that were acknowledged from From until

@@ -226,8 +226,21 @@ func TestHistories(t *testing.T) {
 				h.Saw(at+s/2, "dan", "#tea", two)
 				h.Saw(at+s/2, "dan", "#tea", one)
 			}
-		}, rules: Rules{After: 5 * s, Breaks: []Break{{"#tea", 1*s + s/3}, {"#milk", 3*s + s/3}, {"", 2 * s}}},
+		}, rules: Rules{After: 5 * s, Breaks: []Break{{"#tea", 1*s + s/3, 1*s + s/3}, {"#milk", 3 * s, 4 * s}, {"", 2 * s, 5 * s / 2}}},
 			want: Report{Sent: 4, Unanswered: 4, Delivered: 8, Diverged: 1}, says: "order: "},
+
+		{name: "what somebody says who has just come has no place in the order", tell: func(h *History) {
+			h.Joined(1*s, "dan", "#tea")
+			for _, at := range []time.Duration{1 * s, 4 * s} {
+				one, two := "one "+at.String(), "two "+at.String()
+				h.Sent(at, "ann", "#tea", one)
+				h.Sent(at, "dan", "#tea", two)
+				h.Saw(at, "bob", "#tea", one)
+				h.Saw(at, "bob", "#tea", two)
+				h.Saw(at, "cid", "#tea", two)
+				h.Saw(at, "cid", "#tea", one)
+			}
+		}, rules: Rules{After: 5 * s, Settling: 2 * s}, want: Report{Sent: 4, Unanswered: 4, Delivered: 8, Diverged: 1}, says: "order: "},
 
 		{name: "an echo has no place in the order, unless the rules say so", tell: func(h *History) {
 			h.Sent(1*s, "ann", "#tea", "one")

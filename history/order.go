@@ -76,10 +76,16 @@ func (c *checker) lines() (channels []string, lines map[string][]sequence) {
 	return channels, lines
 }
 
-// split reports whether any part of a message's life was in a split, or a break.
+// split reports whether a message has no place in the one order: any part of its
+// life was in a split or a break, or its sender had just come.
 func (c *checker) split(m *message) bool {
 	if slices.ContainsFunc(c.rules.Breaks, func(b Break) bool {
-		return (b.Channel == "" || b.Channel == m.channel) && m.sent <= b.At && b.At <= m.last
+		return (b.Channel == "" || b.Channel == m.channel) && m.sent <= b.To && b.From <= m.last
+	}) {
+		return true
+	}
+	if c.rules.Settling > 0 && slices.ContainsFunc(m.from.stays, func(s stay) bool {
+		return s.channel == m.channel && s.from <= m.sent && m.sent < s.from+c.rules.Settling
 	}) {
 		return true
 	}

@@ -80,15 +80,19 @@ type Service struct {
 	nicks       map[string]*session // by folded nick: held, or about to be
 	views       map[string]*view    // by folded channel
 	nodeLanes   map[string]*lane    // the node's own requests, by channel
-	located     *cache[string, overlay.Stream]
-	letters     *cache[letterKey, uint64]
-	quits       *cache[overlay.Stream, person] // sessions that are over
-	sight       sight
-	lastNode    uint64     // number of the node's own requests
-	running     int        // lanes at work
-	idle        host.Event // signalled when running falls to 0
-	listings    map[string]*listing
-	census      census
+	// What views that were closed had seen: a channel's last messages may hold
+	// what was said up to some minutes ago, also on another side of a cut, and who comes
+	// into it again is not shown that twice.
+	seenBefore *cache[string, map[overlay.Stream]uint64]
+	located    *cache[string, overlay.Stream]
+	letters    *cache[letterKey, uint64]
+	quits      *cache[overlay.Stream, person] // sessions that are over
+	sight      sight
+	lastNode   uint64     // number of the node's own requests
+	running    int        // lanes at work
+	idle       host.Event // signalled when running falls to 0
+	listings   map[string]*listing
+	census     census
 }
 
 // New makes the service and registers its kinds with the overlay. It starts
@@ -111,12 +115,14 @@ func New(cfg Config) *Service {
 		nicks:     map[string]*session{},
 		views:     map[string]*view{},
 		nodeLanes: map[string]*lane{},
-		located:   newCache[string, overlay.Stream](4096),
-		letters:   newCache[letterKey, uint64](8192),
-		quits:     newCache[overlay.Stream, person](4096),
-		sight:     newSight(),
-		idle:      h.NewEvent(),
-		listings:  map[string]*listing{},
+
+		seenBefore: newCache[string, map[overlay.Stream]uint64](64),
+		located:    newCache[string, overlay.Stream](4096),
+		letters:    newCache[letterKey, uint64](8192),
+		quits:      newCache[overlay.Stream, person](4096),
+		sight:      newSight(),
+		idle:       h.NewEvent(),
+		listings:   map[string]*listing{},
 	}
 	former := newHistory(maxHistory)
 	s.o.Register(overlay.Kind{

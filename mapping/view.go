@@ -83,6 +83,9 @@ func (s *Service) viewLocked(name string) *view {
 			leaving: map[overlay.Stream]int{}, seen: map[overlay.Stream]uint64{},
 			held: map[overlay.Stream][]overlay.Entry{},
 		}
+		if seen, ok := s.seenBefore.get(name); ok {
+			v.seen = seen
+		}
 		s.views[name] = v
 		s.o.Hold(kindChannel, name)
 	}
@@ -96,6 +99,7 @@ func (v *view) releaseLocked() {
 		return
 	}
 	delete(v.s.views, v.name)
+	v.s.seenBefore.put(v.name, v.seen)
 	v.s.o.Release(kindChannel, v.name)
 	for _, w := range v.waiters {
 		w.event.Signal()

@@ -20,6 +20,12 @@ const (
 	copyTime = 10 * time.Second
 	// underWay is how long what was acknowledged may be on its way to a member.
 	underWay = time.Second
+	// doubtTime is how long after nodes or the network were slow there may be two who
+	// take themselves for the keeper of one key.
+	doubtTime = 5 * time.Second
+	// comeTime is how long a user who connects again may be shown late, so that
+	// he is not seen twice.
+	comeTime = 4 * time.Second
 	// never is a time after all others.
 	never time.Duration = 1<<63 - 1
 )
@@ -95,7 +101,7 @@ func (r *run) excuseChannel(now time.Duration, ch int, ring []*node) {
 	}
 	last := slices.DeleteFunc(slices.Clone(ring), func(n *node) bool { return n.gone > n.came && n.gone < now })
 	if k := r.net.keepersOf(last, channelKey(ch), 1); len(k) > 0 && k[0].gone == now {
-		r.breaks = append(r.breaks, history.Break{Channel: channelName(ch), At: now})
+		r.breaks = append(r.breaks, history.Break{Channel: channelName(ch), From: now, To: now})
 	}
 	if lost > 1 || lost > 0 && len(keepers) == 1 {
 		r.excuses = append(r.excuses, history.Excuse{Channel: channelName(ch), From: first - underWay, To: now + underWay, Why: "the keeper and a replica were lost together"})

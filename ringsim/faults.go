@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"ircbridge/history"
 	"ircbridge/host/sim"
 )
 
@@ -41,6 +42,7 @@ func (r *run) apply(number int, f fault) {
 		r.cut(f)
 	case lossy:
 		r.watch.doubt()
+		r.doubt(f)
 		r.net.SetFaults(f.rates)
 		r.later(f, func() {
 			r.net.SetFaults(sim.Faults{})
@@ -49,6 +51,7 @@ func (r *run) apply(number int, f fault) {
 	case slow:
 		for _, n := range r.victims(f) {
 			r.watch.doubt()
+			r.doubt(f)
 			r.net.slow[n.name()] = f.delay
 			r.later(f, func() {
 				delete(r.net.slow, n.name())
@@ -67,6 +70,12 @@ func (r *run) apply(number int, f fault) {
 			r.net.Move(n.h, n.name()+"-"+number2(r.moves))
 		}
 	}
+}
+
+// doubt notes a time in which a living keeper may be taken for dead.
+func (r *run) doubt(f fault) {
+	now := r.net.Elapsed()
+	r.breaks = append(r.breaks, history.Break{From: now, To: now + f.lasts + doubtTime})
 }
 
 func number2(n int) string { return string(rune('a'+n/26)) + string(rune('a'+n%26)) }

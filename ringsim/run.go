@@ -250,7 +250,7 @@ func (r *run) judge() {
 	}
 	r.result.Report = r.history.Check(history.Rules{
 		After: quietTime, UnderWay: underWay, AnswerWithin: answer, End: r.net.Elapsed(),
-		Excuses: r.excuses, Breaks: r.breaks,
+		Excuses: r.excuses, Breaks: r.breaks, Settling: comeTime,
 	})
 	r.result.Violations = append(r.result.Violations, r.result.Report.Violations...)
 	r.result.Violations = append(r.result.Violations, r.watch.broken...)

@@ -201,6 +201,7 @@ func (r *Ring) adopt(head Contact, said neighbours) bool {
 		r.mu.Unlock()
 		return true
 	}
+	r.movedLocked(said.succs, now)
 	size := r.cfg.SuccessorListLen
 	next := slices.DeleteFunc(slices.Clone(said.succs), func(c Contact) bool { return r.peers.isBad(c.ID, now) })
 	list, rest := follow(r.id, head, next, size)
@@ -245,6 +246,21 @@ func (r *Ring) adopt(head Contact, said neighbours) bool {
 	return first
 }
 
+// movedLocked hears from a neighbour where nodes are. One that this node does not
+// reach is tried where it is said to be now.
+func (r *Ring) movedLocked(said []Contact, now time.Time) {
+	for _, c := range said {
+		if !r.peers.isBad(c.ID, now) {
+			continue
+		}
+		r.remembered = renew(r.remembered, c)
+		if apart := renew(r.apart, c); len(apart) > 0 && &apart[0] != &r.apart[0] {
+			r.apart = apart
+			r.peers.get(c.ID).badUntil = now
+		}
+	}
+}
+
 // strangers are those of cs that are not among known.
 func strangers(cs, known []Contact) []Contact {
 	var out []Contact
@@ -272,6 +288,9 @@ func (r *Ring) setSuccsLocked(list []Contact) {
 		r.lost = false
 	}
 	same := sameIDs(r.succs, list)
+	if same && !slices.EqualFunc(r.succs, list, func(a, b Contact) bool { return slices.Equal(a.Peer.Addrs, b.Peer.Addrs) }) {
+		r.reply.valid = false // who asks must hear of the new addresses too
+	}
 	r.succs = list
 	if !same {
 		r.changedLocked()

@@ -43,6 +43,8 @@ type Options struct {
 	Nodes    int       // 0: the seed draws
 	Trace    io.Writer // gets what happens, in words; nil for nothing
 	Events   io.Writer // gets each event of the simulated network; nil for nothing
+
+	spoil func(*run) // lets a test spoil the run before it is judged
 }
 
 // A Result is what came of a run.
@@ -115,6 +117,9 @@ func Simulate(o Options) (result Result) {
 	r.net.Go("director", r.direct)
 	if limit := 30 * time.Minute; !r.net.Await(limit, func() bool { return r.done }) {
 		r.wrong("the run does not end within %v of virtual time", limit)
+	}
+	if o.spoil != nil {
+		o.spoil(r)
 	}
 	r.judge()
 	return

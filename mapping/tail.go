@@ -1,6 +1,7 @@
 package mapping
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -93,19 +94,35 @@ func (s *state) said(l line) bool {
 	return slices.ContainsFunc(s.tail, func(o line) bool { return o.number == l.number && o.from == l.from })
 }
 
-// trimTail drops the oldest lines beyond the bounds.
+// byTime orders messages by when they were said, of one instant by stamps.
+func byTime(a, b line) int { return cmp.Or(cmp.Compare(a.at, b.at), a.stamp.Compare(b.stamp)) }
+
+// trimTail drops the messages beyond the bounds that were said first. After a
+// split they stand in another order than that of time: the stamps of one side all
+// come before those of the other, and by them that side's last words would be dropped.
 func (s *state) trimTail() {
-	var newest int64
-	for _, l := range s.tail {
-		newest = max(newest, l.at)
+	if len(s.tail) == 0 {
+		return
 	}
-	first, bytes := len(s.tail), 0
-	for first > 0 && len(s.tail)-first < maxLines {
-		l := s.tail[first-1]
+	old := s.tail
+	sorted := slices.IsSortedFunc(old, byTime)
+	if !sorted {
+		old = slices.Clone(old)
+		slices.SortStableFunc(old, byTime)
+	}
+	newest, first, bytes := old[len(old)-1].at, len(old), 0
+	for first > 0 && len(old)-first < maxLines {
+		l := old[first-1]
 		if bytes += l.size; bytes > maxLineBytes || l.at < newest-lineLife {
 			break
 		}
 		first--
 	}
-	s.tail = s.tail[first:]
+	switch {
+	case sorted:
+		s.tail = old[first:]
+	case first > 0:
+		last := old[first-1] // that is dropped
+		s.tail = slices.DeleteFunc(slices.Clone(s.tail), func(l line) bool { return byTime(l, last) <= 0 })
+	}
 }

@@ -30,6 +30,7 @@ func (r *run) apply(number int, f fault) {
 		for _, n := range r.victims(f) {
 			r.watch.fault(true)
 			n.leave()
+			n.returns = f.lasts > 0
 			r.later(f, func() { r.restart(n) })
 		}
 	case join:
@@ -53,6 +54,7 @@ func (r *run) apply(number int, f fault) {
 			r.watch.doubt()
 			r.doubt(f)
 			r.net.slow[n.name()] = f.delay
+			r.split(r.net.Elapsed(), r.net.Elapsed()+f.lasts+mendTime, []*node{n}) // it may be taken for dead
 			r.later(f, func() {
 				delete(r.net.slow, n.name())
 				r.watch.calm()
@@ -126,7 +128,7 @@ func (r *run) kill(nodes []*node, f fault) {
 		return
 	}
 	for _, n := range nodes {
-		n.gone = r.net.Elapsed()
+		n.gone, n.returns = r.net.Elapsed(), f.lasts > 0
 		r.log.say("fault", "%s is killed", n.name())
 	}
 	r.excuse()

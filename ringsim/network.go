@@ -37,7 +37,8 @@ type node struct {
 	told    []string // the addresses that its configuration names
 	paused  bool
 	leaving bool
-	group   int // of the partition
+	returns bool // it will be started again
+	group   int  // of the partition
 
 	came time.Duration // when its run began
 	gone time.Duration // when it crashed, left or was paused last; later than came if so now
@@ -155,9 +156,10 @@ func (j *joiner) run() {
 // round dials all addresses once, and reports whether the node is in a ring
 // with one that answered.
 func (j *joiner) round() (joined bool) {
-	answered, left := j.h.NewEvent(), len(j.n.told)
+	told := j.n.livingAddresses()
+	answered, left := j.h.NewEvent(), len(told)
 	var peers []host.Peer
-	for _, addr := range j.n.told {
+	for _, addr := range told {
 		j.h.Go("dial", func() {
 			if p, err := j.h.Dial(addr, 5*time.Second); err == nil {
 				peers = append(peers, p)
@@ -191,6 +193,25 @@ func (j *joiner) round() (joined bool) {
 		}
 	}
 	return joined
+}
+
+// livingAddresses are the addresses that the node was told; or that of some
+// other node, as a person would name another one, when none of these will ever
+// answer again.
+func (n *node) livingAddresses() []string {
+	other := ""
+	for _, o := range n.net.nodes {
+		if slices.Contains(n.told, o.h.Addr()) && (o.up() || o.returns) {
+			return n.told
+		}
+		if o != n && o.up() && other == "" {
+			other = o.h.Addr()
+		}
+	}
+	if other == "" {
+		return n.told
+	}
+	return []string{other}
 }
 
 // begin goes on without the addresses.

@@ -68,6 +68,13 @@ type ruler struct {
 	session chat.SessionID
 }
 
+// former is what somebody who vanished is known by when he comes back.
+type former struct{ channel, server, nick string }
+
+func formerOf(channel string, p chat.Profile) former {
+	return former{channel, p.Server, chat.Fold(p.Nick)}
+}
+
 // run is one run.
 type run struct {
 	options Options
@@ -82,7 +89,8 @@ type run struct {
 	excuses []history.Excuse
 	breaks  []history.Break
 	rules   map[ruler]bool
-	aside   []ruler // who founded a channel beside another of that name
+	former  map[former]bool // who vanished as an operator, and is one when he comes back
+	aside   []ruler         // who founded a channel beside another of that name
 	refused map[string]int
 	result  Result
 
@@ -101,7 +109,7 @@ func Simulate(o Options) (result Result) {
 	rng := rand.New(rand.NewPCG(o.Seed, 0x72696e6773696d))
 	p := drawPlan(rng, o.Nodes)
 	o.Scenario.draw(rng, p)
-	r := &run{options: o, plan: p, rng: rng, history: history.New(), rules: make(map[ruler]bool), refused: make(map[string]int)}
+	r := &run{options: o, plan: p, rng: rng, history: history.New(), rules: make(map[ruler]bool), former: make(map[former]bool), refused: make(map[string]int)}
 	r.result = Result{Options: o, Size: p.nodes, Faults: len(p.faults), Refusals: r.refused}
 	r.log = &log{out: o.Trace, events: o.Events, now: func() time.Duration { return r.net.Elapsed() }}
 	r.net = newNetwork(p, o.Seed, r.log)
@@ -204,6 +212,15 @@ func (r *run) inside(channel string) (list []*user) {
 // mayRule notes that a session may be operator of a channel from now on: it
 // founded it, or an operator gave it that status.
 func (r *run) mayRule(channel string, s chat.SessionID) { r.rules[ruler{channel, s}] = true }
+
+// vanished notes that a session ended without its user's will.
+func (r *run) vanished(p chat.Profile) {
+	for ch := range r.plan.channels {
+		if name := channelName(ch); r.rules[ruler{name, p.Session}] {
+			r.former[formerOf(name, p)] = true
+		}
+	}
+}
 
 // emptied is called when somebody is in a channel no more. Where only those are
 // left who founded it anew, cut off from the others, theirs is the older

@@ -64,6 +64,7 @@ func (u *user) connect() {
 			if err != nil {
 				u.r.history.Left(u.r.net.Elapsed(), client, "")
 				if u.client == client {
+					u.r.vanished(s.Self())
 					u.gone()
 				}
 				u.r.log.say(string(client), "ended: %v", err)
@@ -146,11 +147,13 @@ func (u *user) join(channel string) {
 	u.in = append(u.in, channel)
 	u.r.history.Joined(u.r.net.Elapsed(), client, channel)
 	u.say("is in %s, with %d members", channel, len(c.Members))
-	switch self := s.Self().Session; {
-	case first:
-		u.r.mayRule(channel, self)
+	switch self := s.Self(); {
+	case first, u.r.former[formerOf(channel, self)]:
+		u.r.mayRule(channel, self.Session)
+	case len(c.Members) == 1 && c.Created.Before(u.node.h.Now().Add(-copyTime)):
+		u.r.mayRule(channel, self.Session) // it rested here, and he takes it up
 	case len(c.Members) == 1:
-		u.r.aside = append(u.r.aside, ruler{channel, self})
+		u.r.aside = append(u.r.aside, ruler{channel, self.Session})
 	}
 }
 
@@ -236,6 +239,7 @@ func (u *user) status(channel string, mode byte) {
 	add := u.rng.IntN(3) > 0
 	if add && mode == 'o' && u.r.rules[ruler{channel, u.session.Self().Session}] {
 		u.r.mayRule(channel, m.Session)
+		u.r.former[formerOf(channel, m.Profile)] = true // if he has vanished already
 	}
 	u.mode(channel, chat.ModeChange{Add: add, Mode: mode, Arg: m.Nick})
 }

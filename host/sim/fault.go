@@ -245,7 +245,9 @@ func (w *World) timer(m *message) {
 			w.lose(e.other(), nil, true) // it dialled too, or its answer did not come
 		}
 	case msgBreak:
-		if e.conn.breaks == gen {
+		// What the other end has given up is lost, also for who stood still
+		// meanwhile.
+		if e.conn.breaks == gen || e.other().down {
 			w.lose(e, nil, true)
 		}
 	case msgPaused:

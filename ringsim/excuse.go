@@ -34,10 +34,11 @@ const (
 type split struct {
 	from, to time.Duration
 	sides    [][]*node
+	each     bool // each of their users by himself
 }
 
 func (r *run) split(from, to time.Duration, sides ...[]*node) *split {
-	s := &split{from, to, sides}
+	s := &split{from: from, to: to, sides: sides}
 	r.splits = append(r.splits, s)
 	return s
 }
@@ -121,6 +122,10 @@ func (r *run) told(h *history.History) {
 				if slices.Contains(side, u.node) {
 					clients = append(clients, u.clients...)
 				}
+			}
+			for s.each && len(clients) > 1 {
+				sides = append(sides, clients[:1])
+				clients = clients[1:]
 			}
 			sides = append(sides, clients)
 		}

@@ -54,7 +54,7 @@ func (r *run) apply(number int, f fault) {
 			r.watch.doubt()
 			r.doubt(f)
 			r.net.slow[n.name()] = f.delay
-			r.split(r.net.Elapsed(), r.net.Elapsed()+f.lasts+mendTime, []*node{n}) // it may be taken for dead
+			r.split(r.net.Elapsed(), r.net.Elapsed()+f.lasts+mendTime, []*node{n}).each = true // it may be taken for dead, now and again
 			r.later(f, func() {
 				delete(r.net.slow, n.name())
 				r.watch.calm()

@@ -140,7 +140,7 @@ func (s *story) killKeeper(ctx context.Context) error {
 	}
 	dead := s.bots[victim.number-1]
 	killed := s.clock()
-	s.breaks = append(s.breaks, history.Break{At: killed})
+	s.breaks = append(s.breaks, history.Break{From: killed, To: killed})
 	s.ring.killAll([]*node{victim})
 	s.say("Node %d, which keeps %s, is killed (kill -9). Its bot %s loses the connection.", victim.number, channel, dead.nick)
 	rest := slices.DeleteFunc(slices.Clone(s.ring.nodes), func(n *node) bool { return n == victim })

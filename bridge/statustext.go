@@ -140,10 +140,10 @@ func (s Status) keepsLine() string {
 // databaseLine is how the database is; why is what is said of its error.
 func (s Status) databaseLine(why string) string {
 	d := s.Database
-	line := fmt.Sprintf("%s, %s in a file of %s", count(d.Records, "record"), mebibytes(uint64(d.Bytes)), mebibytes(uint64(d.File)))
+	line := fmt.Sprintf("%s, %s in a file of %s", count(d.Records, "record"), size(d.Bytes), size(d.File))
 	switch {
 	case d.Error != "" && d.Since != nil:
-		line += fmt.Sprintf("; TAKES NOTHING for %s, %s wait in memory: %s", span(s.Node.Now.Sub(*d.Since)), mebibytes(uint64(d.Waiting)), why)
+		line += fmt.Sprintf("; TAKES NOTHING for %s, %s wait in memory: %s", span(s.Node.Now.Sub(*d.Since)), size(int64(d.Waiting)), why)
 	case d.Committed != nil:
 		line += fmt.Sprintf("; all of it on the disk %s ago", span(s.Node.Now.Sub(*d.Committed)))
 	}
@@ -251,6 +251,14 @@ func count(n int, what string) string {
 }
 
 func mebibytes(n uint64) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)) }
+
+// size is a number of bytes, small or large.
+func size(n int64) string {
+	if n < 1<<20 {
+		return fmt.Sprintf("%d KiB", (n+1023)>>10)
+	}
+	return mebibytes(uint64(n))
+}
 
 // span is a duration as people say it, in its two largest units.
 func span(d time.Duration) string {

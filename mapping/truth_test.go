@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -212,5 +213,62 @@ func TestAHungKeeperAndOtherChannels(t *testing.T) {
 		len(here), p99(here), here[len(here)-1], p99(elsewhere), elsewhere[len(elsewhere)-1])
 	if p99(here) > 3*time.Second || p99(elsewhere) > 100*time.Millisecond {
 		t.Errorf("p99 %v, and %v elsewhere", p99(here), p99(elsewhere))
+	}
+}
+
+// TestCommandsEndInTime: what a user asks of a channel whose keeper does not
+// answer ends with an error that says so when its time is over; a join is taken
+// back, and all see the same when the keeper wakes.
+func TestCommandsEndInTime(t *testing.T) {
+	const giveUp = time.Second
+	for _, seed := range seeds(5) {
+		w := newSimNet(t, seed)
+		w.grow(5)
+		w.run(func(e *simEnv) {
+			keeper := w.nodes[4]
+			channel := e.channelOn(keeper)
+			w.nodes[0].s.cfg.GiveUp = giveUp
+			ann, bob, cat := e.open(w.nodes[0], "ann"), e.open(w.nodes[1], "bob"), e.open(w.nodes[0], "cat")
+			ann.join(channel)
+			bob.join(channel)
+			e.sees(ann, channel, "@ann bob")
+			commands := map[string]func() error{
+				"topic": func() error { return ann.SetTopic(bg, channel, "lost") },
+				"mode": func() error {
+					_, err := ann.SetMode(bg, channel, []chat.ModeChange{{Add: true, Mode: 'm'}})
+					return err
+				},
+				"kick": func() error { return ann.Kick(bg, channel, "bob", "") },
+				"join": func() error {
+					_, err := cat.Join(bg, channel, "")
+					return err
+				},
+			}
+			w.Pause(keeper.h)
+			left := len(commands)
+			for _, name := range sortedKeys(commands) {
+				e.Go(name, func() {
+					at := e.Now()
+					err := commands[name]()
+					if took := e.Now().Sub(at); !errors.Is(err, chat.ErrUnreachable) || took > giveUp*13/10 {
+						e.T().Errorf("seed %d: %s: %v after %v", seed, name, err, took)
+					}
+					left--
+				})
+			}
+			e.Eventually("all are answered", func() bool { return left == 0 })
+			if got := cat.Joined(); len(got) != 0 {
+				e.T().Errorf("seed %d: cat is on %v", seed, got)
+			}
+			e.Sleep(10 * time.Second)
+			w.Resume(keeper.h)
+			e.Sleep(time.Minute)
+			a, b := ann.nicks(channel), bob.nicks(channel)
+			ca, _ := ann.Channel(bg, channel)
+			cb, _ := bob.Channel(bg, channel)
+			if strings.Contains(a, "cat") || len(bob.Joined()) == 1 && (a != b || ca.Topic != cb.Topic || ca.Modes != cb.Modes) {
+				e.T().Errorf("seed %d: ann sees %q, bob %q; %+v and %+v", seed, a, b, ca.Modes, cb.Modes)
+			}
+		})
 	}
 }

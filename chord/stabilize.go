@@ -201,7 +201,6 @@ func (r *Ring) adopt(head Contact, said neighbours) bool {
 		r.mu.Unlock()
 		return true
 	}
-	r.movedLocked(said.succs, now)
 	size := r.cfg.SuccessorListLen
 	next := slices.DeleteFunc(slices.Clone(said.succs), func(c Contact) bool { return r.peers.isBad(c.ID, now) })
 	list, rest := follow(r.id, head, next, size)
@@ -248,8 +247,12 @@ func (r *Ring) adopt(head Contact, said neighbours) bool {
 
 // movedLocked hears from a neighbour where nodes are. One that this node does not
 // reach is tried where it is said to be now.
-func (r *Ring) movedLocked(said []Contact, now time.Time) {
-	for _, c := range said {
+func (r *Ring) movedLocked(said neighbours) {
+	now, near := r.h.Now(), said.succs
+	if said.pred != nil {
+		near = append(slices.Clip(near), *said.pred)
+	}
+	for _, c := range near {
 		if !r.peers.isBad(c.ID, now) {
 			continue
 		}
@@ -361,6 +364,7 @@ func (r *Ring) askNeighbours(c Contact, successor bool) (neighbours, error) {
 		}
 	}
 	r.refreshLocked(said.self)
+	r.movedLocked(said)
 	r.mu.Unlock()
 	return said, nil
 }

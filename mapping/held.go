@@ -77,7 +77,9 @@ func (v *view) releaseHeldLocked(who overlay.Stream) {
 }
 
 // giveLocked gives a message to the local sessions that were on the channel
-// when it was said.
+// when it was said. Stamps say that only along one line of keepers: what was said
+// with another keeper, on the other side of a split, has any place among them. It
+// counts as later than a join that did not know of it.
 func (v *view) giveLocked(e overlay.Entry, w *wire.Message) {
 	if !v.noteLocked(e) {
 		return
@@ -88,7 +90,11 @@ func (v *view) giveLocked(e overlay.Entry, w *wire.Message) {
 	}
 	v.spreadLocked(e, w, func(who overlay.Stream) bool {
 		m, ok := v.state.members[who]
-		return !ok || m.joined.Compare(e.Stamp) < 0
+		if !ok || m.joined.Compare(e.Stamp) < 0 {
+			return true
+		}
+		ms := v.locals[who.Session]
+		return ms != nil && !ms.knew.covers(e.Stamp)
 	})
 }
 

@@ -56,6 +56,7 @@ type membership struct {
 	v      *view
 	number uint64 // of the join
 	in     bool   // the view has it
+	knew   heads  // how much of the channel was known when it was let in
 	first  chat.Channel
 	event  host.Event // signalled when in, or over
 	over   bool       // refused, or gone again before it was in

@@ -1,6 +1,7 @@
 package mapping
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -277,7 +278,7 @@ func (v *view) admitLocked() {
 		if !ok || m.join != ms.number {
 			continue
 		}
-		ms.in = true
+		ms.in, ms.knew = true, maps.Clone(v.state.heads)
 		v.locals[n] = ms
 		v.disperseLocked()
 		se.joined = append(se.joined, ms)

@@ -129,9 +129,10 @@ const settled = 2 * time.Second
 
 // rules are what is asked of what the bots saw. Of a refused message its sender
 // knows only that nobody answered in time: it may have been taken. An echo says
-// that a message is safe, which is later than its place in the channel.
+// that a message is safe, which is later than its place in the channel. What was
+// said on one side of a split is to come to the other in the end.
 func (s *story) rules() history.Rules {
 	return history.Rules{
-		After: settled, UnderWay: time.Second, AnswerWithin: 8 * time.Second, End: s.clock(), Breaks: s.breaks,
+		After: settled, UnderWay: time.Second, AcrossSplits: true, AnswerWithin: 8 * time.Second, End: s.clock(), Breaks: s.breaks,
 	}
 }

@@ -192,6 +192,7 @@ func (s *story) comeBack(ctx context.Context) error {
 // restart kills all nodes at once and starts them from their disks.
 func (s *story) restart(ctx context.Context) error {
 	s.chapter("All nodes die at once")
+	killed := s.clock()
 	s.ring.killAll(s.ring.nodes)
 	s.say("All %s nodes are killed at the same moment (kill -9). Nobody has a connection.", spell(len(s.ring.nodes)))
 	if err := s.show(ctx, showTime/8); err != nil {
@@ -213,6 +214,12 @@ func (s *story) restart(ctx context.Context) error {
 		return err
 	}
 	s.say("All bots are back on %s after %s.", and(channels), seconds(s.clock()-began))
+	// Until then nodes that have not found each other were as apart as in a split.
+	var alone [][]history.Client
+	for _, b := range s.bots {
+		alone = append(alone, b.clients())
+	}
+	s.ledger.h.Split(killed, s.clock(), alone...)
 	topic, err := s.bots[0].topic(ctx, channels[0])
 	if err != nil {
 		return err

@@ -200,6 +200,14 @@ func (h *Host) Close() error { return h.close(true) }
 
 func (h *Host) close(orderly bool) (err error) {
 	h.closing.Do(func() {
+		if !orderly { // who was killed says nothing more, not even that he stops
+			h.mu.Lock()
+			links := h.linksLocked()
+			h.mu.Unlock()
+			for _, l := range links {
+				l.fail(host.ErrStopped)
+			}
+		}
 		h.stop()
 		h.mu.Lock()
 		lp, unlog := h.lp, h.unlog

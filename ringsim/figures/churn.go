@@ -106,7 +106,7 @@ func printChurn(o options) error {
 	w := newTable(o.stdout)
 	fmt.Fprintf(w, "%v of churn\tjoins, deaths\tlookups\tno answer in %v\tin 10,000\twrong owner\tms: mean\tp50\tp99\tmost\tbytes/s sent\t\n", o.span, patience)
 	for _, size := range o.sizes {
-		for _, table := range []bool{true, false} {
+		for _, table := range o.modes {
 			if table && size > maxTables {
 				continue
 			}

@@ -49,6 +49,7 @@ type options struct {
 	lists    []int
 	sessions []time.Duration
 	span     time.Duration
+	modes    []bool // with tables of contacts, without
 
 	stdout, progress io.Writer
 }
@@ -116,6 +117,7 @@ func parse(args []string, stderr io.Writer) (o options, names []string, err erro
 	set.IntVar(&o.lookups, "lookups", 2000, "lookups in each ring; churn: at least so many")
 	set.IntVar(&o.events, "events", 10, "rings: joins, deaths and hangs in each ring, of each so many; above 3,000 nodes one; cut: cuts in each ring of up to 100 nodes")
 	set.DurationVar(&o.span, "for", 10*time.Minute, "churn: virtual `TIME` for each kind of session")
+	only := set.String("only", "", "rings, churn: measure only rings with `TABLES` of contacts (table) or without (ring)")
 	set.Usage = func() {}
 	if err := set.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -130,6 +132,9 @@ func parse(args []string, stderr io.Writer) (o options, names []string, err erro
 		if name != "all" && name != "short" && !slices.ContainsFunc(figureTable(), func(f figure) bool { return f.name == name }) {
 			return o, nil, fmt.Errorf("%q is no figure; -h lists them", name)
 		}
+	}
+	if o.modes = map[string][]bool{"": {true, false}, "table": {true}, "ring": {false}}[*only]; o.modes == nil {
+		return o, nil, fmt.Errorf("-only: %q is neither table nor ring", *only)
 	}
 	if *sizes != "" {
 		if o.sizes, err = numbers("sizes", *sizes, 4, maxSize); err != nil {
@@ -168,7 +173,7 @@ func usage(set *flag.FlagSet, w io.Writer) {
 	for _, f := range figureTable() {
 		fmt.Fprintf(w, "  %-7s %s (%d nodes)\n", f.name, f.what, f.full)
 	}
-	fmt.Fprint(w, "  short   each of these, in smaller rings, in under two minutes (what is done without a NAME)\n  all     each of these; with its ring of 10,000 nodes it takes half an hour\n\nFlags:\n")
+	fmt.Fprint(w, "  short   each of these, in smaller rings, in under two minutes (what is done without a NAME)\n  all     each of these; with its ring of 10,000 nodes it takes most of an hour\n\nFlags:\n")
 	set.SetOutput(w)
 	set.PrintDefaults()
 }

@@ -148,7 +148,7 @@ func TestKeys(t *testing.T) {
 
 func TestWrongCommandLine(t *testing.T) {
 	for _, args := range [][]string{{"-sizes", "x"}, {"-sizes", "3"}, {"-sizes", "10001"}, {"-lookups", "0"}, {"-events", "-1"}, {"16"}, {"-frob"},
-		{"-lists", "65"}, {"-sessions", "60"}, {"-for", "1s"}} {
+		{"-lists", "65"}, {"-sessions", "60"}, {"-for", "1s"}, {"-only", "x"}} {
 		var stdout, stderr bytes.Buffer
 		if status := Main(args, &stdout, &stderr); status != 2 || stderr.Len() == 0 {
 			t.Errorf("%v: status %d, %q", args, status, stderr.String())

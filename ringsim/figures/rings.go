@@ -162,7 +162,7 @@ func ringName(size int, table bool) string {
 func printRings(o options) error {
 	var rows []row
 	for _, size := range o.sizes {
-		for _, table := range []bool{true, false} {
+		for _, table := range o.modes {
 			events := o.events
 			if size > maxTables {
 				if table {

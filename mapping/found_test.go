@@ -129,6 +129,28 @@ func TestJoinEndsWithItsNode(t *testing.T) {
 	})
 }
 
+// The view showed a join, and Join said so; the keeper's answer to it never came.
+// The user stays in.
+func TestAJoinThatWasSeenStays(t *testing.T) {
+	w := newSimNet(t, 1)
+	w.grow(1)
+	w.run(func(e *simEnv) {
+		ann := e.open(w.nodes[0], "ann")
+		ann.join("#a")
+		s := w.nodes[0].s
+		s.mu.Lock()
+		se := s.nicks["ann"]
+		ms := se.memberships["#a"]
+		se.joinDoneLocked(ms, &job{err: chat.ErrUnreachable})
+		s.mu.Unlock()
+		e.Sleep(time.Second)
+		if got := ann.Joined(); !slices.Equal(got, []string{"#a"}) {
+			t.Errorf("she is on %q", got)
+		}
+		e.sees(ann, "#a", "@ann")
+	})
+}
+
 // pushed is what a keeper of later epochs pushes to the one node of a ring, made
 // by hand.
 type pushed struct {

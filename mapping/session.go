@@ -177,12 +177,12 @@ func (se *session) askJoinLocked(name, channel, key string) *membership {
 }
 
 // joinDoneLocked hears how a join went. An abandoned one may have happened: it
-// is taken back.
+// is taken back, unless the view has shown it, so that the user was told that he is in.
 func (se *session) joinDoneLocked(ms *membership, j *job) {
 	delete(ms.v.joining, ms)
 	current := se.memberships[ms.v.name] == ms
 	switch {
-	case j.err != nil && current:
+	case j.err != nil && current && !ms.in:
 		se.leaveLocked(ms, reqPartOf(""))
 	case j.err == nil && j.res.Code != wire.Code_OK && current:
 		delete(se.memberships, ms.v.name)

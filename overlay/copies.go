@@ -386,6 +386,10 @@ func (o *Overlay) checkCopy(r ref) {
 	o.mu.Lock()
 	c := o.copies[r]
 	if c == nil || err != nil || found.Owner.ID == o.self {
+		if c != nil && o.objects[r] != nil && c.ob.epoch.Compare(o.objects[r].epoch) < 0 {
+			delete(o.copies, r) // of a time before this node kept it
+			o.touchLocked(r)
+		}
 		o.takeNow.Signal()
 		o.mu.Unlock()
 		return

@@ -48,24 +48,22 @@ func (o *Overlay) standLocked(r ref, key chord.ID, from host.PeerID, why wire.Ro
 	case o.ring.Owns(key):
 		e, coming := o.expected[r]
 		coming = coming && o.h.Now().Before(e.until)
-		if coming && e.lost {
-			return wait, nil
-		} else if coming || !o.open {
+		if coming && !e.lost || !o.open {
 			return forward, nil
 		}
 		if o.copies[r] != nil {
 			o.takeNow.Signal()
 			return taking, nil
 		}
-		if o.unsettledLocked(key) {
-			return wait, nil
+		if o.unheardLocked(key) {
+			return taking, nil
+		}
+		if coming || o.unsettledLocked(key) {
+			return wait, nil // who was to hand it over is gone: its members may bring it back
 		}
 		return o.absentLocked(r), nil
-	case why == wire.Route_JOINING && o.open && !o.granted[from]:
-		// The range is ours until we have listed it for the joiner.
-		return o.absentLocked(r), nil
-	case why == wire.Route_LEAVING && o.open:
-		return o.absentLocked(r), nil
+	case o.open && (why == wire.Route_JOINING && !o.granted[from] || why == wire.Route_LEAVING):
+		return o.forwardedLocked(r, key), nil
 	}
 	if !o.open && o.joining {
 		return forward, nil // closed, and between a joiner before us and our successor
@@ -81,6 +79,20 @@ func (o *Overlay) absentLocked(r ref) standing {
 	}
 	o.reviveNow.Signal()
 	return taking
+}
+
+// forwardedLocked is how this node stands to a key of the range of a joiner, which was
+// its own until it has listed it, or of one that leaves and hands it over, when it does
+// not have the object. Who should have it may have died just now.
+func (o *Overlay) forwardedLocked(r ref, key chord.ID) standing {
+	_, known := o.ring.Predecessor()
+	switch {
+	case o.copies[r] != nil, !known && !o.ring.Alone(), o.unheardLocked(key):
+		return taking
+	case o.unsettledLocked(key), o.h.Now().Before(o.bereft.Add(o.cfg.Unsettled)):
+		return wait
+	}
+	return o.absentLocked(r)
 }
 
 // settle waits until the object is not on the move, and finds the standing.

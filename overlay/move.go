@@ -68,6 +68,9 @@ func (o *Overlay) askRange(s chord.Contact) bool {
 		o.unsettled = append(o.unsettled, gained{from: o.self, to: o.self, until: o.h.Now().Add(min(left, o.cfg.Unsettled))})
 	}
 	o.open, o.joining = true, false
+	if o.lastPred != nil {
+		o.takeOverLocked(o.lastPred.ID, o.self) // of who kept some of it and died, others have the copies
+	}
 	o.log.Info("the successor listed what lies in our range; we answer for it now", "successor", s.ID, "objects to come", len(o.expected))
 	return true
 }
@@ -83,12 +86,16 @@ type expected struct {
 
 // loseExpectedLocked hears that a node which was to hand objects over is gone.
 func (o *Overlay) loseExpectedLocked(id host.PeerID) {
-	until := o.h.Now().Add(o.cfg.Unsettled)
+	until, any := o.h.Now().Add(o.cfg.Unsettled), false
 	// any order: each is marked for itself
 	for r, e := range o.expected {
 		if e.from.Peer.ID == id && !e.lost {
 			o.expected[r] = expected{from: e.from, until: until, lost: true}
+			any = true
 		}
+	}
+	if any && o.lastPred != nil {
+		o.takeOverLocked(o.lastPred.ID, o.self) // its replicas have them
 	}
 }
 

@@ -202,6 +202,7 @@ type Overlay struct {
 	sole       map[host.PeerID]int     // objects in which a node alone has a stake, as counted last
 	unsettled  []gained                // ranges that a dead predecessor left us
 	toTake     []gained                // of these, those whose copies are not yet fetched
+	fetching   []gained                // of those, whose are being fetched
 	paths      map[host.PeerID]*path   // to nodes that are not reached directly
 	relays     int                     // requests that are being put through for others
 	checking   bool                    // a task asks keepers for old copies
@@ -380,7 +381,13 @@ func (o *Overlay) gainLocked(c chord.Change) {
 	switch {
 	case c.Pred != nil:
 		o.lastPred = c.Pred
-		if last == nil || last.ID == c.Pred.ID || chord.Between(last.ID, c.Pred.ID, o.self) {
+		if last == nil {
+			// The first that we know of, or the first after one that left: who stood between us
+			// may have died before we heard of him, and the next nodes have his copies.
+			o.takeOverLocked(c.Pred.ID, o.self)
+			return
+		}
+		if last.ID == c.Pred.ID || chord.Between(last.ID, c.Pred.ID, o.self) {
 			return
 		}
 		o.bereft = o.h.Now()

@@ -290,7 +290,12 @@ func (o *Overlay) onAssert(from host.Peer, msg *wire.Assert) *wire.AssertReply {
 		return &wire.AssertReply{Status: wire.Status_RETRY}
 	}
 	known := ob != nil
-	if !known {
+	switch c := o.copies[r]; {
+	case known:
+	case c != nil:
+		ob = c.ob // what a replica has, members may not have seen
+		o.chargeLocked(from.ID)
+	default:
 		ob = newObject(r, o.kinds[r.kind].New(r.name), Epoch{})
 		o.chargeLocked(from.ID)
 	}
@@ -300,6 +305,7 @@ func (o *Overlay) onAssert(from host.Peer, msg *wire.Assert) *wire.AssertReply {
 	}
 	now := o.h.Now()
 	o.objects[r] = ob
+	delete(o.copies, r)
 	ob.number = max(ob.number, at.Number)
 	if !known || at.Epoch.Compare(ob.epoch) > 0 {
 		ob.newEpoch(o.ownEpoch(0), at.Epoch)

@@ -169,8 +169,8 @@ func (mv *move) speak(rooms []string) (said [2]map[string][]string) {
 			w.Go("asker", func() {
 				for w.Elapsed() < stop {
 					n.o.forgetKeeper(ref{"room", room}) // it asks whoever the ring names now
-					if _, found, _, err := n.o.Query("room", room, nil, 5*time.Second); !found || err != nil {
-						w.t.Errorf("%v: %s is not there: %v", mv, room, err)
+					if _, found, by, err := n.o.Query("room", room, nil, 5*time.Second); !found || err != nil {
+						w.t.Errorf("%v: %s is not there, says %v: %v", mv, room, by.ID, err)
 					}
 					w.Sleep(time.Millisecond / 2)
 				}
@@ -252,6 +252,24 @@ func TestAKillAtEveryStepOfAMove(t *testing.T) {
 				}
 			}
 			t.Logf("leaves %v, second join %v: %d steps, %d runs", leaves, second, whole.steps, runs)
+		}
+	}
+}
+
+// Moves in which a node said that there is no such room, because who should have had it had just died and
+// nobody had told of the copies; and one in which a member's copy came before those of
+// replicas, which had later marks.
+func TestMovesThatShowedBugs(t *testing.T) {
+	for _, mv := range []*move{
+		{seed: 9, second: true, crash: 7},
+		{seed: 9, second: true, crash: 12},
+		{seed: 9, second: true, crash: 22},
+		{seed: 9, crash: 29},
+		{seed: 9, leaves: true, crash: 5, killGet: true},
+		{seed: 2, leaves: true, second: true, crash: 5, killGet: true},
+	} {
+		if !mv.run(t) {
+			t.Errorf("%v: does not fit any more", mv)
 		}
 	}
 }

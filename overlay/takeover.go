@@ -40,12 +40,24 @@ func (o *Overlay) takeOverLoop() {
 		if pred, ok := o.ring.Predecessor(); ok && len(o.ownCopiesLocked()) > 0 {
 			ranges = append(ranges, gained{from: pred.ID, to: o.self})
 		}
+		o.fetching = ranges
 		o.mu.Unlock()
 		for _, g := range ranges {
 			o.fetch(g)
 		}
 		o.promote()
 	}
+}
+
+// unheardLocked reports that nobody can say yet that there is no object under a key of
+// this node's: its copies are being fetched, or the ring has another predecessor than
+// the one that this layer was told of.
+func (o *Overlay) unheardLocked(key chord.ID) bool {
+	if pred, ok := o.ring.Predecessor(); ok && (o.lastPred == nil || o.lastPred.ID != pred.ID) {
+		return true
+	}
+	in := func(g gained) bool { return chord.InRange(g.from, key, g.to) }
+	return slices.ContainsFunc(o.toTake, in) || slices.ContainsFunc(o.fetching, in)
 }
 
 // ownCopiesLocked are the copies of objects that this node should keep, and
@@ -210,7 +222,11 @@ func (o *Overlay) uniteCopyLocked(r ref, ob *object, from host.PeerID, w *wire.C
 
 // promote makes objects of the copies that are this node's to keep.
 func (o *Overlay) promote() {
-	for _, ob := range o.beginReigns() {
+	obs := o.beginReigns()
+	o.mu.Lock()
+	o.fetching = nil
+	o.mu.Unlock()
+	for _, ob := range obs {
 		stored := o.serveWhenStored(ob)
 		o.log.Info("took over "+ob.ref.kind+" "+ob.ref.name, "replicas have it", stored)
 	}

@@ -1,6 +1,7 @@
 package overlay
 
 import (
+	"errors"
 	"time"
 
 	"ircbridge/chord"
@@ -147,6 +148,11 @@ func (o *Overlay) relay(what ref, m host.Method, r *wire.Route, set func(*wire.R
 	left := budget(r) - budget(r)/8
 	set(&wire.Route{BudgetMs: uint32(left.Milliseconds()), Hops: r.GetHops() + 1, Why: why})
 	err := o.call(to.Peer, m, msg, reply, left)
+	if why == wire.Route_COMING && errors.Is(err, host.ErrUnreachable) {
+		o.mu.Lock()
+		o.loseExpectedLocked(to.Peer.ID) // nothing comes from there any more
+		o.mu.Unlock()
+	}
 	return err == nil
 }
 

@@ -363,6 +363,7 @@ func (o *Overlay) missLocked(c chord.Change) {
 		if !near[id] {
 			o.drops++
 			o.keepers.dropNode(id)
+			o.loseExpectedLocked(id)
 			o.watchLocked(id)
 		}
 	}

@@ -202,6 +202,29 @@ func TestWhatIsBroughtBackIsShownInItsPlace(t *testing.T) {
 	})
 }
 
+// A keeper that had forgotten a user took his message, and gives it before it takes
+// him in again: the others at his node are shown it.
+func TestWhoWasForgottenIsHeardByHisOwnNode(t *testing.T) {
+	w := newSimNet(t, 1)
+	w.grow(1)
+	w.run(func(e *simEnv) {
+		ann, bob := e.open(w.nodes[0], "ann"), e.open(w.nodes[0], "bob")
+		ann.join("#a")
+		bob.join("#a")
+		p := pushed{t, w.nodes[0].s}
+		p.s.mu.Lock()
+		v := p.s.views["#a"]
+		who := p.s.nicks["bob"].stream
+		delete(v.state.members, who)
+		v.messageLocked(p.message(who, 100, 0, 1, 1).entry(), &wire.Message{Text: []byte("hello")})
+		p.s.mu.Unlock()
+		e.Sleep(time.Second)
+		if got := ann.texts(); !slices.Equal(got, []string{"hello"}) {
+			t.Errorf("she was shown %q", got)
+		}
+	})
+}
+
 // Who parts and comes again is not shown again what the last messages of the
 // channel hold, though stamps of another ring's keeper are later than his join.
 func TestWhoComesAgainIsShownNothingTwice(t *testing.T) {

@@ -380,6 +380,9 @@ func (v *view) speakerLocked(e overlay.Entry, w *wire.Message) (person, bool) {
 	if p, err := personFromWire(w.Person); err == nil {
 		return p, true
 	}
+	if se := v.local(e.From); se != nil {
+		return se.me, true // a keeper forgot him, and takes him in again in a moment
+	}
 	if p, ok := v.s.knownLocked(e.From); ok {
 		return p, true
 	}

@@ -225,6 +225,33 @@ func TestWhoWasForgottenIsHeardByHisOwnNode(t *testing.T) {
 	})
 }
 
+// A message is brought back after its sender's rename, which has a later number, was
+// seen: it is shown all the same, and once.
+func TestAMessageIsShownAfterALaterRename(t *testing.T) {
+	w := newSimNet(t, 1)
+	w.grow(1)
+	w.run(func(e *simEnv) {
+		ann := e.open(w.nodes[0], "ann")
+		ann.join("#a")
+		p := pushed{t, w.nodes[0].s}
+		bob := testStream(1, 1)
+		first := p.message(bob, 2, 0, 1, 1)
+		p.reset("#a", []overlay.Stream{bob}, []line{first})
+		renamed := testPerson(bob)
+		renamed.nick, renamed.version = "robert", 2
+		rename := encode(&wire.ChannelEvent{What: &wire.ChannelEvent_Person{Person: personToWire(renamed)}})
+		channelViews{p.s}.Event("#a", overlay.Entry{Stamp: p.stamp(2, 2), From: bob, Number: 4, Event: rename})
+		late := p.message(bob, 3, 2, 1, 2)
+		for range 2 {
+			p.reset("#a", []overlay.Stream{bob}, []line{first, late})
+		}
+		e.Sleep(2 * time.Second)
+		if got, want := ann.texts(), []string{"ub1 2", "ub1 3"}; !slices.Equal(got, want) {
+			t.Errorf("she was shown %q, want %q", got, want)
+		}
+	})
+}
+
 // Who parts and comes again is not shown again what the last messages of the
 // channel hold, though stamps of another ring's keeper are later than his join.
 func TestWhoComesAgainIsShownNothingTwice(t *testing.T) {

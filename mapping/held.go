@@ -24,11 +24,12 @@ const (
 // messageLocked takes the next message of the log, or one of another copy's
 // last messages.
 func (v *view) messageLocked(e overlay.Entry, w *wire.Message) {
-	v.sentLocked(e, e.Number > v.seen[e.From])
-	last, held := v.seen[e.From], v.held[e.From]
+	said, held := v.said[e.From], v.held[e.From]
+	v.sentLocked(e, e.Number > said)
+	last := max(said, v.seen[e.From])
 	at, dup := slices.BinarySearchFunc(held, e.Number, func(h overlay.Entry, n uint64) int { return cmp.Compare(h.Number, n) })
 	switch {
-	case e.Number <= last || dup:
+	case e.Number <= said || dup:
 		return // came before, under another stamp
 	case v.vouchedLocked(e.From): // shown with those who come back
 	case at == 0 && (last == 0 || w.After <= last):
@@ -81,7 +82,7 @@ func (v *view) releaseHeldLocked(who overlay.Stream) {
 // with another keeper, on the other side of a split, has any place among them. It
 // counts as later than a join that did not know of it.
 func (v *view) giveLocked(e overlay.Entry, w *wire.Message) {
-	if !v.noteLocked(e) {
+	if !v.noteMessageLocked(e) {
 		return
 	}
 	if v.crowdLocked().latest.Compare(e.Stamp) < 0 {
@@ -105,7 +106,7 @@ func (v *view) giveLocked(e overlay.Entry, w *wire.Message) {
 // not known yet waits for the state that names him.
 func (v *view) tailBeforeLocked(tail []line, at overlay.Stamp) []line {
 	for len(tail) > 0 && tail[0].stamp.Compare(at) < 0 {
-		if l := tail[0]; l.number > v.seen[l.from] {
+		if l := tail[0]; l.number > v.said[l.from] {
 			if e := l.entry(); v.knowsSpeakerLocked(e, l.msg) {
 				v.messageLocked(e, l.msg)
 			}

@@ -83,7 +83,7 @@ type Service struct {
 	// What views that were closed had seen: a channel's last messages may hold
 	// what was said up to some minutes ago, also on another side of a cut, and who comes
 	// into it again is not shown that twice.
-	seenBefore *cache[string, map[overlay.Stream]uint64]
+	seenBefore *cache[string, seenNumbers]
 	located    *cache[string, overlay.Stream]
 	letters    *cache[letterKey, uint64]
 	quits      *cache[overlay.Stream, person] // sessions that are over
@@ -116,7 +116,7 @@ func New(cfg Config) *Service {
 		views:     map[string]*view{},
 		nodeLanes: map[string]*lane{},
 
-		seenBefore: newCache[string, map[overlay.Stream]uint64](64),
+		seenBefore: newCache[string, seenNumbers](64),
 		located:    newCache[string, overlay.Stream](4096),
 		letters:    newCache[letterKey, uint64](8192),
 		quits:      newCache[overlay.Stream, person](4096),

@@ -28,6 +28,7 @@ type view struct {
 	joining map[*membership]*job
 	leaving map[overlay.Stream]int
 	seen    map[overlay.Stream]uint64          // last number of each origin: what comes again is dropped
+	said    map[overlay.Stream]uint64          // the same of its messages alone
 	held    map[overlay.Stream][]overlay.Entry // messages that wait for one before them
 	waiters []waiter
 }
@@ -81,11 +82,11 @@ func (s *Service) viewLocked(name string) *view {
 		v = &view{
 			s: s, self: s.self, run: s.run, name: name, key: overlay.Key(kindChannel, name),
 			locals: map[uint64]*membership{}, joining: map[*membership]*job{},
-			leaving: map[overlay.Stream]int{}, seen: map[overlay.Stream]uint64{},
+			leaving: map[overlay.Stream]int{}, seen: map[overlay.Stream]uint64{}, said: map[overlay.Stream]uint64{},
 			held: map[overlay.Stream][]overlay.Entry{},
 		}
-		if seen, ok := s.seenBefore.get(name); ok {
-			v.seen = seen
+		if before, ok := s.seenBefore.get(name); ok {
+			v.seen, v.said = before.seen, before.said
 		}
 		s.views[name] = v
 		s.o.Hold(kindChannel, name)
@@ -100,7 +101,7 @@ func (v *view) releaseLocked() {
 		return
 	}
 	delete(v.s.views, v.name)
-	v.s.seenBefore.put(v.name, v.seen)
+	v.s.seenBefore.put(v.name, seenNumbers{v.seen, v.said})
 	v.s.o.Release(kindChannel, v.name)
 	for _, w := range v.waiters {
 		w.event.Signal()
@@ -232,7 +233,7 @@ func (v *view) renewal() *wire.ChannelRenewal {
 func (v *view) beginLocked(st *state, recent []overlay.Entry) {
 	v.s.buryLocked(st)
 	v.adoptLocked(st, v.s.h.Now())
-	recent = slices.DeleteFunc(once(recent, st.tail), func(e overlay.Entry) bool { return !v.noteLocked(e) })
+	recent = slices.DeleteFunc(once(recent, st.tail), func(e overlay.Entry) bool { return !v.noteAnyLocked(e) })
 	v.admitLocked()
 	for _, e := range recent {
 		ev, err := decodeEvent(e.Event, v.name)
@@ -302,13 +303,7 @@ func (v *view) noteLocked(e overlay.Entry) bool {
 	if e.Number <= v.seen[e.From] {
 		return false
 	}
-	if len(v.seen) >= maxSeen {
-		for _, who := range sortedStreams(v.seen) {
-			if _, ok := v.state.members[who]; !ok {
-				delete(v.seen, who)
-			}
-		}
-	}
+	v.boundLocked(v.seen)
 	v.seen[e.From] = e.Number
 	if l := v.laneLocked(e.From); l != nil {
 		l.progress.Signal()
@@ -322,6 +317,42 @@ func (v *view) noteLocked(e overlay.Entry) bool {
 	})
 	return true
 }
+
+// noteMessageLocked is noteLocked for a message. Messages are counted by
+// themselves: one that an earlier keeper took, and that is brought back after its
+// sender's rename was seen, is new.
+func (v *view) noteMessageLocked(e overlay.Entry) bool {
+	if e.Number <= v.said[e.From] {
+		return false
+	}
+	v.boundLocked(v.said)
+	v.said[e.From] = e.Number
+	v.noteLocked(e)
+	return true
+}
+
+// noteAnyLocked notes an entry, whatever it is.
+func (v *view) noteAnyLocked(e overlay.Entry) bool {
+	if ev, err := decodeEvent(e.Event, v.name); err == nil && ev.GetMessage() != nil {
+		return v.noteMessageLocked(e)
+	}
+	return v.noteLocked(e)
+}
+
+// boundLocked forgets those who are members no more, when there are too many.
+func (v *view) boundLocked(numbers map[overlay.Stream]uint64) {
+	if len(numbers) < maxSeen {
+		return
+	}
+	for _, who := range sortedStreams(numbers) {
+		if _, ok := v.state.members[who]; !ok {
+			delete(numbers, who)
+		}
+	}
+}
+
+// seenNumbers is what a view has seen of each origin.
+type seenNumbers struct{ seen, said map[overlay.Stream]uint64 }
 
 // laneLocked is the lane in which one of this node's sessions, which may be
 // over, speaks to the channel; or nil.

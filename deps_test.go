@@ -62,7 +62,7 @@ var rules = map[string]rule{
 	},
 	// It sees nodes from outside, as processes and IRC servers: what knew their insides could help them.
 	"demo":    {code: []string{"history"}},
-	"script":  {},
+	"script":  {code: []string{"freeport"}},
 	"load":    {std: true}, // measures any IRC server; what knew ours could favour it
 	"history": {std: true}, // judges any chat, likewise
 	// The whole stack in simulation, for tests and developers.
@@ -72,7 +72,8 @@ var rules = map[string]rule{
 		test: []string{"chat/chattest"},
 	},
 	"cmd/ringsim": {code: []string{"ringsim", "ringsim/figures"}, std: true},
-	"nodes":       {std: true}, // runs the program, and knows it from outside only
+	"freeport":    {std: true},
+	"nodes":       {code: []string{"freeport"}, std: true}, // runs the program, and knows it from outside only
 	"ordeal":      {code: []string{"history", "nodes"}, std: true},
 	"cmd/ircload": {code: []string{"load", "nodes", "ordeal"}, std: true},
 	// A tool for developers, no part of the product: it prints figures of simulated rings.

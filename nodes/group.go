@@ -13,6 +13,8 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+
+	"ircbridge/freeport"
 )
 
 // Options say what nodes a group has.
@@ -108,7 +110,7 @@ func (g *Group) Add() (*Node, error) {
 	}
 	n.dir = filepath.Join(g.dir, fmt.Sprintf("n%d", n.number))
 	for _, addr := range []*string{&n.irc, &n.overlay} {
-		port, err := freePort()
+		port, err := freeport.Take()
 		if err != nil {
 			return nil, err
 		}

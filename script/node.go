@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"ircbridge/freeport"
 )
 
 // node is a process of the program under test, over all of its runs: it keeps its
@@ -117,7 +119,7 @@ func (p *play) node(name string) (*node, error) {
 		return nil, fmt.Errorf("making a directory for %s: %w", name, err)
 	}
 	for _, addr := range []*string{&n.irc, &n.listen, &n.tls} {
-		port, err := freePort()
+		port, err := freeport.Take()
 		if err != nil {
 			return nil, err
 		}

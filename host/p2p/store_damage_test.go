@@ -2,6 +2,7 @@ package p2p
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -362,10 +363,8 @@ func overwrite(t *testing.T, path string, b []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := f.WriteAt(b, 0); err == nil {
-		err = f.Truncate(int64(len(b)))
-	}
-	if err := f.Close(); err != nil {
+	_, err = f.WriteAt(b, 0)
+	if err := errors.Join(err, f.Truncate(int64(len(b))), f.Close()); err != nil {
 		t.Fatal(err)
 	}
 }

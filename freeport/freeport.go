@@ -1,4 +1,8 @@
-package nodes
+// Package freeport gives ports to nodes that are started as processes, by
+// scripted sessions and by the load generator. A port is free when it is
+// given, for TCP and UDP, and given once only in a process; nothing holds it until a node
+// binds it. It knows nothing of nodes.
+package freeport
 
 import (
 	"fmt"
@@ -10,11 +14,10 @@ import (
 
 // Ports are taken below the range from which systems give ports to outgoing
 // connections (32768 and above on Linux, 49152 elsewhere), so that a node that is
-// started again finds its port free; and above that of package script, whose
-// processes may run at the same time.
+// started again finds its port free.
 const (
 	firstPort = 12_000
-	lastPort  = 20_000
+	lastPort  = 32_000
 )
 
 var usedPorts = struct {
@@ -22,9 +25,9 @@ var usedPorts = struct {
 	m map[int]bool
 }{m: map[int]bool{}}
 
-// freePort finds a port that is free for TCP and UDP, and that this process has
-// not given out before.
-func freePort() (string, error) {
+// Take finds a port that is free for TCP and UDP on this machine, and that this
+// process has not been given before. It is safe for use by many goroutines.
+func Take() (string, error) {
 	usedPorts.Lock()
 	defer usedPorts.Unlock()
 	for range 1000 {

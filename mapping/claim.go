@@ -43,7 +43,7 @@ func (c *claim) check(name string) error {
 }
 
 // senior reports whether c is older than d: the one that counts when two
-// nodes claim one nick (DESIGN.md, section 6).
+// nodes claim one nick (docs/objects.md, "Nicknames").
 func (c *claim) senior(d *claim) bool {
 	return cmp.Or(c.birth.compare(d.birth), c.owner.Compare(d.owner)) < 0
 }

@@ -12,7 +12,7 @@ import (
 	"ircbridge/overlay"
 )
 
-// The kinds of objects (DESIGN.md, section 1: key).
+// The kinds of objects (docs/protocol.md, "Identifiers").
 const (
 	kindNick      = "nick"
 	kindChannel   = "channel"

@@ -8,8 +8,8 @@ import (
 	"ircbridge/overlay"
 )
 
-// The rules by which two states of one channel become one (DESIGN.md, section
-// 7; promise P1):
+// The rules by which two states of one channel become one (docs/objects.md,
+// "State, and how two become one"):
 //
 //   - the older birth keeps its name, modes, topic, lists and statuses; the
 //     younger brings its members, without status;

@@ -12,7 +12,7 @@ import (
 )
 
 // A would-be keeper answers a request for a key in one of these ways
-// (DESIGN: the owner confirms):
+// (the owner confirms):
 //
 //   - it has the object: it serves, wherever its range ends, until the object
 //     was handed over; while it moves, the request waits;

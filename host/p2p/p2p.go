@@ -54,7 +54,7 @@ import (
 // The version of the framing and of all that travels in it.
 const (
 	Major = 1 // nodes of different majors refuse each other
-	Minor = 1 // nodes of different minors mix
+	Minor = 2 // nodes of different minors mix
 )
 
 // Errors of this package beside those of package host.

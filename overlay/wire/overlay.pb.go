@@ -251,7 +251,7 @@ func (x *Node) GetAddrs() []string {
 	return nil
 }
 
-// Epoch says who orders an object (DESIGN: words). Compared by counter, keeper,
+// Epoch says who orders an object. Compared by counter, keeper,
 // run.
 type Epoch struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`

@@ -169,6 +169,9 @@ func (r *run) askNames() {
 		owner[folded] = u.client
 		asker := live[(i+1)%len(live)]
 		who, err := asker.session.Lookup(background, self.Nick)
+		for try := 0; errors.Is(err, chat.ErrUnreachable) && try < 5; try++ {
+			who, err = asker.session.Lookup(background, self.Nick)
+		}
 		if errors.Is(err, chat.ErrClosed) {
 			continue
 		}

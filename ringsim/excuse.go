@@ -104,8 +104,12 @@ func (r *run) excuseChannel(now time.Duration, ch int, ring []*node) {
 	if k := r.net.keepersOf(last, channelKey(ch), 1); len(k) > 0 && k[0].gone == now {
 		r.breaks = append(r.breaks, history.Break{Channel: channelName(ch), From: now, To: now})
 	}
+	before := underWay
+	if r.watch.unsure > 0 {
+		before = doubtTime // what is not answered is told again
+	}
 	if lost > 1 || lost > 0 && len(keepers) == 1 {
-		r.excuses = append(r.excuses, history.Excuse{Channel: channelName(ch), From: first - underWay, To: now + underWay, Why: "the keeper and a replica were lost together"})
+		r.excuses = append(r.excuses, history.Excuse{Channel: channelName(ch), From: first - before, To: now + underWay, Why: "the keeper and a replica were lost together"})
 	}
 }
 

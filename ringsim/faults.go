@@ -145,15 +145,15 @@ func (r *run) kill(nodes []*node, f fault) {
 	}
 }
 
-// restart starts a node again. Where none of the nodes runs that it was told of it
-// begins a ring of its own, until it finds the others; those that start
+// restart starts a node again. Where none of the nodes runs that it was told of, or
+// their answers may be lost, it begins a ring of its own, until it finds the others; those that start
 // together may do so in several rings.
 func (r *run) restart(n *node) {
 	if n.up() {
 		return
 	}
 	r.watch.fault(true)
-	if !slices.ContainsFunc(r.net.nodes, func(o *node) bool {
+	if r.watch.unsure > 0 || !slices.ContainsFunc(r.net.nodes, func(o *node) bool {
 		return slices.Contains(n.told, o.h.Addr()) && o.awake() && o.came+copyTime < r.net.Elapsed() && o.group == n.group
 	}) {
 		r.watch.fault(false)

@@ -20,18 +20,10 @@ func scenario(t *testing.T, name string) Scenario {
 	return all[i]
 }
 
-// open are seeds of mixed faults that show what is not repaired yet
-// (docs/simulator.md, "Open").
-var open = map[uint64]string{74: "a message is lost of a keeper that is slow, and taken for dead by turns"}
-
 // mustHold fails the test when anything was wrong with a run, and says how to make
 // it again.
 func mustHold(t *testing.T, r Result) {
 	t.Helper()
-	if why := open[r.Seed]; why != "" && r.Scenario.Name == "mixed" && r.Nodes == 0 && len(r.Violations) > 0 {
-		t.Logf("seed %d, known: %s\n  %s", r.Seed, why, strings.Join(r.Violations, "\n  "))
-		return
-	}
 	if len(r.Violations) > 0 {
 		t.Errorf("%s, seed %d, %d nodes: %v\n  %s\n  again: %s", r.Scenario.Name, r.Seed, r.Size, r.Report, strings.Join(r.Violations, "\n  "), r.Replay())
 	}

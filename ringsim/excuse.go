@@ -26,6 +26,9 @@ const (
 	// comeTime is how long a user who connects again may be shown late, so that
 	// he is not seen twice.
 	comeTime = 4 * time.Second
+	// heirTime is how long the next keeper may need, and a view that lacks what went
+	// out before may hold back what its sender said next.
+	heirTime = 4 * time.Second
 	// never is a time after all others.
 	never time.Duration = 1<<63 - 1
 )
@@ -102,7 +105,7 @@ func (r *run) excuseChannel(now time.Duration, ch int, ring []*node) {
 	}
 	last := slices.DeleteFunc(slices.Clone(ring), func(n *node) bool { return n.gone > n.came && n.gone < now })
 	if k := r.net.keepersOf(last, channelKey(ch), 1); len(k) > 0 && k[0].gone == now {
-		r.breaks = append(r.breaks, history.Break{Channel: channelName(ch), From: now, To: now})
+		r.breaks = append(r.breaks, history.Break{Channel: channelName(ch), From: now, To: now + heirTime})
 	}
 	before := underWay
 	if r.watch.unsure > 0 {

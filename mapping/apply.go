@@ -100,6 +100,9 @@ func (s *state) applyJoined(st step, w *wire.Joined) {
 	case b.none():
 	case b == s.rest.birth:
 		s.resume()
+	case w.Inherits && !s.rest.birth.none():
+		s.resume()
+		s.birth = b
 	default:
 		s.found(b, string(w.Name), st.stamp)
 	}

@@ -153,7 +153,10 @@ func (c *channelObject) join(t turn, w *wire.Join) *wire.Result {
 	}
 	switch {
 	case resting && !operator:
-		joined.Status = uint32(chat.Operator)
+		// Of a birth of his own: should the channel have gone on elsewhere, it is
+		// the older one, and he its operator no more.
+		joined.Birth.AtMs, joined.Birth.Random = t.Now().UnixMilli(), t.Rand()
+		joined.Status, joined.Inherits = uint32(chat.Operator), true
 	case len(c.s.members) == 0 && !resting:
 		joined.Birth = &wire.Birth{AtMs: t.Now().UnixMilli(), Random: t.Rand()}
 		joined.Name = []byte(name)

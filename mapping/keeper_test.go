@@ -320,6 +320,31 @@ func TestChannelMergeLaws(t *testing.T) {
 	}
 }
 
+// TestTakingUpARestIsNoOlder: who takes up a channel that rests without an
+// operator, cut off from those who are still on it, is theirs no more after the mend.
+func TestTakingUpARestIsNoOlder(t *testing.T) {
+	here := newKept(1, 1)
+	a, b, c := testStream(1, 1), testStream(2, 1), testStream(3, 1)
+	here.ask(t, a, reqJoin(a, ""))
+	here.ask(t, b, reqJoin(b, ""))
+	here.ask(t, a, reqTopic("ours"))
+	here.ask(t, a, reqPart())
+	there := newKept(2, 2)
+	there.number, there.keeperLog.now = here.number, here.keeperLog.now.Add(time.Minute)
+	there.s = here.s.clone()
+	there.nodeGone(there.turn(overlay.Stream{}), testNode(2), 0)
+	there.ask(t, c, reqJoin(c, ""))
+	if m := there.s.members; len(m) != 1 || m[c].status != chat.Operator || there.s.topic.text != "ours" || there.s.birth == here.s.birth {
+		t.Errorf("taken up: %v", there.s.toWire())
+	}
+	if err := there.Merge(here.Snapshot()); err != nil {
+		t.Fatal(err)
+	}
+	if m := there.s.members; len(m) != 2 || m[b].status|m[c].status != 0 || there.s.birth != here.s.birth || there.s.topic.text != "ours" {
+		t.Errorf("after the mend: %v", there.s.toWire())
+	}
+}
+
 // TestMergeOlderBirthCounts: nobody gains status by riding a split.
 func TestMergeOlderBirthCounts(t *testing.T) {
 	old, young := newKept(1, 1), newKept(2, 2)

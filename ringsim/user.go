@@ -150,8 +150,6 @@ func (u *user) join(channel string) {
 	switch self := s.Self(); {
 	case first, u.r.former[formerOf(channel, self)]:
 		u.r.mayRule(channel, self.Session)
-	case len(c.Members) == 1 && c.Created.Before(u.node.h.Now().Add(-copyTime)):
-		u.r.mayRule(channel, self.Session) // it rested here, and he takes it up
 	case len(c.Members) == 1:
 		u.r.aside = append(u.r.aside, ruler{channel, self.Session})
 	}

@@ -3058,9 +3058,10 @@ type Joined struct {
 	Status        uint32                 `protobuf:"varint,2,opt,name=status,proto3" json:"status,omitempty"`
 	Birth         *Birth                 `protobuf:"bytes,3,opt,name=birth,proto3" json:"birth,omitempty"`
 	Name          []byte                 `protobuf:"bytes,4,opt,name=name,proto3" json:"name,omitempty"`
-	Join          uint64                 `protobuf:"varint,5,opt,name=join,proto3" json:"join,omitempty"`       // when it is not the entry's number: a renewed join
-	Session       *Session               `protobuf:"bytes,6,opt,name=session,proto3" json:"session,omitempty"`  // when it is not the entry's origin
-	Invited       bool                   `protobuf:"varint,7,opt,name=invited,proto3" json:"invited,omitempty"` // it used up an invitation
+	Join          uint64                 `protobuf:"varint,5,opt,name=join,proto3" json:"join,omitempty"`         // when it is not the entry's number: a renewed join
+	Session       *Session               `protobuf:"bytes,6,opt,name=session,proto3" json:"session,omitempty"`    // when it is not the entry's origin
+	Invited       bool                   `protobuf:"varint,7,opt,name=invited,proto3" json:"invited,omitempty"`   // it used up an invitation
+	Inherits      bool                   `protobuf:"varint,8,opt,name=inherits,proto3" json:"inherits,omitempty"` // the channel of this birth has what the one that rested had
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3140,6 +3141,13 @@ func (x *Joined) GetSession() *Session {
 func (x *Joined) GetInvited() bool {
 	if x != nil {
 		return x.Invited
+	}
+	return false
+}
+
+func (x *Joined) GetInherits() bool {
+	if x != nil {
+		return x.Inherits
 	}
 	return false
 }
@@ -4395,7 +4403,7 @@ const file_mapping_proto_rawDesc = "" +
 	"\ainvited\x18\v \x01(\v2\x19.ircbridge.mapping.InviteH\x00R\ainvited\x12\x0e\n" +
 	"\x02by\x18\x0e \x01(\fR\x02by\x12\x1c\n" +
 	"\tsignature\x18\x0f \x01(\fR\tsignatureB\x06\n" +
-	"\x04what\"\xfb\x01\n" +
+	"\x04what\"\x97\x02\n" +
 	"\x06Joined\x121\n" +
 	"\x06person\x18\x01 \x01(\v2\x19.ircbridge.mapping.PersonR\x06person\x12\x16\n" +
 	"\x06status\x18\x02 \x01(\rR\x06status\x12.\n" +
@@ -4403,7 +4411,8 @@ const file_mapping_proto_rawDesc = "" +
 	"\x04name\x18\x04 \x01(\fR\x04name\x12\x12\n" +
 	"\x04join\x18\x05 \x01(\x04R\x04join\x124\n" +
 	"\asession\x18\x06 \x01(\v2\x1a.ircbridge.mapping.SessionR\asession\x12\x18\n" +
-	"\ainvited\x18\a \x01(\bR\ainvited\"j\n" +
+	"\ainvited\x18\a \x01(\bR\ainvited\x12\x1a\n" +
+	"\binherits\x18\b \x01(\bR\binherits\"j\n" +
 	"\x04Gone\x126\n" +
 	"\bsessions\x18\x01 \x03(\v2\x1a.ircbridge.mapping.SessionR\bsessions\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\fR\x06reason\x12\x12\n" +

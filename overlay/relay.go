@@ -80,8 +80,15 @@ func (o *Overlay) missed(to host.Peer) {
 	o.h.Go("overlay path", func() { o.keepPath(to, p) })
 }
 
-// keepPath finds a way to a node, and keeps it until it is not needed.
+// keepPath finds a way to a node, and keeps it until it is not needed. A node
+// that answers a ping is reached: it was the call that took too long.
 func (o *Overlay) keepPath(to host.Peer, p *path) {
+	if o.answersDirectly(to) {
+		o.mu.Lock()
+		delete(o.paths, to.ID)
+		o.mu.Unlock()
+		return
+	}
 	for found := false; ; {
 		via, ok := o.findVia(to)
 		o.mu.Lock()

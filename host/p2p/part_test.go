@@ -180,12 +180,7 @@ func TestPartOnTheWire(t *testing.T) {
 	if r := s.read(br).GetReply(); r.GetNumber() != 1 {
 		t.Fatalf("reply %v", r)
 	}
-	eventually(t, "the link was retired", func() bool {
-		if l := n.linkOf(s.id()); l != nil {
-			n.trimLink(l)
-		}
-		return n.linkOf(s.id()) == nil
-	})
+	trimmed(t, n, s.id())
 	if p := s.read(br).GetPart(); p == nil || p.GetComing() {
 		t.Fatalf("instead of Part: %v", p)
 	}
@@ -207,12 +202,24 @@ func TestPartOnTheWire(t *testing.T) {
 	stillServes(t, n)
 }
 
+// trimmed has a node end its link to a peer, as soon as nothing runs on it: the
+// handshake may still do.
+func trimmed(t *testing.T, n *node, id host.PeerID) {
+	t.Helper()
+	eventually(t, "the link was retired", func() bool {
+		if l := n.linkOf(id); l != nil {
+			n.trimLink(l)
+		}
+		return n.linkOf(id) == nil
+	})
+}
+
 // A peer of the version before Part is not sent it: its link just ends.
 func TestTrimOfOlderPeer(t *testing.T) {
 	n := startNode(t)
 	s := newStranger(t, testKey(t))
 	st, br := s.greeted(n, func(h *wire.Hello) { h.Minor = 0 })
-	n.trimLink(n.linkOf(s.id()))
+	trimmed(t, n, s.id())
 	if f, err := readFrame(br, maxHello, nil, 0); err == nil {
 		t.Errorf("it was sent %v", f)
 	}

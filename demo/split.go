@@ -2,8 +2,6 @@ package demo
 
 import (
 	"context"
-	"fmt"
-	"slices"
 	"time"
 
 	"ircbridge/history"
@@ -78,9 +76,9 @@ func (s *story) apart(ctx context.Context, here, beyond side) error {
 	}); err != nil {
 		return err
 	}
-	keeper, _ := s.ring.keeps(ctx, here.nodes[0], s.plan.victim)
-	if keeper == nil || !slices.Contains(here.nodes, keeper) {
-		return fmt.Errorf("%s do not say who keeps %s", nodesText(numbersOf(here.nodes)), s.plan.victim)
+	keeper, _, err := s.keeper(ctx, here.nodes[0], s.plan.victim, here.nodes)
+	if err != nil {
+		return err
 	}
 	s.say("There node %d keeps %s; the first message of that side was accepted %s after the cut.", keeper.number, s.plan.victim, seconds(at-s.cutAt))
 	return nil

@@ -113,9 +113,9 @@ func (s *story) meet(ctx context.Context) error {
 	s.say("%s sets the topic of %s: \"%s\".", founder.nick, channels[0], topicText)
 	why := ", because its name hashes to that place on the ring"
 	for _, c := range channels {
-		keeper, replicas := s.ring.keeps(ctx, s.ring.nodes[0], c)
-		if keeper == nil {
-			return fmt.Errorf("the ring does not say who keeps %s", c)
+		keeper, replicas, err := s.keeper(ctx, s.ring.nodes[0], c, s.ring.nodes)
+		if err != nil {
+			return err
 		}
 		s.say("%s is kept by node %d%s. Copies: %s.", c, keeper.number, why, nodesText(numbersOf(replicas)))
 		why = ""
@@ -130,13 +130,23 @@ func (s *story) meet(ctx context.Context) error {
 	return nil
 }
 
+// keeper asks a node who keeps a channel, until it names one of some nodes: one that
+// has just died or been cut off may still be believed to be there.
+func (s *story) keeper(ctx context.Context, asked *node, channel string, among []*node) (keeper *node, replicas []*node, err error) {
+	_, err = s.until(ctx, fmt.Sprintf("node %d says who keeps %s", asked.number, channel), func(ctx context.Context) bool {
+		keeper, replicas = s.ring.keeps(ctx, asked, channel)
+		return keeper != nil && slices.Contains(among, keeper)
+	})
+	return keeper, replicas, err
+}
+
 // killKeeper kills the keeper of the channel that the seed has drawn.
 func (s *story) killKeeper(ctx context.Context) error {
 	s.chapter("The keeper of a channel dies")
 	channel := s.plan.victim
-	victim, _ := s.ring.keeps(ctx, s.ring.nodes[0], channel)
-	if victim == nil {
-		return fmt.Errorf("the ring does not say who keeps %s", channel)
+	victim, _, err := s.keeper(ctx, s.ring.nodes[0], channel, s.ring.nodes)
+	if err != nil {
+		return err
 	}
 	dead := s.bots[victim.number-1]
 	killed := s.clock()
@@ -181,9 +191,9 @@ func (s *story) comeBack(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
-	keeper, _ := s.ring.keeps(ctx, s.ring.nodes[0], s.plan.victim)
-	if keeper == nil {
-		return fmt.Errorf("the ring does not say who keeps %s", s.plan.victim)
+	keeper, _, err := s.keeper(ctx, s.ring.nodes[0], s.plan.victim, s.ring.nodes)
+	if err != nil {
+		return err
 	}
 	s.say("It is back after %s, %s is on the channels again, and %s is kept by node %d.", seconds(s.clock()-began), s.bots[i].nick, s.plan.victim, keeper.number)
 	return s.show(ctx, showTime)

@@ -48,7 +48,7 @@ func (o *Overlay) ask(r ref, d time.Duration, send func(to chord.Contact, left t
 		if left <= 0 {
 			break
 		}
-		to, err := o.keeper(r, key, min(left, o.cfg.TryTimeout<<min(try, 2)))
+		to, err := o.keeper(r, key, min(left, o.cfg.TryTimeout))
 		if err != nil {
 			last = err
 			if errors.Is(err, host.ErrStopped) || o.pause(try, deadline) != nil {

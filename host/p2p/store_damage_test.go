@@ -343,7 +343,7 @@ func TestRandomDamageWhileRunning(t *testing.T) {
 			return
 		}
 	}
-	if remade < 4 { // most hit free pages, or records that are not read
+	if remade < 4 { // how many are depends on which pages are in use; without any, nothing was shown
 		t.Errorf("only %d of 40 damages were noticed", remade)
 	}
 }

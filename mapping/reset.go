@@ -55,10 +55,11 @@ func (v *view) lacking(st *state) *state {
 	for who, m := range mine.members { // any order: each for itself
 		theirs, there := st.members[who]
 		local := v.local(who) != nil && v.locals[who.Session] != nil
+		again := there && theirs.join < m.join // he left, and came again
 		switch {
 		case st.removals[who].join >= m.join:
 			continue
-		case c < 0 && (there || local), !there && (local || news(m.joined)):
+		case again, c < 0 && (there || local), !there && (local || news(m.joined)):
 		case c == 0 && there && theirs.join == m.join && news(m.statusAt):
 		default:
 			continue

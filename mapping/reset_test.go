@@ -38,3 +38,36 @@ func TestAnEndedChannelClaimsNothing(t *testing.T) {
 		t.Error("the keeper did not see it all, and is told nothing of the older birth")
 	}
 }
+
+// While the network was cut, somebody parted and came again. A keeper that missed
+// both is told of both by a view that saw them, so that he goes out of no view: what
+// he says then would be shown to nobody.
+func TestWhoCameAgainIsToldToAKeeperThatMissedBoth(t *testing.T) {
+	k := newKept(0, 1)
+	op, bob := testStream(1, 1), testStream(2, 1)
+	for _, s := range []overlay.Stream{op, bob} {
+		k.ask(t, s, reqJoin(s, ""))
+	}
+	missed := k.s.clone()
+	k.ask(t, bob, reqPart())
+	k.ask(t, bob, reqJoin(bob, ""))
+	k.ask(t, op, reqModes(statusChange(true, 'v', bob)))
+	want := k.s.members[bob]
+	for name, older := range map[string]int64{"one birth": 0, "the view's is older": 1, "the view's is younger": -1} {
+		st := missed.clone()
+		st.birth.at += older
+		d := k.viewOf(t, testStream(3, 1)).lacking(st)
+		if d == nil {
+			t.Errorf("%s: the keeper is told nothing", name)
+			continue
+		}
+		st.merge(d)
+		m := want
+		if older < 0 {
+			m.status, m.statusAt = 0, overlay.Stamp{}
+		}
+		if got, there := st.members[bob]; !there || got != m {
+			t.Errorf("%s: the keeper has %+v, want %+v", name, got, m)
+		}
+	}
+}

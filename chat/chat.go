@@ -207,10 +207,25 @@ type Channel struct {
 	Created time.Time
 	Topic   Topic
 	Modes   Modes
-	Bans    []ListEntry
-	Members []Member // sorted by folded nick
-	Secret  bool     // +s and the asker is not on it: Topic, Members and Bans are withheld
-	Count   int      // members, also when they are withheld
+	Bans    []ListEntry // +b
+	Excepts []ListEntry // +e: who is exempt from bans
+	Invexes []ListEntry // +I: who needs no invitation
+	Members []Member    // sorted by folded nick
+	Secret  bool        // +s and the asker is not on it: Topic, Members and lists are withheld
+	Count   int         // members, also when they are withheld
+}
+
+// List is one of the channel's lists, by its letter of ListModes.
+func (c Channel) List(letter byte) []ListEntry {
+	switch letter {
+	case 'b':
+		return c.Bans
+	case 'e':
+		return c.Excepts
+	case 'I':
+		return c.Invexes
+	}
+	return nil
 }
 
 // Topic of a channel; Text is "" when none is set.
@@ -253,8 +268,8 @@ type Member struct {
 	Status Status
 }
 
-// ModeChange is one change of one mode. Mode is a letter of o v b i k l m n t
-// s; Arg is the nick, mask, key or number, where the mode has one. A ban
+// ModeChange is one change of one mode. Mode is a letter of o v b e I i k l m n t
+// s; Arg is the nick, mask, key or number, where the mode has one. A list mode
 // without Arg is refused: it is a question, answered by Channel. Of the changes
 // that took effect, Arg is what others see: the nick as it is written, the mask
 // completed to nick!user@host, and "*" where a key was taken away.

@@ -16,7 +16,8 @@ const (
 	MaxReason   = 300 // of PART, KICK and QUIT
 	MaxAway     = 300
 	MaxKey      = 30
-	MaxBans     = 100  // of one channel
+	MaxList     = 100  // entries of each list of one channel
+	MaxMask     = 200  // of an entry of a list
 	MaxChannels = 100  // of one session
 	MaxText     = 4096 // of one message; front-ends may have a lower limit
 )

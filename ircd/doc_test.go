@@ -75,7 +75,7 @@ func TestDocIRC(t *testing.T) {
 		name, _, _ := strings.Cut(token, "=")
 		tokens = append(tokens, name)
 	}
-	for _, r := range "ovbklimnst" {
+	for _, r := range channelModes {
 		modes = append(modes, "+"+string(r))
 	}
 	for section, test := range map[string]struct {

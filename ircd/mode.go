@@ -2,11 +2,26 @@ package ircd
 
 import (
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 
 	"ircbridge/chat"
 )
+
+// The modes of channels as PREFIX and CHANMODES group them, beside chat.ListModes.
+const (
+	statusModes  = "ov"
+	flagModes    = "imnst"
+	channelModes = statusModes + chat.ListModes + "kl" + flagModes
+)
+
+// sorted are letters in the order of their bytes, as in 004.
+func sorted(letters string) string {
+	b := []byte(letters)
+	slices.Sort(b)
+	return string(b)
+}
 
 func cmdMode(c *conn, m *message) error {
 	target := m.params[0]
@@ -69,12 +84,12 @@ func (c *conn) channelMode(name string, params []string) {
 		c.reply(rplCreationTime, ch.Name, strconv.FormatInt(ch.Created.Unix(), 10))
 		return
 	}
-	changes, listBans := c.parseModes(name, params)
+	changes, lists := c.parseModes(name, params)
 	if len(changes) > 0 && !c.changeModes(name, changes) {
 		return
 	}
-	if listBans {
-		c.sendBans(name)
+	if len(lists) > 0 {
+		c.sendLists(name, lists)
 	}
 }
 
@@ -108,57 +123,75 @@ func modeWords(m chat.Modes) []string {
 }
 
 // parseModes reads mode letters and their parameters, and answers what is
-// wrong with one of them; the others stand. listBans: the list was asked for.
-func (c *conn) parseModes(name string, params []string) (changes []chat.ModeChange, listBans bool) {
+// wrong with one of them; the others stand. lists: those that were asked for.
+func (c *conn) parseModes(name string, params []string) (changes []chat.ModeChange, lists []byte) {
+	for withArg := 0; len(params) > 0; {
+		params = c.parseLetters(name, params, &withArg, func(m chat.ModeChange) {
+			switch {
+			case m.Arg == "" && isListMode(m.Mode):
+				if !slices.Contains(lists, m.Mode) {
+					lists = append(lists, m.Mode)
+				}
+			case len(changes) < 2*maxModes+len(flagModes):
+				changes = append(changes, m)
+			}
+		})
+		if len(params) > 0 && !strings.ContainsAny(params[0][:min(1, len(params[0]))], "+-") {
+			break
+		}
+	}
+	return changes, lists
+}
+
+// parseLetters reads one word of letters and the parameters that it takes, and
+// returns what follows, which may be another such word (RFC 2812, section 3.2.3).
+func (c *conn) parseLetters(name string, params []string, withArg *int, found func(chat.ModeChange)) []string {
 	letters, args := params[0], params[1:]
-	add, withArg := true, 0
+	add := true
 	for _, r := range letters {
 		if r == '+' || r == '-' {
 			add = r == '+'
 			continue
 		}
-		if r >= 0x80 || !strings.ContainsRune("ovbklimnst", r) {
+		if !strings.ContainsRune(channelModes, r) {
 			c.reply(errUnknownMode, string(r))
 			continue
 		}
 		change := chat.ModeChange{Add: add, Mode: byte(r)}
 		if takesArg(change) {
-			if len(args) == 0 {
-				switch r {
-				case 'b':
-					listBans = true
-				default:
-					c.reply(errInvalidModeParam, name, string(r), "*")
-				}
+			if len(args) == 0 && !isListMode(change.Mode) {
+				c.reply(errInvalidModeParam, name, string(r), "*")
 				continue
 			}
-			change.Arg, args = args[0], args[1:]
-			if withArg++; withArg > maxModes {
-				continue
+			if len(args) > 0 {
+				change.Arg, args = args[0], args[1:]
+				if *withArg++; *withArg > maxModes {
+					continue
+				}
 			}
 		} else if r == 'k' && len(args) > 0 { // -k with the key, as RFC 1459 has it
 			args = args[1:]
 		}
-		if len(changes) < 2*maxModes+len("imnst") {
-			changes = append(changes, change)
-		}
+		found(change)
 	}
-	return changes, listBans
+	return args
 }
+
+func isListMode(letter byte) bool { return strings.IndexByte(chat.ListModes, letter) >= 0 }
 
 // takesArg reports whether a change has a parameter.
 func takesArg(m chat.ModeChange) bool {
 	switch m.Mode {
-	case 'o', 'v', 'b':
+	case 'o', 'v':
 		return true
 	case 'k', 'l':
 		return m.Add
 	}
-	return false
+	return isListMode(m.Mode)
 }
 
 // changeModes asks for changes and writes those that were made. It reports
-// whether more is to be answered.
+// whether there is such a channel, of which more may be asked.
 func (c *conn) changeModes(name string, changes []chat.ModeChange) bool {
 	ctx, cancel := c.timeout()
 	defer cancel()
@@ -167,24 +200,24 @@ func (c *conn) changeModes(name string, changes []chat.ModeChange) bool {
 	if err != nil {
 		c.fail(badIsUnknown(c.unknownIfNotOn(err, name)), c.blame(err, name, changes, made))
 	}
-	return err == nil
+	return !errors.Is(badIsUnknown(err), chat.ErrNoSuchChannel)
 }
 
 // blame finds the change that an error is about: the first one of its kind
 // that was not made.
 func (c *conn) blame(err error, name string, changes, made []chat.ModeChange) subject {
 	about := subject{command: "MODE", channel: name}
-	letters := "ovbklimnst"
+	letters := channelModes
 	switch {
 	case errors.Is(err, chat.ErrNoSuchNick), errors.Is(err, chat.ErrNotInChannel):
-		letters = "ov"
+		letters = statusModes
 	case errors.Is(err, chat.ErrListFull):
-		letters = "b"
+		letters = chat.ListModes
 	case errors.Is(err, chat.ErrBadModeParam):
-		letters = "bklov"
+		letters = chat.ListModes + "kl" + statusModes
 	}
 	members := map[string]bool{}
-	if letters == "ov" {
+	if letters == statusModes {
 		ch, _ := c.channel(name)
 		for _, m := range ch.Members {
 			members[chat.Fold(m.Nick)] = true
@@ -195,7 +228,7 @@ func (c *conn) blame(err error, name string, changes, made []chat.ModeChange) su
 			continue
 		}
 		about.mode, about.param = m.Mode, m.Arg
-		if letters == "ov" {
+		if letters == statusModes {
 			about.nick = m.Arg
 		}
 		break
@@ -205,7 +238,7 @@ func (c *conn) blame(err error, name string, changes, made []chat.ModeChange) su
 
 func wasMade(m chat.ModeChange, made []chat.ModeChange) bool {
 	for _, d := range made {
-		if d.Add == m.Add && d.Mode == m.Mode && (m.Mode != 'b' && m.Mode != 'o' && m.Mode != 'v' || chat.SameName(d.Arg, m.Arg)) {
+		if d.Add == m.Add && d.Mode == m.Mode && (m.Mode == 'k' || m.Mode == 'l' || chat.SameName(d.Arg, m.Arg)) {
 			return true
 		}
 	}
@@ -248,22 +281,37 @@ func (c *conn) writeModes(tags, by, channel string, changes []chat.ModeChange) {
 	}
 }
 
-func (c *conn) sendBans(name string) {
+// listNumerics are the replies of a list mode: an entry, and the end.
+func listNumerics(letter byte) (entry, end numeric) {
+	switch letter {
+	case 'e':
+		return rplExceptList, rplEndOfExcepts
+	case 'I':
+		return rplInviteList, rplEndOfInvites
+	}
+	return rplBanList, rplEndOfBanList
+}
+
+// sendLists answers what is on lists; anybody may ask who may see the channel.
+func (c *conn) sendLists(name string, letters []byte) {
 	about := subject{command: "MODE", channel: name}
 	ch, err := c.channel(name)
 	switch {
 	case err != nil:
 		c.fail(badIsUnknown(err), about)
-		if !errors.Is(err, chat.ErrNoSuchChannel) && !errors.Is(err, chat.ErrBadChannel) {
-			c.reply(rplEndOfBanList, name) // some clients wait for it
+		if errors.Is(badIsUnknown(err), chat.ErrNoSuchChannel) {
+			return
 		}
-		return
+		ch.Name = name // some clients wait for the end
 	case ch.Secret:
 		c.fail(chat.ErrNotOnChannel, about)
 		return
 	}
-	for _, b := range ch.Bans {
-		c.reply(rplBanList, ch.Name, b.Mask, b.By, strconv.FormatInt(b.At.Unix(), 10))
+	for _, letter := range letters {
+		entry, end := listNumerics(letter)
+		for _, e := range ch.List(letter) {
+			c.reply(entry, ch.Name, e.Mask, e.By, strconv.FormatInt(e.At.Unix(), 10))
+		}
+		c.reply(end, ch.Name)
 	}
-	c.reply(rplEndOfBanList, ch.Name)
 }

@@ -65,6 +65,10 @@ var (
 	rplTopic         = numeric{code: "332"}
 	rplTopicWhoTime  = numeric{code: "333"}
 	rplInviting      = numeric{code: "341"}
+	rplInviteList    = numeric{code: "346"}
+	rplEndOfInvites  = numeric{"347", "End of channel invite exception list"}
+	rplExceptList    = numeric{code: "348"}
+	rplEndOfExcepts  = numeric{"349", "End of channel exception list"}
 	rplVersion       = numeric{code: "351"}
 	rplWhoReply      = numeric{code: "352"}
 	rplNamReply      = numeric{code: "353"}

@@ -131,9 +131,8 @@ func (s *state) applyMode(st step, by string, c *wire.ModeChange) {
 		}
 		m.statusAt = st.stamp
 		s.members[who] = m
-	case 'b':
-		b := ban{mask: arg, by: by, at: st.at, gone: !c.Add, stamp: st.stamp}
-		s.bans[chat.Fold(arg)] = b
+	case 'b', 'e', 'I':
+		s.lists.of(letter)[chat.Fold(arg)] = listed{mask: arg, by: by, at: st.at, gone: !c.Add, stamp: st.stamp}
 	case 'k':
 		m := mode{on: c.Add, stamp: st.stamp}
 		if c.Add {

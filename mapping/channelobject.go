@@ -143,12 +143,12 @@ func (c *channelObject) join(t turn, w *wire.Join) *wire.Result {
 	old, again := c.s.members[from]
 	invitation, invited := c.s.invitations[from]
 	invited = invited && !invitation.gone
-	modes, bans := c.s.modes, c.s.bans
+	modes, lists := c.s.modes, c.s.lists
 	status, returns := c.s.returning(from.Node, p.nick, c.now)
 	_, operator := c.s.awaited(c.now)
 	resting := c.s.resting(c.now)
 	if resting {
-		modes, bans = c.s.rest.modes, c.s.rest.bans
+		modes, lists = c.s.rest.modes, c.s.rest.lists
 		joined.Birth, joined.Name = birthToWire(c.s.rest.birth), []byte(c.s.rest.name)
 	}
 	switch {
@@ -163,13 +163,13 @@ func (c *channelObject) join(t turn, w *wire.Join) *wire.Result {
 		joined.Status = uint32(chat.Operator)
 	case again: // his leaving was lost on the way
 		joined.Status = uint32(old.status)
-	case matchBan(bans, p.mask(from)):
+	case lists.ban(p.mask(from)):
 		return refuse(wire.Code_BANNED)
 	case len(c.s.members) >= maxMembers:
 		return refuse(wire.Code_CHANNEL_FULL)
 	case returns && status&chat.Operator != 0: // above the rules that he may have made himself
 		joined.Status = uint32(status)
-	case modes['i'].on && !invited:
+	case modes['i'].on && !invited && !lists.of('I').match(p.mask(from)):
 		return refuse(wire.Code_INVITE_ONLY)
 	case modes['k'].on && modes['k'].key != string(w.Key):
 		return refuse(wire.Code_BAD_KEY)
@@ -217,7 +217,7 @@ func (c *channelObject) message(t turn, w *wire.Message) *wire.Result {
 		detail = "takes no messages from outside (+n)"
 	case c.s.is('m'):
 		detail = "is moderated (+m)"
-	case c.s.banned(m.person.mask(t.From())):
+	case c.s.lists.ban(m.person.mask(t.From())):
 		detail = "has banned you (+b)"
 	}
 	if detail != "" {
@@ -400,7 +400,7 @@ func (c *channelObject) Query(_ host.PeerID, q []byte) []byte {
 	show := c.s.clone()
 	show.removals, show.invitations, show.heads, show.tail = nil, nil, nil, nil
 	if a.Secret {
-		show.members, show.bans, show.topic = nil, nil, topic{}
+		show.members, show.lists, show.topic = nil, lists{}, topic{}
 	}
 	if k := show.modes['k']; k.on {
 		k.key = "*"

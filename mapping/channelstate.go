@@ -66,7 +66,7 @@ type state struct {
 	removals    map[overlay.Stream]removal
 	topic       topic
 	modes       map[byte]mode
-	bans        map[string]ban // by folded mask
+	lists       lists
 	invitations map[overlay.Stream]invitation
 	tail        []line // the last messages, in the order of stamps
 	former      map[formerID]former
@@ -117,13 +117,6 @@ type mode struct {
 	stamp overlay.Stamp
 }
 
-type ban struct {
-	mask, by string
-	at       int64
-	gone     bool
-	stamp    overlay.Stamp
-}
-
 type invitation struct {
 	gone  bool
 	stamp overlay.Stamp
@@ -135,7 +128,7 @@ func newState() *state {
 		members:     map[overlay.Stream]member{},
 		removals:    map[overlay.Stream]removal{},
 		modes:       map[byte]mode{},
-		bans:        map[string]ban{},
+		lists:       newLists(),
 		invitations: map[overlay.Stream]invitation{},
 		former:      map[formerID]former{},
 	}
@@ -154,7 +147,7 @@ func (s *state) end() {
 	s.birth, s.name = birth{}, ""
 	s.topic = topic{}
 	s.modes = map[byte]mode{}
-	s.bans = map[string]ban{}
+	s.lists = newLists()
 	s.invitations = map[overlay.Stream]invitation{}
 	s.tail = nil
 }
@@ -183,29 +176,6 @@ func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K {
 // is reports whether a mode without parameter, or a key or limit, is set.
 func (s *state) is(letter byte) bool { return s.modes[letter].on }
 
-// banned reports whether a mask is on the list of bans.
-func (s *state) banned(mask string) bool { return matchBan(s.bans, mask) }
-
-func matchBan(bans map[string]ban, mask string) bool {
-	for _, b := range bans { // any order: one match is enough
-		if !b.gone && chat.MatchMask(b.mask, mask) {
-			return true
-		}
-	}
-	return false
-}
-
-// banCount counts the bans in force.
-func (s *state) banCount() int {
-	n := 0
-	for _, b := range s.bans { // any order: counted
-		if !b.gone {
-			n++
-		}
-	}
-	return n
-}
-
 // remove takes a member out for good: joins up to r.join are over.
 func (s *state) remove(who overlay.Stream, r removal) {
 	if old, ok := s.removals[who]; !ok || laterRemoval(r, old) {
@@ -223,7 +193,7 @@ const (
 	maxRemovals    = 2048
 	maxHeads       = 64
 	maxInvitations = 100
-	maxGoneBans    = 100
+	maxGoneMasks   = 100 // of each list
 
 	removalLife = (24*3600 + 2*90) * 1000 // ms: two leases and a day
 )
@@ -253,18 +223,7 @@ func (s *state) prune(now int64) {
 			delete(s.invitations, k)
 		}
 	}
-	if over := len(s.bans) - s.banCount() - maxGoneBans; over > 0 {
-		var gone []string
-		for _, k := range sortedKeys(s.bans) {
-			if s.bans[k].gone {
-				gone = append(gone, k)
-			}
-		}
-		slices.SortStableFunc(gone, func(a, b string) int { return s.bans[a].stamp.Compare(s.bans[b].stamp) })
-		for _, k := range gone[:over] {
-			delete(s.bans, k)
-		}
-	}
+	s.lists.prune()
 	s.pruneFormer(now)
 	if len(s.heads) > maxHeads {
 		for _, e := range s.heads.sorted()[maxHeads:] {

@@ -101,7 +101,8 @@ func (s *state) toWire() *wire.ChannelState {
 			Kind: uint32(r.kind), By: []byte(r.by), Reason: []byte(r.reason), AtMs: r.at,
 		})
 	}
-	w.Topic, w.Modes, w.Bans = s.topic.toWire(t), modesToWire(s.modes, t), bansToWire(s.bans, t)
+	w.Topic, w.Modes = s.topic.toWire(t), modesToWire(s.modes, t)
+	w.Bans, w.Excepts, w.Invexes = s.lists.of('b').toWire(t), s.lists.of('e').toWire(t), s.lists.of('I').toWire(t)
 	for _, k := range sortedStreams(s.invitations) {
 		i := s.invitations[k]
 		w.Invitations = append(w.Invitations, &wire.Invitation{Node: t.node(k), Session: k.Session, Gone: i.gone, Stamp: t.stamp(i.stamp)})
@@ -128,14 +129,6 @@ func modesToWire(modes map[byte]mode, t *tables) (ws []*wire.Mode) {
 	for _, k := range sortedKeys(modes) {
 		m := modes[k]
 		ws = append(ws, &wire.Mode{Letter: uint32(k), On: m.on, Key: []byte(m.key), Limit: uint32(m.limit), Stamp: t.stamp(m.stamp)})
-	}
-	return ws
-}
-
-func bansToWire(bans map[string]ban, t *tables) (ws []*wire.Ban) {
-	for _, k := range sortedKeys(bans) {
-		b := bans[k]
-		ws = append(ws, &wire.Ban{Mask: []byte(b.mask), By: []byte(b.by), AtMs: b.at, Gone: b.gone, Stamp: t.stamp(b.stamp)})
 	}
 	return ws
 }
@@ -191,9 +184,8 @@ func (r *reader) text(b []byte, max int) string {
 	return string(b)
 }
 
-// maxMask bounds a ban; maxBy a mask of a person, or the name of a node.
+// maxBy bounds a mask of a person, or the name of a node.
 const (
-	maxMask = 200
 	maxBy   = chat.MaxNick + chat.MaxUsername + 64
 	maxKept = 4 * maxRemovals // of what decoding accepts in one list beyond members
 )
@@ -226,8 +218,8 @@ func stateFromWire(w *wire.ChannelState) (*state, error) {
 		return nil, r.err
 	}
 	if len(w.GetNodes()) > maxMembers+maxKept || len(w.GetMembers()) > maxMembers || len(w.GetRemovals()) > maxKept ||
-		len(w.GetBans()) > maxKept || len(w.GetInvitations()) > maxKept || len(w.GetModes()) > 16 || len(w.GetTail()) > 4*maxLines ||
-		len(w.GetFormer()) > 4*maxFormer || len(w.GetRest().GetBans()) > maxKept || len(w.GetRest().GetModes()) > 16 {
+		tooLong(w) || len(w.GetInvitations()) > maxKept || len(w.GetModes()) > 16 || len(w.GetTail()) > 4*maxLines ||
+		len(w.GetFormer()) > 4*maxFormer || tooLong(w.GetRest()) || len(w.GetRest().GetModes()) > 16 {
 		return nil, fmt.Errorf("%w: a list is too long", errWire)
 	}
 	s.birth, s.name = birthFromWire(w.GetBirth()), string(w.GetName())
@@ -273,7 +265,7 @@ func (s *state) membersFromWire(r *reader, w *wire.ChannelState) {
 }
 
 func (s *state) listsFromWire(r *reader, w *wire.ChannelState) {
-	s.topic, s.modes, s.bans = topicFromWire(r, w.GetTopic()), modesFromWire(r, w.GetModes()), bansFromWire(r, w.GetBans())
+	s.topic, s.modes, s.lists = topicFromWire(r, w.GetTopic()), modesFromWire(r, w.GetModes()), listsFromWire(r, w)
 	var tail []line
 	for _, l := range w.GetTail() {
 		if l.GetMessage() == nil || checkMessage(l.Message) != nil {
@@ -308,15 +300,6 @@ func modesFromWire(r *reader, ws []*wire.Mode) map[byte]mode {
 		modes[letter] = mode{on: m.On, key: r.text(m.Key, chat.MaxKey), limit: int(m.Limit), stamp: r.stamp(m.Stamp)}
 	}
 	return modes
-}
-
-func bansFromWire(r *reader, ws []*wire.Ban) map[string]ban {
-	bans := map[string]ban{}
-	for _, b := range ws {
-		mask := r.text(b.GetMask(), maxMask)
-		bans[chat.Fold(mask)] = ban{mask: mask, by: r.text(b.GetBy(), maxBy), at: b.GetAtMs(), gone: b.GetGone(), stamp: r.stamp(b.GetStamp())}
-	}
-	return bans
 }
 
 // decodeState reads a snapshot of the channel with a folded name.
@@ -368,7 +351,7 @@ func decodeEvent(b []byte, name string) (*wire.ChannelEvent, error) {
 			return nil, fmt.Errorf("%w: %d mode changes", errWire, len(w.Modes.GetChanges()))
 		}
 		for _, c := range w.Modes.GetChanges() {
-			if len(c.GetArg()) > maxMask || hasSpace(string(c.GetArg())) || c.GetLetter() > 'z' {
+			if len(c.GetArg()) > chat.MaxMask || hasSpace(string(c.GetArg())) || c.GetLetter() > 'z' {
 				return nil, fmt.Errorf("%w: mode change", errWire)
 			}
 		}

@@ -197,7 +197,7 @@ func (se *session) modesToWire(ctx context.Context, channel string, changes []ch
 			}
 			w.Target = sessionToWire(who)
 		default:
-			w.Arg = []byte(chat.Cut(c.Arg, 2*maxMask))
+			w.Arg = []byte(chat.Cut(c.Arg, 2*chat.MaxMask))
 		}
 		asked = append(asked, w)
 	}

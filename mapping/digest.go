@@ -23,11 +23,13 @@ func (s *state) digest() uint64 {
 			w.Modes = append(w.Modes, &wire.Mode{Letter: uint32(k), Key: []byte(m.key), Limit: uint32(m.limit)})
 		}
 	}
-	for _, k := range sortedKeys(s.bans) {
-		if b := s.bans[k]; !b.gone {
-			w.Bans = append(w.Bans, &wire.Ban{Mask: []byte(b.mask), By: []byte(b.by)})
+	shown := func(letter byte) (ws []*wire.Ban) {
+		for _, e := range s.lists.of(letter).inForce() {
+			ws = append(ws, &wire.Ban{Mask: []byte(e.mask), By: []byte(e.by)})
 		}
+		return ws
 	}
+	w.Bans, w.Excepts, w.Invexes = shown('b'), shown('e'), shown('I')
 	sum := sha256.Sum256(encode(w))
 	return binary.BigEndian.Uint64(sum[:8])
 }

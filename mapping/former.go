@@ -48,7 +48,7 @@ type rest struct {
 	name  string
 	topic topic
 	modes map[byte]mode
-	bans  map[string]ban
+	lists lists
 	stamp overlay.Stamp // of the last member's vanishing
 }
 
@@ -122,7 +122,7 @@ func (s *state) resting(now int64) bool {
 func (s *state) abandoned(st step) {
 	r := rest{stamp: st.stamp}
 	if anybody, _ := s.awaited(st.at); anybody {
-		r = rest{birth: s.birth, name: s.name, topic: s.topic, modes: s.modes, bans: s.bans, stamp: st.stamp}
+		r = rest{birth: s.birth, name: s.name, topic: s.topic, modes: s.modes, lists: s.lists, stamp: st.stamp}
 	}
 	if laterRest(r, s.rest) {
 		s.rest = r
@@ -135,7 +135,7 @@ func (s *state) resume() {
 	r := s.rest
 	s.end()
 	// Copies of the state share what rests, as nothing changes it there.
-	s.birth, s.name, s.topic, s.modes, s.bans = r.birth, r.name, r.topic, maps.Clone(r.modes), maps.Clone(r.bans)
+	s.birth, s.name, s.topic, s.modes, s.lists = r.birth, r.name, r.topic, maps.Clone(r.modes), r.lists.clone()
 	s.rest = rest{stamp: r.stamp}
 }
 
@@ -231,8 +231,8 @@ func (x rest) toWire(t *tables) *wire.Rest {
 		return nil
 	}
 	return &wire.Rest{
-		Birth: birthToWire(x.birth), Name: []byte(x.name), Topic: x.topic.toWire(t),
-		Modes: modesToWire(x.modes, t), Bans: bansToWire(x.bans, t), Stamp: t.stamp(x.stamp),
+		Birth: birthToWire(x.birth), Name: []byte(x.name), Topic: x.topic.toWire(t), Modes: modesToWire(x.modes, t), Stamp: t.stamp(x.stamp),
+		Bans: x.lists.of('b').toWire(t), Excepts: x.lists.of('e').toWire(t), Invexes: x.lists.of('I').toWire(t),
 	}
 }
 
@@ -242,7 +242,7 @@ func restFromWire(r *reader, w *wire.Rest) rest {
 		r.fail("name %q", chat.Cut(x.name, 60))
 	}
 	if !x.birth.none() {
-		x.topic, x.modes, x.bans = topicFromWire(r, w.GetTopic()), modesFromWire(r, w.GetModes()), bansFromWire(r, w.GetBans())
+		x.topic, x.modes, x.lists = topicFromWire(r, w.GetTopic()), modesFromWire(r, w.GetModes()), listsFromWire(r, w)
 	}
 	return x
 }

@@ -21,7 +21,7 @@ func goodChannel(t testing.TB) *keptChannel {
 		req  *wire.ChannelRequest
 	}{
 		{op, reqJoin(op, "")}, {other, reqJoin(other, "")}, {op, reqTopic("tea")}, {op, reqSay(op, "hi")},
-		{op, reqModes(modeChange(true, 'b', "x"), modeChange(true, 'k', "k"), modeChange(true, 'l', "9"))},
+		{op, reqModes(modeChange(true, 'b', "x"), modeChange(true, 'e', "y"), modeChange(true, 'I', "z"), modeChange(true, 'k', "k"), modeChange(true, 'l', "9"))},
 		{op, reqInvite(testStream(3, 1))}, {op, reqKick(other)},
 	} {
 		if k.apply(k.turn(r.from), encode(r.req)) == nil {

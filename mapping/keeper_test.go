@@ -255,7 +255,7 @@ func randomHistory(t *testing.T, k *keptChannel, n int) {
 		case 8:
 			req = reqModes(statusChange(k.rand.IntN(2) == 0, "ov"[k.rand.IntN(2)], o))
 		case 9:
-			req = reqModes(modeChange(k.rand.IntN(3) > 0, 'b', fmt.Sprint("x", k.rand.IntN(6))))
+			req = reqModes(modeChange(k.rand.IntN(3) > 0, chat.ListModes[k.rand.IntN(3)], fmt.Sprint("x", k.rand.IntN(6))))
 		case 10:
 			req = reqInvite(o)
 		case 11:

@@ -60,11 +60,7 @@ func (s *state) merge(other *state) {
 			s.modes[k] = m
 		}
 	}
-	for k, b := range o.bans { // any order: maximum
-		if old, ok := s.bans[k]; !ok || laterBan(b, old) {
-			s.bans[k] = b
-		}
-	}
+	s.lists.merge(o.lists)
 	s.addLines(o.tail)
 	s.mergeFormer(o)
 	for k, i := range o.invitations { // any order: maximum
@@ -92,7 +88,7 @@ func (s *state) clone() *state {
 	c.members = maps.Clone(s.members)
 	c.removals = maps.Clone(s.removals)
 	c.modes = maps.Clone(s.modes)
-	c.bans = maps.Clone(s.bans)
+	c.lists = s.lists.clone()
 	c.invitations = maps.Clone(s.invitations)
 	c.tail = slices.Clone(s.tail)
 	c.former = maps.Clone(s.former)
@@ -130,9 +126,4 @@ func laterTopic(a, b topic) bool {
 func laterMode(a, b mode) bool {
 	return cmp.Or(a.stamp.Compare(b.stamp), cmp.Compare(boolInt(a.on), boolInt(b.on)),
 		cmp.Compare(a.key, b.key), cmp.Compare(a.limit, b.limit)) > 0
-}
-
-func laterBan(a, b ban) bool {
-	return cmp.Or(a.stamp.Compare(b.stamp), cmp.Compare(boolInt(a.gone), boolInt(b.gone)), cmp.Compare(a.at, b.at),
-		cmp.Compare(a.mask, b.mask), cmp.Compare(a.by, b.by)) > 0
 }

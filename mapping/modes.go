@@ -32,8 +32,8 @@ func (s *state) change(c *wire.ModeChange) (*wire.ModeChange, wire.Code) {
 		return &wire.ModeChange{Add: c.Add, Letter: c.Letter}, wire.Code_OK
 	case 'o', 'v':
 		return s.changeStatus(c, statusBit(letter))
-	case 'b':
-		return s.changeBan(c)
+	case 'b', 'e', 'I':
+		return s.changeList(c, s.lists.of(letter))
 	case 'k':
 		return s.changeKey(c, arg)
 	case 'l':
@@ -70,22 +70,19 @@ func (s *state) changeStatus(c *wire.ModeChange, bit chat.Status) (*wire.ModeCha
 	return &wire.ModeChange{Add: c.Add, Letter: c.Letter, Target: sessionToWire(who)}, wire.Code_OK
 }
 
-func (s *state) changeBan(c *wire.ModeChange) (*wire.ModeChange, wire.Code) {
-	mask := string(c.Arg)
-	if mask == "" || hasSpace(mask) {
+func (s *state) changeList(c *wire.ModeChange, list maskList) (*wire.ModeChange, wire.Code) {
+	mask, ok := chat.FullMask(string(c.Arg))
+	if !ok {
 		return nil, wire.Code_BAD_MODE_PARAM
 	}
-	if mask = fullMask(mask); len(mask) > maxMask {
-		return nil, wire.Code_BAD_MODE_PARAM
-	}
-	old, ok := s.bans[chat.Fold(mask)]
+	old, ok := list[chat.Fold(mask)]
 	set := ok && !old.gone
 	switch {
 	case set == c.Add:
 		return nil, wire.Code_OK
 	case !c.Add:
 		mask = old.mask
-	case s.banCount() >= chat.MaxBans:
+	case len(list.inForce()) >= chat.MaxList:
 		return nil, wire.Code_LIST_FULL
 	}
 	return &wire.ModeChange{Add: c.Add, Letter: c.Letter, Arg: []byte(mask)}, wire.Code_OK
@@ -120,18 +117,4 @@ func hasSpace(s string) bool {
 	return !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool {
 		return r <= ' ' || r == ',' || 0x7f <= r && r <= 0x9f
 	})
-}
-
-// fullMask completes the mask of a ban to nick!user@host.
-func fullMask(mask string) string {
-	bang, at := strings.IndexByte(mask, '!'), strings.LastIndexByte(mask, '@')
-	switch {
-	case bang < 0 && at < 0:
-		return mask + "!*@*"
-	case bang < 0:
-		return "*!" + mask
-	case at < bang:
-		return mask + "@*"
-	}
-	return mask
 }

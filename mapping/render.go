@@ -19,12 +19,7 @@ func (s *state) channel(display string) chat.Channel {
 			Secret: s.is('s'), Key: s.modes['k'].key, Limit: s.modes['l'].limit,
 		},
 	}
-	for _, k := range sortedKeys(s.bans) {
-		if b := s.bans[k]; !b.gone {
-			c.Bans = append(c.Bans, chat.ListEntry{Mask: b.mask, By: b.by, At: time.UnixMilli(b.at)})
-		}
-	}
-	slices.SortStableFunc(c.Bans, func(a, b chat.ListEntry) int { return a.At.Compare(b.At) })
+	c.Bans, c.Excepts, c.Invexes = s.lists.of('b').chat(), s.lists.of('e').chat(), s.lists.of('I').chat()
 	return c
 }
 
@@ -65,7 +60,7 @@ func (s *Service) modesFromWireLocked(v *view, ws []*wire.ModeChange) []chat.Mod
 }
 
 // changesBetween are the mode changes that lead from one state to another:
-// the channel's own, bans, and statuses of members of both.
+// the channel's own, lists, and statuses of members of both.
 func changesBetween(old, now *state) []chat.ModeChange {
 	var out []chat.ModeChange
 	for _, letter := range []byte("iklmnst") {
@@ -84,14 +79,12 @@ func changesBetween(old, now *state) []chat.ModeChange {
 		}
 		out = append(out, c)
 	}
-	for _, k := range sortedKeys(old.bans) {
-		if b, ok := now.bans[k]; !old.bans[k].gone && (!ok || b.gone) {
-			out = append(out, chat.ModeChange{Mode: 'b', Arg: old.bans[k].mask})
+	for i, letter := range []byte(chat.ListModes) {
+		for _, e := range old.lists[i].without(now.lists[i]) {
+			out = append(out, chat.ModeChange{Mode: letter, Arg: e.mask})
 		}
-	}
-	for _, k := range sortedKeys(now.bans) {
-		if a, ok := old.bans[k]; !now.bans[k].gone && (!ok || a.gone) {
-			out = append(out, chat.ModeChange{Add: true, Mode: 'b', Arg: now.bans[k].mask})
+		for _, e := range now.lists[i].without(old.lists[i]) {
+			out = append(out, chat.ModeChange{Add: true, Mode: letter, Arg: e.mask})
 		}
 	}
 	for _, who := range now.sessions() {

@@ -88,7 +88,7 @@ func (v *view) lacking(st *state) *state {
 			d.tail = append(d.tail, l)
 		}
 	}
-	if len(d.tail)+len(d.members)+len(d.removals)+len(d.modes)+len(d.bans)+len(d.invitations) == 0 && d.topic == (topic{}) {
+	if len(d.tail)+len(d.members)+len(d.removals)+len(d.modes)+d.lists.len()+len(d.invitations) == 0 && d.topic == (topic{}) {
 		return nil
 	}
 	for e, n := range mine.heads { // any order: each for itself
@@ -107,9 +107,11 @@ func (v *view) lackingLists(d *state, news func(overlay.Stamp) bool) {
 			d.modes[k] = m
 		}
 	}
-	for k, b := range mine.bans { // any order: each for itself
-		if news(b.stamp) {
-			d.bans[k] = b
+	for i, list := range mine.lists {
+		for k, e := range list { // any order: each for itself
+			if news(e.stamp) {
+				d.lists[i][k] = e
+			}
 		}
 	}
 	for k, i := range mine.invitations { // any order: each for itself

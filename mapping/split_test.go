@@ -212,7 +212,7 @@ func TestTalkAndChangesWhileApart(t *testing.T) {
 		if err := ann.SetTopic(bg, "#a", "halves"); err != nil {
 			h.Fatalf("seed %d: topic: %v", seed, err)
 		}
-		changes := []chat.ModeChange{{Add: true, Mode: 'm'}, {Add: true, Mode: 'b', Arg: "x!*@*"}, {Add: true, Mode: 'v', Arg: "bob"}}
+		changes := []chat.ModeChange{{Add: true, Mode: 'm'}, {Add: true, Mode: 'b', Arg: "x!*@*"}, {Add: true, Mode: 'e', Arg: "y!*@*"}, {Add: true, Mode: 'v', Arg: "bob"}}
 		if _, err := ann.SetMode(bg, "#a", changes); err != nil {
 			h.Fatalf("seed %d: modes: %v", seed, err)
 		}
@@ -239,7 +239,7 @@ func TestTalkAndChangesWhileApart(t *testing.T) {
 			if len(topics) != 1 || topics[0].Topic.Text != "halves" || topics[0].Topic.By != ann.Self().Mask() {
 				h.T().Errorf("seed %d: %s was shown the topics %v", seed, u.name, topics)
 			}
-			if len(modes) != 1 || len(modes[0].Changes) != 2 {
+			if len(modes) != 1 || len(modes[0].Changes) != 3 {
 				h.T().Errorf("seed %d: %s was shown the modes %v", seed, u.name, modes)
 			}
 			if u != gus && (len(shown(u)) != 3 || arrivals(eventsOf[chat.Rejoined](u)[0].Came) != "#a:@ann #a:+bob #a:cat") {

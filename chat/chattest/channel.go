@@ -17,7 +17,7 @@ type channel struct {
 	created time.Time
 	topic   chat.Topic
 	modes   chat.Modes
-	bans    []chat.ListEntry
+	lists   map[byte][]chat.ListEntry // by letter
 	members map[*session]chat.Status
 	invited map[*session]bool      // each may pass +i once
 	former  map[former]chat.Status // who vanished, and may return
@@ -50,6 +50,7 @@ func (n *network) foundLocked(name string) *channel {
 		name:    name,
 		created: n.opt.Now(),
 		modes:   chat.Modes{TopicLock: true},
+		lists:   map[byte][]chat.ListEntry{},
 		members: map[*session]chat.Status{},
 		invited: map[*session]bool{},
 		former:  map[former]chat.Status{},
@@ -63,7 +64,7 @@ func (c *channel) admitLocked(se *session, key string) error {
 	switch {
 	case c.bannedLocked(se):
 		return chat.ErrBanned
-	case c.modes.InviteOnly && !c.invited[se]:
+	case c.modes.InviteOnly && !c.invited[se] && !c.listedLocked('I', se):
 		return chat.ErrInviteOnly
 	case c.modes.Key != "" && c.modes.Key != key:
 		return chat.ErrBadKey
@@ -74,8 +75,13 @@ func (c *channel) admitLocked(se *session, key string) error {
 }
 
 func (c *channel) bannedLocked(se *session) bool {
+	return c.listedLocked('b', se) && !c.listedLocked('e', se)
+}
+
+// listedLocked reports whether an entry of a list fits se.
+func (c *channel) listedLocked(letter byte, se *session) bool {
 	mask := se.self.Mask()
-	return slices.ContainsFunc(c.bans, func(b chat.ListEntry) bool { return chat.MatchMask(b.Mask, mask) })
+	return slices.ContainsFunc(c.lists[letter], func(e chat.ListEntry) bool { return chat.MatchMask(e.Mask, mask) })
 }
 
 // maySendLocked says whether se may write to the channel (RFC 2812, section
@@ -169,7 +175,7 @@ func (c *channel) viewLocked(as *session) chat.Channel {
 		return v
 	}
 	v.Topic = c.topic
-	v.Bans = slices.Clone(c.bans)
+	v.Bans, v.Excepts, v.Invexes = slices.Clone(c.lists['b']), slices.Clone(c.lists['e']), slices.Clone(c.lists['I'])
 	for _, m := range c.sortedLocked() {
 		if as.meetsLocked(m) {
 			v.Members = append(v.Members, chat.Member{Profile: m.self, Status: c.members[m]})

@@ -10,10 +10,7 @@ import (
 	"ircbridge/chat"
 )
 
-const (
-	maxMask  = 200     // bytes of a ban
-	maxLimit = 1 << 20 // of +l
-)
+const maxLimit = 1 << 20 // of +l
 
 // changeLocked makes one change. It returns the change as others see it, and
 // whether anything changed.
@@ -28,8 +25,8 @@ func (n *network) changeLocked(c *channel, by *session, m chat.ModeChange) (chat
 		return n.changeStatusLocked(c, by, m, chat.Operator)
 	case 'v':
 		return n.changeStatusLocked(c, by, m, chat.Voice)
-	case 'b':
-		return n.changeBanLocked(c, by, m)
+	case 'b', 'e', 'I':
+		return n.changeListLocked(c, by, m)
 	case 'k':
 		return c.changeKeyLocked(m)
 	case 'l':
@@ -76,38 +73,26 @@ func (n *network) changeStatusLocked(c *channel, by *session, m chat.ModeChange,
 	return m, status != was, nil
 }
 
-func (n *network) changeBanLocked(c *channel, by *session, m chat.ModeChange) (chat.ModeChange, bool, error) {
-	if m.Arg == "" || len(m.Arg) > maxMask || hasSpace(m.Arg) {
+func (n *network) changeListLocked(c *channel, by *session, m chat.ModeChange) (chat.ModeChange, bool, error) {
+	mask, ok := chat.FullMask(m.Arg)
+	if !ok {
 		return m, false, badParam(m)
 	}
-	m.Arg = fullMask(m.Arg)
-	at := slices.IndexFunc(c.bans, func(b chat.ListEntry) bool { return chat.SameName(b.Mask, m.Arg) })
+	m.Arg = mask
+	list := c.lists[m.Mode]
+	at := slices.IndexFunc(list, func(e chat.ListEntry) bool { return chat.SameName(e.Mask, m.Arg) })
 	switch {
 	case !m.Add && at < 0, m.Add && at >= 0:
 		return m, false, nil
 	case !m.Add:
-		m.Arg = c.bans[at].Mask
-		c.bans = slices.Delete(c.bans, at, at+1)
-	case len(c.bans) >= chat.MaxBans:
-		return m, false, fmt.Errorf("ban %s: %w", m.Arg, chat.ErrListFull)
+		m.Arg = list[at].Mask
+		c.lists[m.Mode] = slices.Delete(list, at, at+1)
+	case len(list) >= chat.MaxList:
+		return m, false, fmt.Errorf("mode %c %s: %w", m.Mode, m.Arg, chat.ErrListFull)
 	default:
-		c.bans = append(c.bans, chat.ListEntry{Mask: m.Arg, By: by.self.Mask(), At: n.opt.Now()})
+		c.lists[m.Mode] = append(list, chat.ListEntry{Mask: m.Arg, By: by.self.Mask(), At: n.opt.Now()})
 	}
 	return m, true, nil
-}
-
-// fullMask completes a mask to nick!user@host.
-func fullMask(mask string) string {
-	bang, at := strings.IndexByte(mask, '!'), strings.LastIndexByte(mask, '@')
-	switch {
-	case bang < 0 && at < 0:
-		return mask + "!*@*"
-	case bang < 0:
-		return "*!" + mask
-	case at < bang:
-		return mask + "@*"
-	}
-	return mask
 }
 
 func (c *channel) changeKeyLocked(m chat.ModeChange) (chat.ModeChange, bool, error) {

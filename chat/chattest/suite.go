@@ -95,6 +95,7 @@ func Run(t *testing.T, with Harness) {
 		{"message", messageCases()},
 		{"order", orderCases()},
 		{"mode", modeCases()},
+		{"list", listCases()},
 		{"gate", gateCases()},
 		{"people", peopleCases()},
 		{"profile", profileCases()},

@@ -474,11 +474,11 @@ func testEqualEverywhere(w *world) {
 // plainTimes makes times comparable: without zone and monotonic clock.
 func plainTimes(c chat.Channel) chat.Channel {
 	c.Created, c.Topic.At = c.Created.UTC().Round(0), c.Topic.At.UTC().Round(0)
-	bans := []chat.ListEntry{}
-	for _, b := range c.Bans {
-		b.At = b.At.UTC().Round(0)
-		bans = append(bans, b)
+	for _, list := range []*[]chat.ListEntry{&c.Bans, &c.Excepts, &c.Invexes} {
+		*list = append([]chat.ListEntry{}, *list...)
+		for i, e := range *list {
+			(*list)[i].At = e.At.UTC().Round(0)
+		}
 	}
-	c.Bans = bans
 	return c
 }

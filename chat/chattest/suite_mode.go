@@ -224,7 +224,7 @@ func testModeBanMask(w *world) {
 func testModeBanListFull(w *world) {
 	a := w.open(0, "ann")
 	a.join("#a")
-	for i := range chat.MaxBans {
+	for i := range chat.MaxList {
 		a.mode("#a", plus('b', fmt.Sprintf("n%d!*@*", i)))
 	}
 	_, err := a.SetMode(context.Background(), "#a", []chat.ModeChange{plus('b', "more!*@*")})

@@ -1377,6 +1377,7 @@ func (x *Mode) GetStamp() *Stamp {
 	return nil
 }
 
+// Ban is an entry of one of the lists of a channel.
 type Ban struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Mask          []byte                 `protobuf:"bytes,1,opt,name=mask,proto3" json:"mask,omitempty"`
@@ -1538,6 +1539,8 @@ type ChannelState struct {
 	Tail          []*Line                `protobuf:"bytes,11,rep,name=tail,proto3" json:"tail,omitempty"` // the last messages, oldest first
 	Former        []*Former              `protobuf:"bytes,12,rep,name=former,proto3" json:"former,omitempty"`
 	Rest          *Rest                  `protobuf:"bytes,13,opt,name=rest,proto3" json:"rest,omitempty"`
+	Excepts       []*Ban                 `protobuf:"bytes,14,rep,name=excepts,proto3" json:"excepts,omitempty"` // exempt from bans
+	Invexes       []*Ban                 `protobuf:"bytes,15,rep,name=invexes,proto3" json:"invexes,omitempty"` // need no invitation
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1663,6 +1666,20 @@ func (x *ChannelState) GetRest() *Rest {
 	return nil
 }
 
+func (x *ChannelState) GetExcepts() []*Ban {
+	if x != nil {
+		return x.Excepts
+	}
+	return nil
+}
+
+func (x *ChannelState) GetInvexes() []*Ban {
+	if x != nil {
+		return x.Invexes
+	}
+	return nil
+}
+
 // Former is somebody who vanished from the channel (his connection, or his node,
 // was lost) and may return to his status.
 type Former struct {
@@ -1767,6 +1784,8 @@ type Rest struct {
 	Modes         []*Mode                `protobuf:"bytes,4,rep,name=modes,proto3" json:"modes,omitempty"`
 	Bans          []*Ban                 `protobuf:"bytes,5,rep,name=bans,proto3" json:"bans,omitempty"`
 	Stamp         *Stamp                 `protobuf:"bytes,6,opt,name=stamp,proto3" json:"stamp,omitempty"`
+	Excepts       []*Ban                 `protobuf:"bytes,7,rep,name=excepts,proto3" json:"excepts,omitempty"`
+	Invexes       []*Ban                 `protobuf:"bytes,8,rep,name=invexes,proto3" json:"invexes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1839,6 +1858,20 @@ func (x *Rest) GetBans() []*Ban {
 func (x *Rest) GetStamp() *Stamp {
 	if x != nil {
 		return x.Stamp
+	}
+	return nil
+}
+
+func (x *Rest) GetExcepts() []*Ban {
+	if x != nil {
+		return x.Excepts
+	}
+	return nil
+}
+
+func (x *Rest) GetInvexes() []*Ban {
+	if x != nil {
+		return x.Invexes
 	}
 	return nil
 }
@@ -4292,7 +4325,7 @@ const file_mapping_proto_rawDesc = "" +
 	"\x04node\x18\x01 \x01(\rR\x04node\x12\x18\n" +
 	"\asession\x18\x02 \x01(\x04R\asession\x12\x12\n" +
 	"\x04gone\x18\x03 \x01(\bR\x04gone\x12.\n" +
-	"\x05stamp\x18\x04 \x01(\v2\x18.ircbridge.mapping.StampR\x05stamp\"\xf9\x04\n" +
+	"\x05stamp\x18\x04 \x01(\v2\x18.ircbridge.mapping.StampR\x05stamp\"\xdd\x05\n" +
 	"\fChannelState\x12.\n" +
 	"\x05birth\x18\x01 \x01(\v2\x18.ircbridge.mapping.BirthR\x05birth\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\fR\x04name\x120\n" +
@@ -4307,7 +4340,9 @@ const file_mapping_proto_rawDesc = "" +
 	" \x03(\v2\x1d.ircbridge.mapping.InvitationR\vinvitations\x12+\n" +
 	"\x04tail\x18\v \x03(\v2\x17.ircbridge.mapping.LineR\x04tail\x121\n" +
 	"\x06former\x18\f \x03(\v2\x19.ircbridge.mapping.FormerR\x06former\x12+\n" +
-	"\x04rest\x18\r \x01(\v2\x17.ircbridge.mapping.RestR\x04rest\"\xd1\x01\n" +
+	"\x04rest\x18\r \x01(\v2\x17.ircbridge.mapping.RestR\x04rest\x120\n" +
+	"\aexcepts\x18\x0e \x03(\v2\x16.ircbridge.mapping.BanR\aexcepts\x120\n" +
+	"\ainvexes\x18\x0f \x03(\v2\x16.ircbridge.mapping.BanR\ainvexes\"\xd1\x01\n" +
 	"\x06Former\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\fR\x04node\x12\x12\n" +
 	"\x04nick\x18\x02 \x01(\fR\x04nick\x12.\n" +
@@ -4315,14 +4350,16 @@ const file_mapping_proto_rawDesc = "" +
 	"\x06status\x18\x04 \x01(\rR\x06status\x12\x13\n" +
 	"\x05at_ms\x18\x05 \x01(\x03R\x04atMs\x12.\n" +
 	"\x05stamp\x18\x06 \x01(\v2\x18.ircbridge.mapping.StampR\x05stamp\x12\x12\n" +
-	"\x04over\x18\a \x01(\bR\x04over\"\x85\x02\n" +
+	"\x04over\x18\a \x01(\bR\x04over\"\xe9\x02\n" +
 	"\x04Rest\x12.\n" +
 	"\x05birth\x18\x01 \x01(\v2\x18.ircbridge.mapping.BirthR\x05birth\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\fR\x04name\x12.\n" +
 	"\x05topic\x18\x03 \x01(\v2\x18.ircbridge.mapping.TopicR\x05topic\x12-\n" +
 	"\x05modes\x18\x04 \x03(\v2\x17.ircbridge.mapping.ModeR\x05modes\x12*\n" +
 	"\x04bans\x18\x05 \x03(\v2\x16.ircbridge.mapping.BanR\x04bans\x12.\n" +
-	"\x05stamp\x18\x06 \x01(\v2\x18.ircbridge.mapping.StampR\x05stamp\"\xc7\x01\n" +
+	"\x05stamp\x18\x06 \x01(\v2\x18.ircbridge.mapping.StampR\x05stamp\x120\n" +
+	"\aexcepts\x18\a \x03(\v2\x16.ircbridge.mapping.BanR\aexcepts\x120\n" +
+	"\ainvexes\x18\b \x03(\v2\x16.ircbridge.mapping.BanR\ainvexes\"\xc7\x01\n" +
 	"\x04Line\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\rR\x04node\x12\x18\n" +
 	"\asession\x18\x02 \x01(\x04R\asession\x12\x16\n" +
@@ -4618,78 +4655,82 @@ var file_mapping_proto_depIdxs = []int32{
 	24,  // 33: ircbridge.mapping.ChannelState.tail:type_name -> ircbridge.mapping.Line
 	22,  // 34: ircbridge.mapping.ChannelState.former:type_name -> ircbridge.mapping.Former
 	23,  // 35: ircbridge.mapping.ChannelState.rest:type_name -> ircbridge.mapping.Rest
-	3,   // 36: ircbridge.mapping.Former.birth:type_name -> ircbridge.mapping.Birth
-	5,   // 37: ircbridge.mapping.Former.stamp:type_name -> ircbridge.mapping.Stamp
-	3,   // 38: ircbridge.mapping.Rest.birth:type_name -> ircbridge.mapping.Birth
-	17,  // 39: ircbridge.mapping.Rest.topic:type_name -> ircbridge.mapping.Topic
-	18,  // 40: ircbridge.mapping.Rest.modes:type_name -> ircbridge.mapping.Mode
-	19,  // 41: ircbridge.mapping.Rest.bans:type_name -> ircbridge.mapping.Ban
-	5,   // 42: ircbridge.mapping.Rest.stamp:type_name -> ircbridge.mapping.Stamp
-	5,   // 43: ircbridge.mapping.Line.stamp:type_name -> ircbridge.mapping.Stamp
-	30,  // 44: ircbridge.mapping.Line.message:type_name -> ircbridge.mapping.Message
-	26,  // 45: ircbridge.mapping.ChannelRequest.join:type_name -> ircbridge.mapping.Join
-	27,  // 46: ircbridge.mapping.ChannelRequest.part:type_name -> ircbridge.mapping.Part
-	30,  // 47: ircbridge.mapping.ChannelRequest.message:type_name -> ircbridge.mapping.Message
-	31,  // 48: ircbridge.mapping.ChannelRequest.topic:type_name -> ircbridge.mapping.SetTopic
-	33,  // 49: ircbridge.mapping.ChannelRequest.modes:type_name -> ircbridge.mapping.SetModes
-	34,  // 50: ircbridge.mapping.ChannelRequest.kick:type_name -> ircbridge.mapping.Kick
-	35,  // 51: ircbridge.mapping.ChannelRequest.invite:type_name -> ircbridge.mapping.Invite
-	2,   // 52: ircbridge.mapping.ChannelRequest.person:type_name -> ircbridge.mapping.Person
-	28,  // 53: ircbridge.mapping.ChannelRequest.quit:type_name -> ircbridge.mapping.Quit
-	21,  // 54: ircbridge.mapping.ChannelRequest.merge:type_name -> ircbridge.mapping.ChannelState
-	2,   // 55: ircbridge.mapping.Join.person:type_name -> ircbridge.mapping.Person
-	29,  // 56: ircbridge.mapping.Message.tags:type_name -> ircbridge.mapping.Tag
-	2,   // 57: ircbridge.mapping.Message.person:type_name -> ircbridge.mapping.Person
-	1,   // 58: ircbridge.mapping.ModeChange.target:type_name -> ircbridge.mapping.Session
-	32,  // 59: ircbridge.mapping.SetModes.changes:type_name -> ircbridge.mapping.ModeChange
-	1,   // 60: ircbridge.mapping.Kick.target:type_name -> ircbridge.mapping.Session
-	1,   // 61: ircbridge.mapping.Invite.target:type_name -> ircbridge.mapping.Session
-	2,   // 62: ircbridge.mapping.Invite.person:type_name -> ircbridge.mapping.Person
-	0,   // 63: ircbridge.mapping.Result.code:type_name -> ircbridge.mapping.Code
-	32,  // 64: ircbridge.mapping.Result.applied:type_name -> ircbridge.mapping.ModeChange
-	6,   // 65: ircbridge.mapping.Result.holder:type_name -> ircbridge.mapping.Claim
-	38,  // 66: ircbridge.mapping.ChannelEvent.joined:type_name -> ircbridge.mapping.Joined
-	27,  // 67: ircbridge.mapping.ChannelEvent.parted:type_name -> ircbridge.mapping.Part
-	30,  // 68: ircbridge.mapping.ChannelEvent.message:type_name -> ircbridge.mapping.Message
-	17,  // 69: ircbridge.mapping.ChannelEvent.topic:type_name -> ircbridge.mapping.Topic
-	33,  // 70: ircbridge.mapping.ChannelEvent.modes:type_name -> ircbridge.mapping.SetModes
-	34,  // 71: ircbridge.mapping.ChannelEvent.kicked:type_name -> ircbridge.mapping.Kick
-	2,   // 72: ircbridge.mapping.ChannelEvent.person:type_name -> ircbridge.mapping.Person
-	28,  // 73: ircbridge.mapping.ChannelEvent.quit:type_name -> ircbridge.mapping.Quit
-	39,  // 74: ircbridge.mapping.ChannelEvent.gone:type_name -> ircbridge.mapping.Gone
-	21,  // 75: ircbridge.mapping.ChannelEvent.merged:type_name -> ircbridge.mapping.ChannelState
-	35,  // 76: ircbridge.mapping.ChannelEvent.invited:type_name -> ircbridge.mapping.Invite
-	2,   // 77: ircbridge.mapping.Joined.person:type_name -> ircbridge.mapping.Person
-	3,   // 78: ircbridge.mapping.Joined.birth:type_name -> ircbridge.mapping.Birth
-	1,   // 79: ircbridge.mapping.Joined.session:type_name -> ircbridge.mapping.Session
-	1,   // 80: ircbridge.mapping.Gone.sessions:type_name -> ircbridge.mapping.Session
-	3,   // 81: ircbridge.mapping.ChannelRenewal.birth:type_name -> ircbridge.mapping.Birth
-	4,   // 82: ircbridge.mapping.ChannelRenewal.epochs:type_name -> ircbridge.mapping.Epoch
-	14,  // 83: ircbridge.mapping.ChannelRenewal.members:type_name -> ircbridge.mapping.Member
-	21,  // 84: ircbridge.mapping.ChannelAnswer.state:type_name -> ircbridge.mapping.ChannelState
-	43,  // 85: ircbridge.mapping.Listings.items:type_name -> ircbridge.mapping.Listing
-	44,  // 86: ircbridge.mapping.Listings.census:type_name -> ircbridge.mapping.Census
-	44,  // 87: ircbridge.mapping.Listings.total:type_name -> ircbridge.mapping.Census
-	48,  // 88: ircbridge.mapping.Direct.letters:type_name -> ircbridge.mapping.Letters
-	50,  // 89: ircbridge.mapping.Direct.whois:type_name -> ircbridge.mapping.WhoisAsk
-	51,  // 90: ircbridge.mapping.Direct.invited:type_name -> ircbridge.mapping.Invited
-	1,   // 91: ircbridge.mapping.Letters.from:type_name -> ircbridge.mapping.Session
-	2,   // 92: ircbridge.mapping.Letters.person:type_name -> ircbridge.mapping.Person
-	49,  // 93: ircbridge.mapping.Letters.items:type_name -> ircbridge.mapping.Letter
-	29,  // 94: ircbridge.mapping.Letter.tags:type_name -> ircbridge.mapping.Tag
-	1,   // 95: ircbridge.mapping.WhoisAsk.asker:type_name -> ircbridge.mapping.Session
-	1,   // 96: ircbridge.mapping.Invited.from:type_name -> ircbridge.mapping.Session
-	2,   // 97: ircbridge.mapping.Invited.person:type_name -> ircbridge.mapping.Person
-	1,   // 98: ircbridge.mapping.Invited.target:type_name -> ircbridge.mapping.Session
-	0,   // 99: ircbridge.mapping.DirectReply.code:type_name -> ircbridge.mapping.Code
-	53,  // 100: ircbridge.mapping.DirectReply.whois:type_name -> ircbridge.mapping.WhoisReply
-	1,   // 101: ircbridge.mapping.WhoisReply.session:type_name -> ircbridge.mapping.Session
-	2,   // 102: ircbridge.mapping.WhoisReply.person:type_name -> ircbridge.mapping.Person
-	103, // [103:103] is the sub-list for method output_type
-	103, // [103:103] is the sub-list for method input_type
-	103, // [103:103] is the sub-list for extension type_name
-	103, // [103:103] is the sub-list for extension extendee
-	0,   // [0:103] is the sub-list for field type_name
+	19,  // 36: ircbridge.mapping.ChannelState.excepts:type_name -> ircbridge.mapping.Ban
+	19,  // 37: ircbridge.mapping.ChannelState.invexes:type_name -> ircbridge.mapping.Ban
+	3,   // 38: ircbridge.mapping.Former.birth:type_name -> ircbridge.mapping.Birth
+	5,   // 39: ircbridge.mapping.Former.stamp:type_name -> ircbridge.mapping.Stamp
+	3,   // 40: ircbridge.mapping.Rest.birth:type_name -> ircbridge.mapping.Birth
+	17,  // 41: ircbridge.mapping.Rest.topic:type_name -> ircbridge.mapping.Topic
+	18,  // 42: ircbridge.mapping.Rest.modes:type_name -> ircbridge.mapping.Mode
+	19,  // 43: ircbridge.mapping.Rest.bans:type_name -> ircbridge.mapping.Ban
+	5,   // 44: ircbridge.mapping.Rest.stamp:type_name -> ircbridge.mapping.Stamp
+	19,  // 45: ircbridge.mapping.Rest.excepts:type_name -> ircbridge.mapping.Ban
+	19,  // 46: ircbridge.mapping.Rest.invexes:type_name -> ircbridge.mapping.Ban
+	5,   // 47: ircbridge.mapping.Line.stamp:type_name -> ircbridge.mapping.Stamp
+	30,  // 48: ircbridge.mapping.Line.message:type_name -> ircbridge.mapping.Message
+	26,  // 49: ircbridge.mapping.ChannelRequest.join:type_name -> ircbridge.mapping.Join
+	27,  // 50: ircbridge.mapping.ChannelRequest.part:type_name -> ircbridge.mapping.Part
+	30,  // 51: ircbridge.mapping.ChannelRequest.message:type_name -> ircbridge.mapping.Message
+	31,  // 52: ircbridge.mapping.ChannelRequest.topic:type_name -> ircbridge.mapping.SetTopic
+	33,  // 53: ircbridge.mapping.ChannelRequest.modes:type_name -> ircbridge.mapping.SetModes
+	34,  // 54: ircbridge.mapping.ChannelRequest.kick:type_name -> ircbridge.mapping.Kick
+	35,  // 55: ircbridge.mapping.ChannelRequest.invite:type_name -> ircbridge.mapping.Invite
+	2,   // 56: ircbridge.mapping.ChannelRequest.person:type_name -> ircbridge.mapping.Person
+	28,  // 57: ircbridge.mapping.ChannelRequest.quit:type_name -> ircbridge.mapping.Quit
+	21,  // 58: ircbridge.mapping.ChannelRequest.merge:type_name -> ircbridge.mapping.ChannelState
+	2,   // 59: ircbridge.mapping.Join.person:type_name -> ircbridge.mapping.Person
+	29,  // 60: ircbridge.mapping.Message.tags:type_name -> ircbridge.mapping.Tag
+	2,   // 61: ircbridge.mapping.Message.person:type_name -> ircbridge.mapping.Person
+	1,   // 62: ircbridge.mapping.ModeChange.target:type_name -> ircbridge.mapping.Session
+	32,  // 63: ircbridge.mapping.SetModes.changes:type_name -> ircbridge.mapping.ModeChange
+	1,   // 64: ircbridge.mapping.Kick.target:type_name -> ircbridge.mapping.Session
+	1,   // 65: ircbridge.mapping.Invite.target:type_name -> ircbridge.mapping.Session
+	2,   // 66: ircbridge.mapping.Invite.person:type_name -> ircbridge.mapping.Person
+	0,   // 67: ircbridge.mapping.Result.code:type_name -> ircbridge.mapping.Code
+	32,  // 68: ircbridge.mapping.Result.applied:type_name -> ircbridge.mapping.ModeChange
+	6,   // 69: ircbridge.mapping.Result.holder:type_name -> ircbridge.mapping.Claim
+	38,  // 70: ircbridge.mapping.ChannelEvent.joined:type_name -> ircbridge.mapping.Joined
+	27,  // 71: ircbridge.mapping.ChannelEvent.parted:type_name -> ircbridge.mapping.Part
+	30,  // 72: ircbridge.mapping.ChannelEvent.message:type_name -> ircbridge.mapping.Message
+	17,  // 73: ircbridge.mapping.ChannelEvent.topic:type_name -> ircbridge.mapping.Topic
+	33,  // 74: ircbridge.mapping.ChannelEvent.modes:type_name -> ircbridge.mapping.SetModes
+	34,  // 75: ircbridge.mapping.ChannelEvent.kicked:type_name -> ircbridge.mapping.Kick
+	2,   // 76: ircbridge.mapping.ChannelEvent.person:type_name -> ircbridge.mapping.Person
+	28,  // 77: ircbridge.mapping.ChannelEvent.quit:type_name -> ircbridge.mapping.Quit
+	39,  // 78: ircbridge.mapping.ChannelEvent.gone:type_name -> ircbridge.mapping.Gone
+	21,  // 79: ircbridge.mapping.ChannelEvent.merged:type_name -> ircbridge.mapping.ChannelState
+	35,  // 80: ircbridge.mapping.ChannelEvent.invited:type_name -> ircbridge.mapping.Invite
+	2,   // 81: ircbridge.mapping.Joined.person:type_name -> ircbridge.mapping.Person
+	3,   // 82: ircbridge.mapping.Joined.birth:type_name -> ircbridge.mapping.Birth
+	1,   // 83: ircbridge.mapping.Joined.session:type_name -> ircbridge.mapping.Session
+	1,   // 84: ircbridge.mapping.Gone.sessions:type_name -> ircbridge.mapping.Session
+	3,   // 85: ircbridge.mapping.ChannelRenewal.birth:type_name -> ircbridge.mapping.Birth
+	4,   // 86: ircbridge.mapping.ChannelRenewal.epochs:type_name -> ircbridge.mapping.Epoch
+	14,  // 87: ircbridge.mapping.ChannelRenewal.members:type_name -> ircbridge.mapping.Member
+	21,  // 88: ircbridge.mapping.ChannelAnswer.state:type_name -> ircbridge.mapping.ChannelState
+	43,  // 89: ircbridge.mapping.Listings.items:type_name -> ircbridge.mapping.Listing
+	44,  // 90: ircbridge.mapping.Listings.census:type_name -> ircbridge.mapping.Census
+	44,  // 91: ircbridge.mapping.Listings.total:type_name -> ircbridge.mapping.Census
+	48,  // 92: ircbridge.mapping.Direct.letters:type_name -> ircbridge.mapping.Letters
+	50,  // 93: ircbridge.mapping.Direct.whois:type_name -> ircbridge.mapping.WhoisAsk
+	51,  // 94: ircbridge.mapping.Direct.invited:type_name -> ircbridge.mapping.Invited
+	1,   // 95: ircbridge.mapping.Letters.from:type_name -> ircbridge.mapping.Session
+	2,   // 96: ircbridge.mapping.Letters.person:type_name -> ircbridge.mapping.Person
+	49,  // 97: ircbridge.mapping.Letters.items:type_name -> ircbridge.mapping.Letter
+	29,  // 98: ircbridge.mapping.Letter.tags:type_name -> ircbridge.mapping.Tag
+	1,   // 99: ircbridge.mapping.WhoisAsk.asker:type_name -> ircbridge.mapping.Session
+	1,   // 100: ircbridge.mapping.Invited.from:type_name -> ircbridge.mapping.Session
+	2,   // 101: ircbridge.mapping.Invited.person:type_name -> ircbridge.mapping.Person
+	1,   // 102: ircbridge.mapping.Invited.target:type_name -> ircbridge.mapping.Session
+	0,   // 103: ircbridge.mapping.DirectReply.code:type_name -> ircbridge.mapping.Code
+	53,  // 104: ircbridge.mapping.DirectReply.whois:type_name -> ircbridge.mapping.WhoisReply
+	1,   // 105: ircbridge.mapping.WhoisReply.session:type_name -> ircbridge.mapping.Session
+	2,   // 106: ircbridge.mapping.WhoisReply.person:type_name -> ircbridge.mapping.Person
+	107, // [107:107] is the sub-list for method output_type
+	107, // [107:107] is the sub-list for method input_type
+	107, // [107:107] is the sub-list for extension type_name
+	107, // [107:107] is the sub-list for extension extendee
+	0,   // [0:107] is the sub-list for field type_name
 }
 
 func init() { file_mapping_proto_init() }

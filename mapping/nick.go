@@ -189,8 +189,15 @@ func (n nickViews) Event(name string, e overlay.Entry) {
 	}
 }
 
-func (n nickViews) Reset(name string, _ overlay.Stamp, snapshot []byte, _ []overlay.Entry) {
+// Reset has the whole, which may no longer have the claim of who gave the name up; what led
+// to it does.
+func (n nickViews) Reset(name string, _ overlay.Stamp, snapshot []byte, recent []overlay.Entry) {
 	n.show(name, snapshot)
+	for _, e := range recent {
+		if len(e.Event) > 0 {
+			n.showKept(name, e.Event)
+		}
+	}
 }
 
 // show says who holds a name that this node claims: it may be another.
@@ -209,11 +216,34 @@ func (n nickViews) show(name string, snapshot []byte) {
 	case chat.Fold(se.me.nick) != name:
 	case h.owner.Node != n.s.self:
 		se.loseNickLocked(name, h)
-	case h.owner == se.stream:
-		for _, who := range sortedStreams(obj.claims) {
-			if who.Node != n.s.self {
-				se.keepNickLocked(obj.claims[who])
-			}
+	default:
+		se.keepsNickLocked(obj)
+	}
+}
+
+// showKept says whom a user of this node kept the name from, as it was before: nobody
+// loses it by that.
+func (n nickViews) showKept(name string, snapshot []byte) {
+	obj, err := decodeNick(snapshot, name)
+	if err != nil {
+		n.s.log.Warn("a keeper pushed a malformed name; ignored", "nick", name, "err", err)
+		return
+	}
+	n.s.mu.Lock()
+	defer n.s.mu.Unlock()
+	if se := n.s.nicks[name]; se != nil && !se.opening && chat.Fold(se.me.nick) == name {
+		se.keepsNickLocked(obj)
+	}
+}
+
+// keepsNickLocked tells the user whose claim is in force of those of other nodes.
+func (se *session) keepsNickLocked(obj *nickObject) {
+	if h := obj.holder(); h == nil || h.owner != se.stream {
+		return
+	}
+	for _, who := range sortedStreams(obj.claims) {
+		if who.Node != se.s.self {
+			se.keepNickLocked(obj.claims[who])
 		}
 	}
 }

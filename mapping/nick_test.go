@@ -151,6 +151,42 @@ func TestOlderClaimRenewed(t *testing.T) {
 	}
 }
 
+// TestWinnerHearsOfTheLoserWhoGaveUp: after two copies met, a node that is first to see both gives its
+// claim back before the other one was shown anything; that one is shown it all the same. Who gives
+// back a claim that is in force shows nothing.
+func TestWinnerHearsOfTheLoserWhoGaveUp(t *testing.T) {
+	a, b := testStream(1, 1), testStream(2, 1)
+	for _, wins := range []bool{true, false} {
+		old, young := newKeptNick(0, 1), newKeptNick(3, 2)
+		old.claimAs(t, 1, a, "ada")
+		young.keeperLog.now = young.keeperLog.now.Add(time.Hour)
+		young.claimAs(t, 2, b, "ada")
+		if err := old.Merge(young.Snapshot()); err != nil {
+			t.Fatal(err)
+		}
+		leaves := b
+		if !wins {
+			leaves = a
+		}
+		w := encode(&wire.NickRequest{What: &wire.NickRequest_Release{Release: &wire.Release{}}})
+		old.next[leaves] = 5
+		if err := decode(old.apply(old.turn(leaves), w), new(wire.Result)); err != nil {
+			t.Fatal(err)
+		}
+		last := old.log[len(old.log)-1].Event
+		if !wins {
+			if len(last) != 0 {
+				t.Error("who is left alone is shown a claim that was in force")
+			}
+			continue
+		}
+		shown, err := decodeNick(last, "ada")
+		if err != nil || shown.holder() == nil || shown.holder().owner != a || shown.claims[b] == nil {
+			t.Errorf("the winner is shown %v (%v)", shown, err)
+		}
+	}
+}
+
 // TestForgedClaims: a claim of another session, node, name or number, or with
 // a wrong signature, is refused.
 func TestForgedClaims(t *testing.T) {

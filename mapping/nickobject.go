@@ -131,29 +131,34 @@ func (n *nickObject) install(t turn, c *claim) *wire.Result {
 	}
 	c.stamp = t.Stamp()
 	n.claims[c.owner] = c
-	n.changed(t)
+	n.changed(t, nil)
 	return &wire.Result{Event: true, Holder: c.toWire(nil)}
 }
 
 // changed gives a change its stamp. Names have no events to show, but when
-// two nodes claim one, both are told.
-func (n *nickObject) changed(t turn) {
+// two nodes claim one, or did (both is the view of then), they are told.
+func (n *nickObject) changed(t turn, both []byte) {
 	n.heads.add(t.Stamp())
 	t.SubscribersChanged()
-	var ev []byte
-	if len(n.Nodes()) > 1 {
-		ev = n.View()
+	if both == nil && len(n.Nodes()) > 1 {
+		both = n.View()
 	}
-	t.Emit(ev)
+	t.Emit(both)
 }
 
+// release gives a session's claims back. Where another node's is in force, as after
+// two rings met, that one is shown the claim that goes: it may not have seen both.
 func (n *nickObject) release(t turn) *wire.Result {
 	from, now := t.From(), t.Now().UnixMilli()
+	var both []byte
 	if c := n.claims[from]; c != nil && c.number <= t.Number() {
+		if h := n.holder(); h.owner.Node != from.Node {
+			both = n.View()
+		}
 		n.ended(c, now)
 	}
 	n.over(from, t.Number(), now)
-	n.changed(t)
+	n.changed(t, both)
 	return &wire.Result{Event: true}
 }
 
@@ -239,7 +244,7 @@ func (n *nickObject) nodeGone(t turn, node host.PeerID, keep uint64) {
 		}
 	}
 	if len(n.claims) != before {
-		n.changed(t)
+		n.changed(t, nil)
 	}
 }
 

@@ -320,6 +320,9 @@ type Outgoing struct {
 	Notice bool
 	Text   string
 	Tags   map[string]string // client-only tags, names with their +
+	// TagsOnly: there are tags and no text, such as that somebody is typing. It is for those
+	// who are there now: nobody is shown it later.
+	TagsOnly bool
 }
 
 // Frontend lets people in: IRC, a console, later the web.

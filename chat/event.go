@@ -126,6 +126,8 @@ type Message struct {
 	Notice bool
 	Text   string
 	Tags   map[string]string
+	// TagsOnly: there is no text, and nothing to show to a person as a message.
+	TagsOnly bool
 }
 
 // Sent is the outcome of a Send.

@@ -102,6 +102,9 @@ func because(reason string) string {
 }
 
 func (c *Console) showMessage(e chat.Message) {
+	if e.TagsOnly {
+		return
+	}
 	place := "(private)"
 	if strings.HasPrefix(e.Target, "#") {
 		place = e.Target

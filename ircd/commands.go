@@ -18,6 +18,8 @@ type command struct {
 	// asIs: the handler does not wait for the outcomes of messages sent
 	// before, since its answer cannot overtake one.
 	asIs bool
+	// needs are the capabilities without which there is no such command.
+	needs capSet
 	// usage and help are what HELP shows: the parameters, and one line on what
 	// the command does.
 	usage, help string
@@ -45,6 +47,8 @@ func commandTable() map[string]command {
 			help: "Says something to channels, to users, or by its ID to all users of a node."},
 		"NOTICE": {run: cmdNotice, when: after, asIs: true, usage: "<target>{,<target>} :<text>",
 			help: "As PRIVMSG, but nothing answers it by itself."},
+		"TAGMSG": {run: cmdTagmsg, least: 1, when: after, asIs: true, needs: capMessageTags, usage: "<target>{,<target>}",
+			help: "Sends client-only tags without a text, as when you are typing; for clients with message-tags."},
 
 		"JOIN": {run: cmdJoin, least: 1, when: after, usage: "<channel>{,<channel>} [<key>{,<key>}] | 0",
 			help: "Joins channels; one that does not exist is made, and you are its operator. JOIN 0 leaves all."},
@@ -118,7 +122,7 @@ func (c *conn) dispatch(m *message) error {
 		now = after
 	}
 	switch {
-	case !known:
+	case !known, now == after && c.caps&cmd.needs != cmd.needs:
 		c.settle()
 		c.reply(errUnknownCommand, m.command)
 		return nil

@@ -135,6 +135,7 @@ func (c *conn) received(e *chat.Message) {
 	channel := e.Target != "" && e.Target[0] == '#'
 	switch {
 	case e.From.Session == c.self.Session: // his own: Sent tells of it
+	case e.TagsOnly && c.caps&capMessageTags == 0:
 	case channel && !c.on(e.Target):
 	case channel && len(e.Text) <= maxBody:
 		c.put(c.srv.lines.of(c.caps, e))

@@ -34,7 +34,7 @@ func (c *conn) askService(out chat.Outgoing) {
 	c.settle() // its answers come after those to what was sent before
 	out.Target = serviceNick
 	var lines []string
-	if !out.Notice {
+	if !out.Notice && !out.TagsOnly {
 		ctx, cancel := c.timeout()
 		defer cancel()
 		c.yield(func() { lines = c.srv.answer(ctx, out.Text) })
@@ -44,7 +44,7 @@ func (c *conn) askService(out chat.Outgoing) {
 		}
 	}
 	if c.caps&capEchoMessage != 0 {
-		c.writeMessage(chat.Message{At: c.srv.now(), From: c.self, Target: out.Target, Notice: out.Notice, Text: out.Text, Tags: out.Tags})
+		c.writeMessage(chat.Message{At: c.srv.now(), From: c.self, Target: out.Target, Notice: out.Notice, Text: out.Text, Tags: out.Tags, TagsOnly: out.TagsOnly})
 	}
 	from := c.srv.serviceUser().Profile
 	for _, line := range lines {

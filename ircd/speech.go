@@ -26,20 +26,31 @@ func cmdNotice(c *conn, m *message) error {
 	return nil
 }
 
-// say queues a message for each target. Its outcome comes as a Sent event.
+// cmdTagmsg sends tags without a text (message-tags, "The TAGMSG tag-only
+// message").
+func cmdTagmsg(c *conn, m *message) error {
+	c.sayTo(m.params[0], chat.Outgoing{Tags: m.tags, TagsOnly: true})
+	return nil
+}
+
 func (c *conn) say(m *message, notice bool) {
-	var tags map[string]string
+	out := chat.Outgoing{Notice: notice, Text: m.params[1]}
 	if c.caps&capMessageTags != 0 {
-		tags = m.tags
+		out.Tags = m.tags
 	}
-	for i, target := range targets(m.params[0]) {
+	c.sayTo(m.params[0], out)
+}
+
+// sayTo queues a message for each target. Its outcome comes as a Sent event.
+func (c *conn) sayTo(list string, out chat.Outgoing) {
+	for i, target := range targets(list) {
 		if i == maxMsgTarget {
-			if !notice {
+			if !out.Notice {
 				c.reply(errTooManyTargets, target)
 			}
 			return
 		}
-		out := chat.Outgoing{Target: target, Notice: notice, Text: m.params[1], Tags: tags}
+		out.Target = target
 		if c.srv.isService(target) {
 			c.askService(out)
 			continue
@@ -79,7 +90,7 @@ func (c *conn) sendFailed(err error, out chat.Outgoing) {
 	case errors.Is(err, chat.ErrQueueFull):
 		c.lost(out, "TOO_MANY", "Not sent, as too much waits to be sent")
 	case !out.Notice:
-		c.fail(err, subject{command: "PRIVMSG", channel: out.Target})
+		c.fail(err, subject{command: commandFor(out.Notice, out.TagsOnly), channel: out.Target})
 	case c.resp != nil && standard:
 		c.standard(replyFail, "NOTICE", "CANNOT_SEND", "The notice was not delivered", out.Target)
 	}
@@ -90,11 +101,14 @@ func (c *conn) sendFailed(err error, out chat.Outgoing) {
 // those are told who know standard replies, since nothing else may answer one
 // (RFC 2812, section 3.3.2).
 func (c *conn) lost(out chat.Outgoing, code, why string) {
-	text := why + ": " + chat.Beginning(out.Text)
+	text := why
+	if !out.TagsOnly {
+		text += ": " + chat.Beginning(out.Text)
+	}
 	switch {
 	case c.caps&capStandardReplies != 0:
-		c.standard(replyFail, commandFor(out.Notice), code, text, out.Target)
-	case !out.Notice:
+		c.standard(replyFail, commandFor(out.Notice, out.TagsOnly), code, text, out.Target)
+	case !out.Notice && !out.TagsOnly: // what clients send by themselves is not worth a line to a person
 		c.write("", c.srv.name, "NOTICE", []string{c.self.Nick}, "To "+chat.Cut(out.Target, 2*chat.MaxChannel)+": "+text)
 	}
 }
@@ -118,12 +132,12 @@ func (c *conn) outcome(e chat.Sent) {
 		c.sendFailed(e.Err, e.Message)
 		return
 	}
-	if e.Away != "" && !e.Message.Notice {
+	if e.Away != "" && !e.Message.Notice && !e.Message.TagsOnly {
 		c.replyText(rplAway, e.Away, e.Message.Target)
 	}
 	echo := chat.Message{
 		ID: e.ID, At: e.At, From: c.self, Target: e.Message.Target,
-		Notice: e.Message.Notice, Text: e.Message.Text, Tags: e.Message.Tags,
+		Notice: e.Message.Notice, Text: e.Message.Text, Tags: e.Message.Tags, TagsOnly: e.Message.TagsOnly,
 	}
 	if chat.SameName(e.Message.Target, c.self.Nick) {
 		// To himself: that is its delivery, which has no label.
@@ -141,6 +155,12 @@ func (c *conn) writeMessage(e chat.Message) {
 	command := commandOf(&e)
 	tags := encodeTags(c.caps, e.At, e.From.Account, e.ID, e.Tags)
 	source, text := e.From.Mask(), e.Text
+	if e.TagsOnly {
+		if c.caps&capMessageTags != 0 {
+			c.writeBare(tags, source, command, e.Target)
+		}
+		return
+	}
 	room := maxBody - len(source) - len(command) - len(e.Target) - len(":   :")
 	target := []string{e.Target}
 	for len(text) > maxBody && room > 0 {
@@ -151,10 +171,13 @@ func (c *conn) writeMessage(e chat.Message) {
 	c.write(tags, source, command, target, text)
 }
 
-func commandOf(e *chat.Message) string { return commandFor(e.Notice) }
+func commandOf(e *chat.Message) string { return commandFor(e.Notice, e.TagsOnly) }
 
-func commandFor(notice bool) string {
-	if notice {
+func commandFor(notice, tagsOnly bool) string {
+	switch {
+	case tagsOnly:
+		return "TAGMSG"
+	case notice:
 		return "NOTICE"
 	}
 	return "PRIVMSG"

@@ -31,7 +31,9 @@ func (s *state) apply(st step, ev *wire.ChannelEvent) {
 		s.left(st, st.from)
 		s.remove(st.from, removal{join: st.number, stamp: st.stamp, kind: byPart, at: st.at})
 	case *wire.ChannelEvent_Message:
-		s.addLines([]line{newLine(st.from, st.number, st.stamp, st.at, w.Message)})
+		if !w.Message.TagsOnly { // it would drive words out
+			s.addLines([]line{newLine(st.from, st.number, st.stamp, st.at, w.Message)})
+		}
 	case *wire.ChannelEvent_Quit:
 		if w.Quit.GetVanished() {
 			s.vanished(st, st.from)

@@ -268,7 +268,7 @@ func (s *state) listsFromWire(r *reader, w *wire.ChannelState) {
 	s.topic, s.modes, s.lists = topicFromWire(r, w.GetTopic()), modesFromWire(r, w.GetModes()), listsFromWire(r, w)
 	var tail []line
 	for _, l := range w.GetTail() {
-		if l.GetMessage() == nil || checkMessage(l.Message) != nil {
+		if l.GetMessage() == nil || l.Message.TagsOnly || checkMessage(l.Message) != nil {
 			r.fail("message")
 			return
 		}
@@ -376,15 +376,33 @@ const (
 
 // checkMessage checks the words of a message.
 func checkMessage(m *wire.Message) error {
-	if len(m.GetText()) > chat.MaxText || !oneLine(string(m.GetText())) {
-		return fmt.Errorf("%w: text of %d bytes, or with a line end", errWire, len(m.GetText()))
-	}
 	if m.GetPerson() != nil {
 		if _, err := personFromWire(m.Person); err != nil {
 			return err
 		}
 	}
-	return checkTags(m.GetTags())
+	return checkWords(m)
+}
+
+// checkLetter checks the words of a letter.
+func checkLetter(l *wire.Letter) error { return checkWords(l) }
+
+// words are what somebody says, to a channel or to a user.
+type words interface {
+	GetNotice() bool
+	GetText() []byte
+	GetTags() []*wire.Tag
+	GetTagsOnly() bool
+}
+
+func checkWords(w words) error {
+	switch {
+	case len(w.GetText()) > chat.MaxText || !oneLine(string(w.GetText())):
+		return fmt.Errorf("%w: text of %d bytes, or with a line end", errWire, len(w.GetText()))
+	case w.GetTagsOnly() && (len(w.GetText()) > 0 || w.GetNotice()):
+		return fmt.Errorf("%w: a message of tags only has a text", errWire)
+	}
+	return checkTags(w.GetTags())
 }
 
 func checkTags(tags []*wire.Tag) error {

@@ -140,7 +140,7 @@ func (s *Service) onLetters(from host.PeerID, w *wire.Letters) *wire.DirectReply
 		return bad
 	}
 	for _, l := range w.Items {
-		if len(l.GetText()) > chat.MaxText || !oneLine(string(l.GetText())) || checkTags(l.GetTags()) != nil {
+		if checkLetter(l) != nil {
 			return bad
 		}
 	}
@@ -176,7 +176,7 @@ func (s *Service) onLetters(from host.PeerID, w *wire.Letters) *wire.DirectReply
 			}
 			se.pushLocked(chat.Message{
 				ID: letterID(who, l.Number, to), At: time.UnixMilli(now.UnixMilli()), From: p.profile(who), Target: se.me.nick,
-				Notice: l.Notice, Text: string(l.Text), Tags: tagsFromWire(l.Tags),
+				Notice: l.Notice, Text: string(l.Text), Tags: tagsFromWire(l.Tags), TagsOnly: l.TagsOnly,
 			})
 		}
 	}

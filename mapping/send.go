@@ -38,6 +38,9 @@ func (se *session) Send(m chat.Outgoing) (uint64, error) {
 		return 0, fmt.Errorf("send to %s: %w", m.Target, chat.ErrQueueFull)
 	}
 	m.Tags = maps.Clone(m.Tags) // the caller may go on with his own
+	if m.TagsOnly {
+		m.Text, m.Notice = "", false
+	}
 	se.active = s.h.Now()
 	se.sent++
 	if se.outstanding == nil {
@@ -60,11 +63,16 @@ func (se *session) Send(m chat.Outgoing) (uint64, error) {
 
 // checkOutgoing refuses what no keeper would take.
 func checkOutgoing(m chat.Outgoing) error {
-	err := checkMessage(&wire.Message{Text: []byte(m.Text), Tags: tagsToWire(m.Tags)})
+	err := checkMessage(wordsOf(m))
 	if err != nil {
 		return fmt.Errorf("%w (%v)", chat.ErrCannotSend, err)
 	}
 	return nil
+}
+
+// wordsOf is a message as it goes to a channel's keeper.
+func wordsOf(m chat.Outgoing) *wire.Message {
+	return &wire.Message{Notice: m.Notice, Text: []byte(m.Text), Tags: tagsToWire(m.Tags), TagsOnly: m.TagsOnly}
 }
 
 // isNodeID reports whether target is the ID of a node, which is too long for a
@@ -76,7 +84,7 @@ func isNodeID(target string) bool {
 
 func (se *session) sendToChannelLocked(out *sending) {
 	name := chat.Fold(out.msg.Target)
-	w := &wire.Message{Notice: out.msg.Notice, Text: []byte(out.msg.Text), Tags: tagsToWire(out.msg.Tags)}
+	w := wordsOf(out.msg)
 	if se.onLocked(name) == nil {
 		w.Person = personToWire(se.me)
 	}
@@ -117,14 +125,14 @@ func (j *job) settleFromResultLocked() {
 	sent := chat.Sent{Message: j.send.msg}
 	if err := j.failed(); err != nil {
 		sent.Err = fmt.Errorf("send to %s: %w", j.send.msg.Target, err)
-		if j.err != nil {
+		if j.err != nil && !j.send.msg.TagsOnly {
 			j.lane.reportedLocked(j.number, j.send.msg.Text)
 		}
 	} else {
 		sent.At = time.UnixMilli(j.res.AtMs)
 		sent.ID = messageID(j.lane.stream, j.number, overlay.Key(kindChannel, j.lane.name))
 		sent.Joined = j.res.Member
-		j.lane.confirmed = max(j.lane.confirmed, j.number)
+		j.confirmedLocked()
 		if n := string(j.res.Name); chat.Fold(n) == j.lane.name {
 			sent.Message.Target = n
 		}
@@ -144,11 +152,19 @@ func (l *lane) seenLocked(number uint64, id string, at time.Time, target string,
 		return
 	}
 	delete(l.unseen, number)
-	l.confirmed = max(l.confirmed, number)
+	j.confirmedLocked()
 	l.progress.Signal()
 	msg := j.send.msg
 	msg.Target = target
 	j.send.se.settleLocked(j.send, chat.Sent{ID: id, At: at, Message: msg, Joined: joined})
+}
+
+// confirmedLocked notes that somebody has seen a message. One without text is
+// not counted: nobody brings it back to who lacks it and would wait for it.
+func (j *job) confirmedLocked() {
+	if !j.send.msg.TagsOnly {
+		j.lane.confirmed = max(j.lane.confirmed, j.number)
+	}
 }
 
 // settleAllLocked settles what was accepted, when the view is closed.
@@ -227,7 +243,9 @@ func (se *session) Flush(ctx context.Context) error {
 func (se *session) sendLetterLocked(out *sending) {
 	l := se.laneLocked(kindLetters, strings.ToLower(out.msg.Target))
 	*l.last++
-	lett := &wire.Letter{Number: *l.last, Notice: out.msg.Notice, Text: []byte(out.msg.Text), Tags: tagsToWire(out.msg.Tags)}
+	lett := &wire.Letter{
+		Number: *l.last, Notice: out.msg.Notice, Text: []byte(out.msg.Text), Tags: tagsToWire(out.msg.Tags), TagsOnly: out.msg.TagsOnly,
+	}
 	j := &job{lane: l, number: *l.last, queued: se.s.h.Now(), send: out, lett: lett, req: encode(lett)}
 	l.pushLocked(j)
 }

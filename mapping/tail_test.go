@@ -28,3 +28,31 @@ func TestMessagesInLogAndTailAreShownOnce(t *testing.T) {
 		t.Errorf("the stamps are %v, want %v", got, want)
 	}
 }
+
+// Tags without a text do not become one of the last messages, and no message of
+// their sender's waits for them.
+func TestTagsOnlyAreNotInTheTail(t *testing.T) {
+	k := newKept(0, 1)
+	ann := testStream(1, 1)
+	k.ask(t, ann, reqJoin(ann, ""))
+	k.ask(t, ann, reqSay(ann, "one"))
+	typing := &wire.Message{TagsOnly: true, Tags: []*wire.Tag{{Name: []byte("+typing"), Value: []byte("active")}}}
+	wantCode(t, "tags only", k.ask(t, ann, &wire.ChannelRequest{What: &wire.ChannelRequest_Message{Message: typing}}), wire.Code_OK)
+	k.ask(t, ann, reqSay(ann, "two"))
+	if len(k.s.tail) != 2 || k.s.tail[0].number != 2 || k.s.tail[1].number != 4 {
+		t.Errorf("the last messages are %+v", k.s.tail)
+	}
+	if after := k.s.tail[1].msg.After; after != 2 {
+		t.Errorf("the message after the tags waits for %d, want 2", after)
+	}
+	if e := k.log[len(k.log)-2]; e.Number != 3 {
+		t.Errorf("the tags are not in the log: %+v", e)
+	}
+	bad := &wire.Message{TagsOnly: true, Text: []byte("x")}
+	wantCode(t, "tags only with a text", k.ask(t, ann, &wire.ChannelRequest{What: &wire.ChannelRequest_Message{Message: bad}}), wire.Code_CANNOT_SEND)
+	w := k.s.toWire()
+	w.Tail[0].Message = typing
+	if _, err := stateFromWire(w); err == nil {
+		t.Error("a state with tags only among the last messages was taken")
+	}
+}

@@ -388,7 +388,7 @@ func (v *view) spreadLocked(e overlay.Entry, w *wire.Message, there func(overlay
 	}
 	var msg chat.Event = chat.Message{
 		ID: messageID(e.From, e.Number, v.key), At: e.At, From: p.profile(e.From), Target: v.display(),
-		Notice: w.Notice, Text: string(w.Text), Tags: tagsFromWire(w.Tags),
+		Notice: w.Notice, Text: string(w.Text), Tags: tagsFromWire(w.Tags), TagsOnly: w.TagsOnly,
 	}
 	size := eventBytes(msg)
 	for _, se := range v.crowdLocked().sessions {

@@ -34,6 +34,9 @@ func (se *session) Send(m chat.Outgoing) (uint64, error) {
 		return 0, fmt.Errorf("send to %s: %w", m.Target, chat.ErrQueueFull)
 	}
 	m.Tags = maps.Clone(m.Tags) // the caller may go on with his own
+	if m.TagsOnly {
+		m.Text, m.Notice = "", false
+	}
 	se.sent++
 	se.unsent++
 	se.active = n.opt.Now()
@@ -140,7 +143,7 @@ func (n *network) onNodeLocked(but *session, id string) ([]*session, error) {
 func (n *network) handOutLocked(se *session, out chat.Sent, receivers []*session) {
 	e := chat.Message{
 		ID: out.ID, At: out.At, From: se.self, Target: out.Message.Target,
-		Notice: out.Message.Notice, Text: out.Message.Text, Tags: out.Message.Tags,
+		Notice: out.Message.Notice, Text: out.Message.Text, Tags: out.Message.Tags, TagsOnly: out.Message.TagsOnly,
 	}
 	for _, r := range receivers {
 		if e.Target[0] != '#' {

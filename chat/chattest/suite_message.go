@@ -13,6 +13,8 @@ func messageCases() []testCase {
 		{"Channel", 3, testMessageChannel},
 		{"Bytes", 2, testMessageBytes},
 		{"NoticeAndTags", 2, testMessageNotice},
+		{"TagsOnly", 3, testMessageTagsOnly},
+		{"TagsOnlyErrors", 2, testMessageTagsOnlyErrors},
 		{"FromOutside", 3, testMessageFromOutside},
 		{"Private", 2, testMessagePrivate},
 		{"ToOneself", 1, testMessageToOneself},
@@ -84,6 +86,72 @@ func testMessageNotice(w *world) {
 	if text := "plain"; a.said("#a", text).Err == nil && len(b.gets(text).Tags) != 0 {
 		w.T().Error("a message without tags got some")
 	}
+}
+
+// tags sends client-only tags without a text, and returns the outcome.
+func (u *user) tags(target string, tags map[string]string) chat.Sent {
+	u.w.T().Helper()
+	n, err := u.Send(chat.Outgoing{Target: target, Tags: tags, TagsOnly: true})
+	u.w.must("send tags", err)
+	return u.outcome(n)
+}
+
+// testMessageTagsOnly: tags without a text reach whom a message reaches, in the order
+// in which they were sent among messages.
+func testMessageTagsOnly(w *world) {
+	a, b, c := w.open(0, "ann"), w.open(1, "bob"), w.open(2, "cat")
+	w.meet(a, b, c)
+	w.joinAll("#a", a, b, c)
+	react := map[string]string{"+draft/react": "\U0001F44D", "+draft/reply": "abc"}
+	for _, target := range []string{"#A", "bob"} {
+		before := a.said(target, "before it, to "+target)
+		sent := a.tags(target, react)
+		if sent.Err != nil || sent.ID == "" || sent.ID == before.ID || sent.At.IsZero() || !sent.Message.TagsOnly ||
+			sent.Message.Text != "" || !reflect.DeepEqual(sent.Message.Tags, react) || sent.Joined != (target == "#A") {
+			w.T().Errorf("the outcome of tags to %s is %+v", target, sent)
+		}
+		a.said(target, "after it, to "+target)
+		b.gets("after it, to " + target)
+		var last []chat.Message
+		for _, m := range find(b, anyOf[chat.Message]) {
+			if chat.SameName(m.Target, target) {
+				last = append(last, m)
+			}
+		}
+		if len(last) != 3 || !last[1].TagsOnly || last[0].TagsOnly || last[1].ID != sent.ID || !last[1].At.Equal(sent.At) ||
+			last[1].From != a.Self() || last[1].Text != "" || last[1].Notice || !reflect.DeepEqual(last[1].Tags, react) {
+			w.T().Errorf("to %s he got %+v", target, last)
+		}
+	}
+	c.gets("after it, to #A")
+	once(c, "tags without a text", func(e chat.Message) bool { return e.TagsOnly })
+	d := w.open(1, "dan")
+	d.join("#a")
+	a.said("#a", "the last one")
+	d.gets("the last one")
+	none(d, "what was there before him", func(e chat.Message) bool { return e.TagsOnly })
+}
+
+// testMessageTagsOnlyErrors: they are refused as messages are.
+func testMessageTagsOnlyErrors(w *world) {
+	a, b := w.open(0, "ann"), w.open(1, "bob")
+	a.join("#a")
+	a.mode("#a", plus('n', ""), plus('m', ""))
+	typing := map[string]string{"+typing": "active"}
+	for target, want := range map[string]error{"#a": chat.ErrCannotSend, "#none": chat.ErrNoSuchChannel, "nobody": chat.ErrNoSuchNick} {
+		w.want("tags to "+target, b.tags(target, typing).Err, want)
+	}
+	_, err := b.Send(chat.Outgoing{Target: "a b", TagsOnly: true})
+	w.want("tags to no name", err, chat.ErrBadTarget)
+	b.join("#a")
+	w.want("tags under +m", b.tags("#a", typing).Err, chat.ErrCannotSend)
+	a.mode("#a", plus('v', "bob"))
+	if sent := b.tags("#a", nil); sent.Err != nil {
+		w.T().Errorf("tags of the voiced: %v", sent.Err)
+	}
+	await(a, "the tags", func(e chat.Message) bool { return e.TagsOnly })
+	w.Sleep(quiet)
+	once(a, "tags", anyOf[chat.Message])
 }
 
 func testMessageFromOutside(w *world) {

@@ -2400,6 +2400,7 @@ type Message struct {
 	// Number of the sender's message before this one that somebody has seen, 0
 	// for none: who lacks it waits a moment for it, as it may be on its way.
 	After         uint64 `protobuf:"varint,5,opt,name=after,proto3" json:"after,omitempty"`
+	TagsOnly      bool   `protobuf:"varint,8,opt,name=tags_only,json=tagsOnly,proto3" json:"tags_only,omitempty"` // no text: it does not become one of the last messages
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2467,6 +2468,13 @@ func (x *Message) GetAfter() uint64 {
 		return x.After
 	}
 	return 0
+}
+
+func (x *Message) GetTagsOnly() bool {
+	if x != nil {
+		return x.TagsOnly
+	}
+	return false
 }
 
 type SetTopic struct {
@@ -3878,7 +3886,8 @@ type Letter struct {
 	Notice        bool                   `protobuf:"varint,2,opt,name=notice,proto3" json:"notice,omitempty"`
 	Text          []byte                 `protobuf:"bytes,3,opt,name=text,proto3" json:"text,omitempty"`
 	Tags          []*Tag                 `protobuf:"bytes,4,rep,name=tags,proto3" json:"tags,omitempty"`
-	Signature     []byte                 `protobuf:"bytes,15,opt,name=signature,proto3" json:"signature,omitempty"` // reserved
+	TagsOnly      bool                   `protobuf:"varint,7,opt,name=tags_only,json=tagsOnly,proto3" json:"tags_only,omitempty"` // no text
+	Signature     []byte                 `protobuf:"bytes,15,opt,name=signature,proto3" json:"signature,omitempty"`               // reserved
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3939,6 +3948,13 @@ func (x *Letter) GetTags() []*Tag {
 		return x.Tags
 	}
 	return nil
+}
+
+func (x *Letter) GetTagsOnly() bool {
+	if x != nil {
+		return x.TagsOnly
+	}
+	return false
 }
 
 func (x *Letter) GetSignature() []byte {
@@ -4392,13 +4408,14 @@ const file_mapping_proto_rawDesc = "" +
 	"\bvanished\x18\x02 \x01(\bR\bvanished\"/\n" +
 	"\x03Tag\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\fR\x04name\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\fR\x05value\"\xaa\x01\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value\"\xc7\x01\n" +
 	"\aMessage\x12\x16\n" +
 	"\x06notice\x18\x01 \x01(\bR\x06notice\x12\x12\n" +
 	"\x04text\x18\x02 \x01(\fR\x04text\x12*\n" +
 	"\x04tags\x18\x03 \x03(\v2\x16.ircbridge.mapping.TagR\x04tags\x121\n" +
 	"\x06person\x18\x04 \x01(\v2\x19.ircbridge.mapping.PersonR\x06person\x12\x14\n" +
-	"\x05after\x18\x05 \x01(\x04R\x05after\"\x1e\n" +
+	"\x05after\x18\x05 \x01(\x04R\x05after\x12\x1b\n" +
+	"\ttags_only\x18\b \x01(\bR\btagsOnly\"\x1e\n" +
 	"\bSetTopic\x12\x12\n" +
 	"\x04text\x18\x01 \x01(\fR\x04text\"|\n" +
 	"\n" +
@@ -4496,12 +4513,13 @@ const file_mapping_proto_rawDesc = "" +
 	"\x04from\x18\x01 \x01(\v2\x1a.ircbridge.mapping.SessionR\x04from\x121\n" +
 	"\x06person\x18\x02 \x01(\v2\x19.ircbridge.mapping.PersonR\x06person\x12\x12\n" +
 	"\x04nick\x18\x03 \x01(\fR\x04nick\x12/\n" +
-	"\x05items\x18\x04 \x03(\v2\x19.ircbridge.mapping.LetterR\x05items\"\x96\x01\n" +
+	"\x05items\x18\x04 \x03(\v2\x19.ircbridge.mapping.LetterR\x05items\"\xb3\x01\n" +
 	"\x06Letter\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x16\n" +
 	"\x06notice\x18\x02 \x01(\bR\x06notice\x12\x12\n" +
 	"\x04text\x18\x03 \x01(\fR\x04text\x12*\n" +
-	"\x04tags\x18\x04 \x03(\v2\x16.ircbridge.mapping.TagR\x04tags\x12\x1c\n" +
+	"\x04tags\x18\x04 \x03(\v2\x16.ircbridge.mapping.TagR\x04tags\x12\x1b\n" +
+	"\ttags_only\x18\a \x01(\bR\btagsOnly\x12\x1c\n" +
 	"\tsignature\x18\x0f \x01(\fR\tsignature\"P\n" +
 	"\bWhoisAsk\x12\x12\n" +
 	"\x04nick\x18\x01 \x01(\fR\x04nick\x120\n" +

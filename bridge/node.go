@@ -26,6 +26,9 @@ type Env struct {
 	Err io.Writer
 	// Version of the program.
 	Version string
+	// Load reads the configuration again, when a front-end's user asks for that; nil
+	// where it cannot be.
+	Load func() (Config, error)
 	// Frontends are the factories of all front-ends, by the name of their
 	// table in the configuration.
 	Frontends map[string]chat.Factory

@@ -17,23 +17,28 @@ import (
 // is also told what is wrong with a configuration that is refused: then nothing
 // has changed, and the error is returned as well.
 func (n *Node) Reload(load func() (Config, error)) error {
+	_, err := n.reload(load)
+	return err
+}
+
+// reload also returns what needs a restart.
+func (n *Node) reload(load func() (Config, error)) (later []string, err error) {
 	n.mu.Lock()
 	p := n.parts
 	n.mu.Unlock()
 	if p == nil {
-		return nil
+		return nil, nil
 	}
 	n.reloading.Lock()
 	defer n.reloading.Unlock()
 	next, err := load()
-	var later []string
 	if err == nil {
 		later, err = n.take(p, next)
 	}
 	if err != nil {
 		n.say("The configuration cannot be read again, and nothing has changed: %v", err)
 		p.log.Warn("configuration not read again", "err", err)
-		return err
+		return nil, err
 	}
 	if len(later) > 0 {
 		n.say("The configuration was read again. What needs a restart: %s.", strings.Join(later, ", "))
@@ -41,7 +46,7 @@ func (n *Node) Reload(load func() (Config, error)) error {
 		n.say("The configuration was read again.")
 	}
 	p.log.Info("configuration read again", "needs a restart", strings.Join(later, " "))
-	return nil
+	return later, nil
 }
 
 // take hands the front-ends their tables, after all of them were tried.
@@ -88,7 +93,12 @@ func (n *Node) take(p *parts, next Config) (later []string, err error) {
 
 // setup is what the front-end of that name is made of.
 func (n *Node) setup(p *parts, name string, cfg *Config, log *slog.Logger, service chat.Service) chat.Setup {
+	var reload func() ([]string, error)
+	if n.env.Load != nil {
+		reload = func() ([]string, error) { return n.reload(n.env.Load) }
+	}
 	return chat.Setup{
+		Reload:  reload,
 		Service: service,
 		Decode:  func(v any) error { return cfg.decodeTable(name, v) },
 		Version: n.env.Version,

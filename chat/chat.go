@@ -365,7 +365,12 @@ type Setup struct {
 	// "status", "keeper #channel" and "help", which lists them. It returns nil
 	// when nobody answers. Nil means that there is nobody to ask.
 	Ask func(ctx context.Context, question string) []string
-	Log *slog.Logger
+	// Reload has the whole program read its configuration again, as a signal does, and
+	// returns what has changed but needs a restart. With an error nothing has
+	// changed. It calls the Reload of every front-end, the caller's too. Nil means that this cannot be
+	// asked for.
+	Reload func() (later []string, err error)
+	Log    *slog.Logger
 }
 
 // Factory makes a front-end. It starts nothing; (nil, nil) means that the

@@ -44,6 +44,8 @@ type Config struct {
 	// Admin says who runs this server: up to 3 lines (place, organisation,
 	// address) for ADMIN. Default: none.
 	Admin []string `toml:"admin"`
+	// Opers are the operators of this server. Default: none.
+	Opers []Oper `toml:"oper"`
 	// Limits on clients.
 	Limits Limits `toml:"limits"`
 }
@@ -96,6 +98,7 @@ func defaultConfig() Config {
 		TLSListen: []string{},
 		Network:   "ircbridge",
 		Admin:     []string{},
+		Opers:     []Oper{},
 		Limits: Limits{
 			MaxConnections: 2000,
 			Registration:   30 * time.Second,
@@ -125,6 +128,9 @@ func (c *Config) check() error {
 		return fmt.Errorf("[irc] motd: has more than %d lines: shorten it", maxMOTDLines)
 	}
 	if err := c.checkAdmin(); err != nil {
+		return err
+	}
+	if err := c.checkOpers(); err != nil {
 		return err
 	}
 	if err := c.Limits.check(); err != nil {

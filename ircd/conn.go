@@ -35,7 +35,8 @@ const (
 //   - srv, cfg, nc, bucket, ctx, cancel and ended never change; session and events change
 //     once, in the reader, when the client is let in;
 //   - in, bucket's tokens, complained and readBy are the reader's own;
-//   - out and pulse have locks of their own, and stirred is atomic;
+//   - out, pulse and inbox have locks of their own; stirred, umodes and the figures of traffic
+//     are atomic;
 //   - everything else belongs to who holds the turn.
 //
 // The turn orders "handle one line" and "write some events". The reader takes
@@ -83,7 +84,7 @@ type conn struct {
 	unsure   bool                // a request was given up, and may still have been done
 	wantNick string              // the last nick asked for
 	nicks    *bucket             // limits nick changes; nil before the first
-	modeI    bool                // user mode +i
+	umodes   atomic.Uint32       // userModes; changed by who holds the turn
 	waiting  map[uint64]struct{} // messages sent, outcome not written yet
 	settled  chan struct{}       // has room for one: there are events to take, or waiting became empty
 	line     []byte              // scratch
@@ -96,6 +97,7 @@ type conn struct {
 	group    string               // reference of the batch that events are written in
 
 	traffic traffic // for STATS
+	inbox   inbox   // what others of this server have for the client (inbox.go)
 }
 
 func newConn(s *Server, nc net.Conn) *conn {
@@ -117,7 +119,8 @@ type closing struct {
 	client string // in ERROR :Closing link (…)
 	others string // reason of QUIT
 	cutOff bool   // by this side, for what the client does: worth a line in the log
-	asked  bool   // by QUIT: its user means to leave
+	stop   bool   // the server ends, and everybody's connection with it
+	final  bool   // by QUIT, its user means to leave; or by KILL: nothing of him is kept
 }
 
 func (e *closing) Error() string { return e.client }
@@ -185,13 +188,18 @@ func (c *conn) goodbye(why *closing) {
 	c.end(why)
 	if c.session != nil {
 		end := c.session.Vanish
-		if why.asked {
+		if why.final {
 			end = c.session.Close
 		}
 		end(cutString(why.others, chat.MaxReason))
 		c.pulling.Wait()
 		c.turn.Lock() // the writer may be at the last events
 		c.srv.enter(c, c.self.Nick, "")
+		c.srv.retire(c)
+		c.writeInbox()
+		if !why.stop {
+			c.srv.notice("Client exiting: %s (%s@%s) [%s]", c.self.Nick, c.self.Username, addrText(c.nc), why.client)
+		}
 		c.turn.Unlock()
 		c.srv.registered(-1)
 	}
@@ -214,7 +222,7 @@ func (c *conn) reason(err error) *closing {
 		if cause := context.Cause(c.ctx); cause != nil && !errors.Is(cause, context.Canceled) {
 			text = cause.Error()
 		}
-		why = &closing{client: text, others: text}
+		why = &closing{client: text, others: text, stop: true}
 	case errors.Is(err, io.EOF):
 		why = &closing{client: "Connection closed", others: "Connection closed"}
 	default:

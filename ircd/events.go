@@ -36,6 +36,7 @@ func (c *conn) writeEvents() {
 	}
 	clear(batch[:n])
 	batches.Put(batch)
+	c.writeInbox()
 	if err != nil {
 		c.end(closed(strings.TrimPrefix(err.Error(), chat.ErrClosed.Error()+": ")))
 	}

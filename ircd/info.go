@@ -48,13 +48,13 @@ func (c *conn) sendLusers() {
 	s := c.srv
 	n := s.service.Counts()
 	s.mu.Lock()
-	unknown := s.conns - s.users
+	unknown, operators := s.conns-s.users, len(s.operators)
 	s.maxUsers = max(s.maxUsers, n.LocalUsers)
 	s.maxGlobal = max(s.maxGlobal, n.KnownUsers)
 	maxLocal, maxGlobal := s.maxUsers, s.maxGlobal
 	s.mu.Unlock()
 	c.replyText(rplLUserClient, fmt.Sprintf("There are %d users and 0 invisible on %d servers", n.KnownUsers, n.KnownNodes))
-	c.reply(rplLUserOp, "0")
+	c.reply(rplLUserOp, strconv.Itoa(operators))
 	c.reply(rplLUserUnknown, strconv.Itoa(unknown))
 	c.reply(rplLUserChannels, strconv.Itoa(n.KnownChannels))
 	c.replyText(rplLUserMe, fmt.Sprintf("I have %d clients and %d servers", n.LocalUsers, n.KnownNodes-1))
@@ -116,7 +116,8 @@ func cmdAdmin(c *conn, m *message) error {
 }
 
 // cmdLinks, cmdMap and cmdTrace show one server: the other nodes are not linked
-// to it as IRC servers are, and no way between them is what TRACE means.
+// to it as IRC servers are, and no way between them is what TRACE means. An
+// operator is shown all users of the server by TRACE, and where they connect from.
 func cmdLinks(c *conn, m *message) error {
 	mask := m.param(0)
 	if len(m.params) > 1 { // LINKS server mask
@@ -142,12 +143,44 @@ func cmdMap(c *conn, _ *message) error {
 }
 
 func cmdTrace(c *conn, m *message) error {
-	if target := m.param(0); !chat.SameName(target, c.self.Nick) && c.elsewhere(target) {
+	target := m.param(0)
+	var shown []*conn
+	switch user := c.srv.holder(target); {
+	case user == c, user != nil && c.srv.isOperator(c.self.Session):
+		shown = []*conn{user}
+	case c.elsewhere(target):
 		return nil
+	default:
+		shown = c.overseen()
 	}
-	c.reply(rplTraceUser, "User", "users", c.self.Nick+"["+c.self.Username+"@"+c.self.Host+"]")
+	for _, user := range shown {
+		who := user.session.Self()
+		text := who.Nick + "[" + who.Username + "@" + c.hostOf(user, who) + "]"
+		if c.srv.isOperator(who.Session) {
+			c.reply(rplTraceOperator, "Oper", "operators", text)
+			continue
+		}
+		c.reply(rplTraceUser, "User", "users", text)
+	}
 	c.reply(rplTraceEnd, c.srv.name, c.srv.version)
 	return nil
+}
+
+// overseen are the clients of whom the client may know how they are connected: all
+// of this server for an operator, sorted by nick, himself for anybody else.
+func (c *conn) overseen() []*conn {
+	if !c.srv.isOperator(c.self.Session) {
+		return []*conn{c}
+	}
+	return c.srv.everyone()
+}
+
+// hostOf is what the client may know of the address of a user of this server.
+func (c *conn) hostOf(user *conn, who chat.Profile) string {
+	if from := addressOf(user.nc); from != "" && c.srv.isOperator(c.self.Session) {
+		return from
+	}
+	return who.Host
 }
 
 // cmdUsers and cmdSummon: RFC 2812, sections 4.5 and 4.6, ask for these

@@ -38,40 +38,6 @@ func cmdMode(c *conn, m *message) error {
 	return nil
 }
 
-// userMode knows +i only: nobody sees a user with whom he shares no channel
-// other than by his nick, with or without it.
-func (c *conn) userMode(params []string) {
-	if len(params) == 0 {
-		modes := "+"
-		if c.modeI {
-			modes = "+i"
-		}
-		c.reply(rplUModeIs, modes)
-		return
-	}
-	add, was, unknown := true, c.modeI, false
-	for _, letter := range params[0] {
-		switch letter {
-		case '+', '-':
-			add = letter == '+'
-		case 'i':
-			c.modeI = add
-		default:
-			unknown = true
-		}
-	}
-	if c.modeI != was {
-		change := "-i"
-		if c.modeI {
-			change = "+i"
-		}
-		c.write("", c.self.Nick, "MODE", []string{c.self.Nick}, change)
-	}
-	if unknown {
-		c.reply(errUModeUnknownFlag)
-	}
-}
-
 func (c *conn) channelMode(name string, params []string) {
 	about := subject{command: "MODE", channel: name}
 	if len(params) == 0 {

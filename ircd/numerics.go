@@ -24,12 +24,16 @@ var (
 	rplISupport      = numeric{"005", "are supported by this server"}
 	rplMap           = numeric{code: "015"}
 	rplMapEnd        = numeric{"017", "End of MAP"}
+	rplTraceOperator = numeric{code: "204"}
 	rplTraceUser     = numeric{code: "205"}
 	rplStatsLink     = numeric{code: "211"}
 	rplStatsCommands = numeric{code: "212"}
 	rplEndOfStats    = numeric{"219", "End of STATS report"}
+	rplStatsPort     = numeric{code: "220"}
 	rplUModeIs       = numeric{code: "221"}
 	rplStatsUptime   = numeric{code: "242"}
+	rplStatsOper     = numeric{code: "243"}
+	rplStatsDebug    = numeric{code: "249"}
 	rplLUserClient   = numeric{code: "251"}
 	rplLUserOp       = numeric{"252", "operator(s) online"}
 	rplLUserUnknown  = numeric{"253", "unknown connection(s)"}
@@ -50,6 +54,7 @@ var (
 	rplNowAway       = numeric{"306", "You have been marked as being away"}
 	rplWhoisUser     = numeric{code: "311"}
 	rplWhoisServer   = numeric{code: "312"}
+	rplWhoisOperator = numeric{"313", "is an operator of this server"}
 	rplWhowasUser    = numeric{code: "314"}
 	rplEndOfWho      = numeric{"315", "End of WHO list"}
 	rplWhoisIdle     = numeric{"317", "seconds idle, signon time"}
@@ -84,6 +89,9 @@ var (
 	rplEndOfInfo     = numeric{"374", "End of INFO list"}
 	rplMOTDStart     = numeric{code: "375"}
 	rplEndOfMOTD     = numeric{"376", "End of MOTD command"}
+	rplWhoisHost     = numeric{code: "378"}
+	rplYoureOper     = numeric{"381", "You are now an IRC operator"}
+	rplRehashing     = numeric{"382", "Rehashing"}
 	rplTime          = numeric{code: "391"}
 	rplHelpStart     = numeric{code: "704"}
 	rplHelpText      = numeric{code: "705"}
@@ -124,7 +132,10 @@ var (
 	errBadChannelKey    = numeric{"475", "Cannot join channel (+k)"}
 	errBadChanMask      = numeric{"476", "Bad channel mask: a name is # and 1 to 49 bytes without space or comma"}
 	errBanListFull      = numeric{"478", "Channel list is full"}
+	errNoPrivileges     = numeric{"481", "Permission Denied: you're not an IRC operator"}
 	errChanOPrivsNeeded = numeric{"482", "You're not channel operator"}
+	errCantKillServer   = numeric{"483", "You can't kill a server"}
+	errNoOperHost       = numeric{"491", "This server has no operators"}
 	errUModeUnknownFlag = numeric{"501", "Unknown MODE flag"}
 	errUsersDontMatch   = numeric{"502", "Can't change mode for other users"}
 	errHelpNotFound     = numeric{"524", "No help available on this topic"}

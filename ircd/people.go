@@ -105,6 +105,10 @@ func (c *conn) sendWhois(w chat.Whois) {
 	c.replyText(rplWhoisUser, w.Realname, w.Nick, w.Username, w.Host, "*")
 	c.replyWords(rplWhoisChannels, w.Channels, w.Nick)
 	c.replyText(rplWhoisServer, "node "+w.Node, w.Nick, c.serverOf(w.Profile))
+	if c.srv.isOperator(w.Session) {
+		c.reply(rplWhoisOperator, w.Nick)
+	}
+	c.sendWhoisHost(w.Profile)
 	if w.Account != "" {
 		c.reply(rplWhoisAccount, w.Nick, w.Account)
 	}
@@ -113,6 +117,19 @@ func (c *conn) sendWhois(w chat.Whois) {
 	}
 	c.reply(rplWhoisIdle, w.Nick, strconv.Itoa(int(w.Idle.Seconds())), strconv.FormatInt(w.SignOn.Unix(), 10))
 	c.reply(rplEndOfWhois, w.Nick)
+}
+
+// sendWhoisHost tells an operator, and the user himself, where a user of this server
+// connects from. Nobody else is told.
+func (c *conn) sendWhoisHost(who chat.Profile) {
+	if who.Session != c.self.Session && !c.srv.isOperator(c.self.Session) {
+		return
+	}
+	if user := c.srv.holder(who.Nick); user != nil && user.session.Self().Session == who.Session {
+		if from := addressOf(user.nc); from != "" {
+			c.replyText(rplWhoisHost, "is connecting from *@"+from+" "+from, who.Nick)
+		}
+	}
 }
 
 // people are the nicks of ISON and USERHOST, which clients give as parameters

@@ -132,6 +132,7 @@ func (c *conn) tryRegister() error {
 	c.events = c.takerOf(session)
 	c.welcome()
 	c.events.Notify(c.stir)
+	c.srv.notice("Client connecting: %s (%s@%s)", c.self.Nick, c.self.Username, addrText(c.nc))
 	return nil
 }
 
@@ -149,7 +150,7 @@ func (c *conn) welcome() {
 	c.replyText(rplWelcome, fmt.Sprintf("Welcome to the %s network, %s", s.cfg.Network, c.self.Mask()))
 	c.replyText(rplYourHost, fmt.Sprintf("Your host is %s, running version %s", s.name, s.version))
 	c.replyText(rplCreated, "This server was started "+s.service.Node().Started.UTC().Format("2006-01-02 15:04:05 UTC"))
-	c.reply(rplMyInfo, s.name, s.version, "i", sorted(channelModes), sorted(statusModes+chat.ListModes+"kl"))
+	c.reply(rplMyInfo, s.name, s.version, userModeLetters(^userModes(0)), sorted(channelModes), sorted(statusModes+chat.ListModes+"kl"))
 	c.sendISupport()
 	c.sendLusers()
 	c.sendMOTD()
@@ -174,5 +175,5 @@ func cmdQuit(_ *conn, m *message) error {
 		// With a word of ours in front, nobody can pass for a netsplit.
 		reason += ": " + cutString(text, chat.MaxReason-len("Quit: "))
 	}
-	return &closing{client: reason, others: reason, asked: true}
+	return &closing{client: reason, others: reason, final: true}
 }

@@ -17,9 +17,10 @@ func newSettings(cfg Config) *settings {
 	return &settings{Config: cfg, isupport: isupportTokens(&cfg)}
 }
 
-// Reload implements chat.Reloader. The message of the day, the lines of ADMIN
-// and the password hold from now on for everybody, the certificate and the limits
-// for who connects from now on.
+// Reload implements chat.Reloader. The message of the day, the lines of ADMIN,
+// the password and the operators hold from now on for everybody, the certificate and the limits
+// for who connects from now on. Who was an operator by a table that is no more, or
+// has changed, is one no more.
 func (s *Server) Reload(decode func(v any) error) (later []string, err error) {
 	s.reloading.Lock()
 	defer s.reloading.Unlock()
@@ -49,7 +50,9 @@ func (s *Server) Reload(decode func(v any) error) (later []string, err error) {
 			return nil, err
 		}
 	}
-	s.live.Store(newSettings(next))
+	live := newSettings(next)
+	s.live.Store(live)
+	s.retireStrangers(live)
 	return later, nil
 }
 

@@ -29,6 +29,7 @@ type Server struct {
 	service chat.Service
 	log     *slog.Logger
 	ask     func(context.Context, string) []string // what the node answers for itself; may be nil
+	reload  func() ([]string, error)               // has the program read its configuration again; may be nil
 	now     func() time.Time                       // for what people see; deadlines use the real clock
 
 	commands  map[string]command
@@ -38,16 +39,27 @@ type Server struct {
 	certs     *certificates // of the TLS ports; nil before Listen, or without them
 	listeners []net.Listener
 	plain     []string // addresses of those without TLS
+	ports     []port
 	hints     []string
 	lines     sharedLines
 
+	life context.Context // ends with DIE
+	die  context.CancelCauseFunc
+
+	hashing   sync.Mutex // held while a password is compared with a hash
+	operTries tries
+
 	mu        sync.Mutex       // guards what follows
 	clients   map[string]*conn // registered, by folded nick
-	conns     int              // connections, registered or not
-	users     int              // of them registered
+	operators map[chat.SessionID]operator
+	conns     int // connections, registered or not
+	users     int // of them registered
 	maxUsers  int
 	maxGlobal int
 }
+
+// port is a listener, as STATS shows it.
+type port struct{ addr, kind string }
 
 // New makes the front-end from its table [irc]. It is a chat.Factory: it
 // starts nothing, and returns nil, nil when the table turns IRC off: no
@@ -79,8 +91,10 @@ func newServer(setup chat.Setup, cfg Config) (*Server, error) {
 	s := &Server{
 		cfg: cfg, name: cfg.ServerName, version: "ircbridge-" + setup.Version,
 		service: setup.Service, log: setup.Log, now: time.Now,
-		commands: commandTable(), clients: map[string]*conn{}, dataDir: setup.DataDir, ask: setup.Ask,
+		commands: commandTable(), clients: map[string]*conn{}, dataDir: setup.DataDir, ask: setup.Ask, reload: setup.Reload,
+		operators: map[chat.SessionID]operator{}, operTries: tries{burst: operTries, pause: operPause},
 	}
+	s.life, s.die = context.WithCancelCause(context.Background())
 	s.live.Store(newSettings(cfg))
 	s.uses = make(map[string]*use, len(s.commands))
 	for name := range s.commands {
@@ -136,7 +150,8 @@ func (s *Server) listenTLS() error {
 		if err != nil {
 			return fmt.Errorf("[irc] tls_listen = %q: cannot listen there: %w: another program may have that port (perhaps an ircbridge that runs already): choose another", addr, err)
 		}
-		s.listeners = append(s.listeners, tls.NewListener(s.limited(l), certs.config()))
+		s.listeners = append(s.listeners, tls.NewListener(s.limited(l), certs.config(s.asksForCertificates)))
+		s.ports = append(s.ports, port{l.Addr().String(), "TLS"})
 		host, port := shownAddress(l)
 		sum, flags := fingerprint(certs.current()), "-tls"
 		if s.cfg.TLSCert == "" {
@@ -184,6 +199,7 @@ func (s *Server) listenDefault() error {
 func (s *Server) addListener(l net.Listener) {
 	s.listeners = append(s.listeners, s.limited(l))
 	s.plain = append(s.plain, l.Addr().String())
+	s.ports = append(s.ports, port{l.Addr().String(), "plain text"})
 	host, port := shownAddress(l)
 	pass := ""
 	if s.cfg.Password != "" {
@@ -213,10 +229,10 @@ func (s *Server) closeListeners() {
 }
 
 // Serve lets clients in until ctx is done; then each is told why (the cause of
-// ctx) with an ERROR line. It returns when the last goroutine is gone: nil, or
-// why a port failed.
+// ctx) with an ERROR line. It returns when the last goroutine is gone: nil,
+// chat.ErrExit after DIE, or why a port failed.
 func (s *Server) Serve(ctx context.Context) error {
-	ctx, cancel := context.WithCancelCause(ctx)
+	ctx, cancel := s.whileAlive(ctx)
 	defer cancel(nil)
 	stop := context.AfterFunc(ctx, s.closeListeners)
 	defer stop()
@@ -236,7 +252,17 @@ func (s *Server) Serve(ctx context.Context) error {
 		<-ctx.Done()
 	}
 	wg.Wait()
-	return errors.Join(failed...)
+	return errors.Join(append(failed, s.died())...)
+}
+
+// whileAlive is a context that ends with ctx, and with the server by DIE.
+func (s *Server) whileAlive(ctx context.Context) (context.Context, context.CancelCauseFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(s.life, func() { cancel(context.Cause(s.life)) })
+	return ctx, func(cause error) {
+		stop()
+		cancel(cause)
+	}
 }
 
 // accept takes connections until the listener is closed by ctx. What fails for
@@ -273,6 +299,8 @@ func (s *Server) accept(ctx context.Context, l net.Listener, wg *sync.WaitGroup)
 // ServeConn serves one client on any connection, and returns after it is
 // closed. Serve calls it; tests and other listeners may.
 func (s *Server) ServeConn(ctx context.Context, nc net.Conn) {
+	ctx, cancel := s.whileAlive(ctx)
+	defer cancel(nil)
 	closed := make(chan struct{})
 	s.serveConn(ctx, nc, func() { close(closed) })
 	<-closed

@@ -47,6 +47,14 @@ func TestConfigIsRefusedInOneLineWithTheRemedy(t *testing.T) {
 		"admin":        {func(c *Config) { c.Admin = make([]string, 4) }, []string{"admin", "3 lines"}},
 		"admin line":   {func(c *Config) { c.Admin = []string{"a\nb"} }, []string{"admin", "UTF-8"}},
 		"channels":     {func(c *Config) { c.Limits.Channels = 101 }, []string{"channels", "100"}},
+		"oper name":    {func(c *Config) { c.Opers = []Oper{{Name: "a b", Password: sesame}} }, []string{"name", `"a b"`}},
+		"oper twice":   {func(c *Config) { c.Opers = []Oper{{Name: "a", Password: sesame}, {Name: "a", Password: sesame}} }, []string{"twice"}},
+		"oper plain":   {func(c *Config) { c.Opers = []Oper{{Name: "a", Password: "secret"}} }, []string{"password", "ircbridge hash"}},
+		"oper nothing": {func(c *Config) { c.Opers = []Oper{{Name: "a"}} }, []string{"ircbridge hash"}},
+		"oper cost":    {func(c *Config) { c.Opers = []Oper{{Name: "a", Password: "$2a$20" + sesame[6:]}} }, []string{"cost 20"}},
+		"oper cert":    {func(c *Config) { c.Opers = []Oper{{Name: "a", Certificate: "AB:CD"}} }, []string{"certificate", "64"}},
+		"oper no TLS":  {func(c *Config) { c.Opers = []Oper{{Name: "a", Certificate: strings.Repeat("ab", 32)}} }, []string{"tls_listen"}},
+		"opers":        {func(c *Config) { c.Opers = make([]Oper, 101) }, []string{"100"}},
 		"motd":         {func(c *Config) { c.MOTD = strings.Repeat("x\n", 101) }, []string{"motd", "100"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -9,11 +9,12 @@ import (
 	"time"
 )
 
-// traffic is what went over one connection. Who holds the turn may use it.
+// traffic is what went over one connection. Who holds the turn counts; any
+// goroutine may read.
 type traffic struct {
 	since              time.Time
-	linesIn, bytesIn   int
-	linesOut, bytesOut int
+	linesIn, bytesIn   atomic.Int64
+	linesOut, bytesOut atomic.Int64
 }
 
 // use counts one command on all connections.
@@ -21,8 +22,8 @@ type use struct{ lines, bytes atomic.Int64 }
 
 // count counts a line of so many bytes.
 func (c *conn) count(command string, size int) {
-	c.traffic.linesIn++
-	c.traffic.bytesIn += size
+	c.traffic.linesIn.Add(1)
+	c.traffic.bytesIn.Add(int64(size))
 	if u := c.srv.uses[command]; u != nil {
 		u.lines.Add(1)
 		u.bytes.Add(int64(size))
@@ -30,7 +31,8 @@ func (c *conn) count(command string, size int) {
 }
 
 // cmdStats answers RFC 2812, section 3.4.4. A user sees the figures of the
-// server and of his own connection, not of others'.
+// server and of his own connection; those of others, and how the server is set up, are
+// for operators.
 func cmdStats(c *conn, m *message) error {
 	if c.elsewhere(m.param(1)) {
 		return nil
@@ -42,7 +44,13 @@ func cmdStats(c *conn, m *message) error {
 	}
 	switch letter {
 	case "l", "L":
-		c.sendStatsLink()
+		for _, user := range c.overseen() {
+			c.sendStatsLink(user)
+		}
+	case "o", "O", "p", "P", "c", "C":
+		if c.mayOperate() {
+			c.sendStatsForOperators(letter)
+		}
 	case "m", "M":
 		c.sendStatsCommands()
 	case "u", "U":
@@ -52,11 +60,41 @@ func cmdStats(c *conn, m *message) error {
 	return nil
 }
 
-func (c *conn) sendStatsLink() {
-	t := c.traffic
-	c.reply(rplStatsLink, c.self.Nick+"["+c.self.Username+"@"+c.self.Host+"]", strconv.Itoa(c.out.size()),
-		strconv.Itoa(t.linesOut), strconv.Itoa(t.bytesOut>>10), strconv.Itoa(t.linesIn), strconv.Itoa(t.bytesIn>>10),
+func (c *conn) sendStatsLink(user *conn) {
+	number := func(n int64) string { return strconv.FormatInt(n, 10) }
+	t, who := &user.traffic, user.session.Self()
+	c.reply(rplStatsLink, who.Nick+"["+who.Username+"@"+c.hostOf(user, who)+"]", strconv.Itoa(user.out.size()),
+		number(t.linesOut.Load()), number(t.bytesOut.Load()>>10), number(t.linesIn.Load()), number(t.bytesIn.Load()>>10),
 		strconv.Itoa(int(c.srv.now().Sub(t.since).Seconds())))
+}
+
+// sendStatsForOperators shows what stands in the configuration and what came of it,
+// but no password.
+func (c *conn) sendStatsForOperators(letter string) {
+	s := c.srv
+	switch letter {
+	case "o", "O":
+		for _, o := range s.live.Load().Opers {
+			c.reply(rplStatsOper, "O", "*", "*", o.Name)
+		}
+		for _, user := range s.everyone() {
+			s.mu.Lock()
+			o, is := s.operators[user.session.Self().Session]
+			s.mu.Unlock()
+			if is {
+				c.replyText(rplStatsDebug, user.session.Self().Nick+" is operator as "+o.oper.Name, letter)
+			}
+		}
+	case "p", "P":
+		for _, p := range s.ports {
+			c.replyText(rplStatsPort, p.kind, "P", p.addr)
+		}
+	case "c", "C":
+		s.mu.Lock()
+		conns, users := s.conns, s.users
+		s.mu.Unlock()
+		c.replyText(rplStatsDebug, fmt.Sprintf("%d connections of at most %d, %d of them registered", conns, s.live.Load().Limits.MaxConnections, users), letter)
+	}
 }
 
 // sendStatsCommands shows how often each command was used here; nothing comes

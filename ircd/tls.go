@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -75,13 +76,29 @@ func (c *certificates) change(cfg *Config) error {
 	return nil
 }
 
-// config is the TLS configuration of a listener.
-func (c *certificates) config() *tls.Config {
-	return &tls.Config{
+// config is the TLS configuration of a listener. While asking says so, clients are asked
+// for a certificate of theirs; it is held against fingerprints only.
+func (c *certificates) config(asking func() bool) *tls.Config {
+	plain := &tls.Config{
 		MinVersion:     tls.VersionTLS12,
 		NextProtos:     []string{"irc"},
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.current(), nil },
 	}
+	curious := plain.Clone()
+	curious.ClientAuth = tls.RequestClientCert
+	outer := plain.Clone()
+	outer.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		if asking() {
+			return curious, nil
+		}
+		return plain, nil
+	}
+	return outer
+}
+
+// asksForCertificates reports whether an operator is known by his certificate.
+func (s *Server) asksForCertificates() bool {
+	return slices.ContainsFunc(s.live.Load().Opers, func(o Oper) bool { return o.Certificate != "" })
 }
 
 // current is the certificate for the next client. Files that have changed are

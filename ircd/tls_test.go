@@ -46,6 +46,18 @@ func dialTLS(tb testing.TB, s *Server) (*client, string) {
 	return &client{tb, nc, bufio.NewReader(nc)}, fingerprint(&tls.Certificate{Certificate: [][]byte{state.PeerCertificates[0].Raw}})
 }
 
+// dialTLSWith connects by a configuration of the client.
+func dialTLSWith(tb testing.TB, s *Server, config *tls.Config) *client {
+	tb.Helper()
+	nc, err := tls.DialWithDialer(&net.Dialer{Timeout: 10 * time.Second}, "tcp", s.Addrs()[0].String(), config)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { nc.Close() })
+	nc.SetDeadline(time.Now().Add(30 * time.Second))
+	return &client{tb, nc, bufio.NewReader(nc)}
+}
+
 func TestTLSWithACertificateOfItsOwn(t *testing.T) {
 	s, cancel := serving(t, onlyTLS(nil))
 	c, sum := dialTLS(t, s)

@@ -94,7 +94,10 @@ type stage struct {
 	svc    *chattest.Service
 	cfg    Config
 	ask    func(context.Context, string) []string
-	srv    *Server // made by the first client
+	rehash func() ([]string, error) // what REHASH finds; nil: there is nobody to ask
+	ports  []port
+	from   net.Addr // nil: that of a pipe
+	srv    *Server  // made by the first client
 	wg     sync.WaitGroup
 
 	actors map[string]*actor
@@ -121,14 +124,29 @@ func (s *stage) fail(op, target string) error {
 
 func (s *stage) server() *Server {
 	if s.srv == nil {
-		srv, err := newServer(chat.Setup{Service: s.svc, Version: "1", Ask: s.ask}, s.cfg)
+		srv, err := newServer(chat.Setup{Service: s.svc, Version: "1", Ask: s.ask, Reload: func() ([]string, error) { return s.rehash() }}, s.cfg)
 		if err != nil {
 			s.t.Fatal(err)
+		}
+		srv.ports = s.ports
+		if s.rehash == nil {
+			srv.reload = nil
 		}
 		s.srv = srv
 	}
 	return s.srv
 }
+
+// sesame is the hash of the password "sesame", of the least cost.
+const sesame = "$2a$04$2mx.cXA74Ds4f8oM./Q3JOEMH0ovhlQ.D3tf92O4tEmkVOCxPObH."
+
+// located is a connection from somewhere.
+type located struct {
+	net.Conn
+	from net.Addr
+}
+
+func (l located) RemoteAddr() net.Addr { return l.from }
 
 // actor is the client's end of a connection.
 type actor struct {
@@ -142,6 +160,9 @@ func (s *stage) actor(name string) *actor {
 		return a
 	}
 	client, server := net.Pipe()
+	if s.from != nil {
+		server = located{server, s.from}
+	}
 	a := &actor{nc: client}
 	s.actors[name] = a
 	srv := s.server()
@@ -298,6 +319,12 @@ func (s *stage) configure(line string) {
 		s.cfg.Limits.LineRate, s.cfg.Limits.LineBurst, s.cfg.Limits.LimitLoopback = float64(n), 10, true
 	case "admin":
 		s.cfg.Admin = strings.Split(value, `\n`)
+	case "oper": // by the password "sesame"
+		s.cfg.Opers = append(s.cfg.Opers, Oper{Name: value, Password: sesame})
+	case "from": // where all clients connect from
+		s.from = &net.TCPAddr{IP: net.ParseIP(value), Port: 40000}
+	case "port": // where it listens, as STATS shows it
+		s.ports = append(s.ports, port{value, "plain text"})
 	case "ask": // what the node answers, after the question; with one word nothing
 		s.ask = func(_ context.Context, question string) []string {
 			if !strings.Contains(value, " ") || strings.HasPrefix(question, "what") {
@@ -392,6 +419,22 @@ func (s *stage) service(w []string, line string) {
 			e.Came = append(e.Came, a)
 		}
 		s.inject(w[1], e)
+	case "far": // a user of another node
+		_, err := s.svc.AddNode(chat.Node{}).Open(s.ctx, chat.User{Nick: w[1], Username: w[1], Realname: "Far Away"})
+		s.must(err == nil, line)
+	case "rehash": // what it finds: a mistake, or what needs a restart
+		found := rest(1)
+		s.rehash = func() ([]string, error) {
+			if strings.Contains(found, ":") {
+				return nil, errors.New(found)
+			}
+			return strings.Fields(found), nil
+		}
+	case "reload": // the configuration, without an operator
+		next := s.cfg
+		next.Opers = slices.DeleteFunc(slices.Clone(next.Opers), func(o Oper) bool { return o.Name == w[2] })
+		_, err := s.server().Reload(decoded(func(c *Config) { *c = next }))
+		s.must(err == nil, line)
 	case "quit":
 		s.inject(w[1], chat.Quit{Who: farUser(w[2]), Reason: rest(3), At: time.Now()})
 	case "stop":

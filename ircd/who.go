@@ -12,7 +12,7 @@ import (
 type whoQuery struct {
 	mask  string
 	match string // letters of the fields that the mask is held against
-	opers bool   // operators of the server only: there are none
+	opers bool   // operators of this server only
 	show  string // letters of the fields to show; "" for the reply of the RFC
 	token string
 }
@@ -57,7 +57,6 @@ func lettersOf(text, known string) string {
 func cmdWho(c *conn, m *message) error {
 	q := parseWho(m)
 	switch {
-	case q.opers:
 	case strings.HasPrefix(q.mask, "#"):
 		c.whoChannel(q)
 	case c.srv.isService(q.mask):
@@ -152,9 +151,16 @@ func (c *conn) whoMatches(q whoQuery, p chat.Profile) bool {
 
 // whoReply shows one user as the query asks.
 func (c *conn) whoReply(q whoQuery, channel string, m chat.Member) {
+	oper := c.srv.isOperator(m.Session)
+	if q.opers && !oper {
+		return
+	}
 	flags := "H"
 	if m.Away != "" {
 		flags = "G"
+	}
+	if oper {
+		flags += "*"
 	}
 	flags += c.statusPrefix(m.Status)
 	hops := "1"

@@ -31,8 +31,8 @@ func (c *conn) raw(tags, source, command string, params []string, text string, h
 
 // put hands a line over to the writer. It may be used again afterwards.
 func (c *conn) put(line []byte) {
-	c.traffic.linesOut++
-	c.traffic.bytesOut += len(line)
+	c.traffic.linesOut.Add(1)
+	c.traffic.bytesOut.Add(int64(len(line)))
 	if c.batch != nil {
 		c.batch.b = append(c.batch.b, line...)
 		return

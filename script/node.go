@@ -134,9 +134,9 @@ func (p *play) launch(n *node) error {
 	if p.opts.Program == "" {
 		return errors.New("no program to start nodes with was given")
 	}
-	config := filepath.Join(n.dir, "config.toml")
-	if err := os.WriteFile(config, []byte(p.configOf(n)), 0o600); err != nil {
-		return fmt.Errorf("writing the configuration of %s: %w", n.name, err)
+	config, err := p.writeConfig(n)
+	if err != nil {
+		return err
 	}
 	data := n.data()
 	args := append(append([]string{}, n.place.Prefix...), p.opts.Program,
@@ -172,6 +172,15 @@ func (p *play) launch(n *node) error {
 	p.tasks.Add(1)
 	go p.attend(n, cmd, stdout, stderr, n.out, n.log, n.console != "")
 	return nil
+}
+
+// writeConfig writes a node's configuration file and returns its name.
+func (p *play) writeConfig(n *node) (name string, err error) {
+	name = filepath.Join(n.dir, "config.toml")
+	if err := os.WriteFile(name, []byte(p.configOf(n)), 0o600); err != nil {
+		return "", fmt.Errorf("writing the configuration of %s: %w", n.name, err)
+	}
+	return name, nil
 }
 
 // configOf is a node's configuration file: what the session gave, and an overlay

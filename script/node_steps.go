@@ -13,7 +13,8 @@ import (
 	"time"
 )
 
-// configStep writes the configuration of a node's next runs.
+// configStep writes the configuration of a node's next runs; one that runs may read it
+// again.
 type configStep struct {
 	node  string
 	lines []template
@@ -38,7 +39,10 @@ func (a *configStep) play(_ context.Context, p *play, _ *step) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	n.config = b.String()
-	return nil
+	if n.running {
+		_, err = p.writeConfig(n)
+	}
+	return err
 }
 
 // started is the node of a name that may come from a variable.

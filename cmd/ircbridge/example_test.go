@@ -133,7 +133,7 @@ func TestCommandLine(t *testing.T) {
 		stdout string // a part of it
 		stderr string // all of it
 	}{
-		{[]string{"stauts"}, 2, "", "ircbridge: there is no subcommand \"stauts\"; there are run, status, invite, lookup, demo, script, completion, version, help\n"},
+		{[]string{"stauts"}, 2, "", "ircbridge: there is no subcommand \"stauts\"; there are run, status, invite, lookup, demo, script, hash, completion, version, help\n"},
 		{[]string{"-frobnicate"}, 2, "", "ircbridge: flag provided but not defined: -frobnicate; ircbridge help lists the flags\n"},
 		{[]string{"run", "host:4747"}, 2, "", "ircbridge: run takes flags only, but got \"host:4747\"; ircbridge help lists them\n"},
 		{[]string{"-nick", "x"}, 2, "", "ircbridge: -nick names the user at the console; add -console, or leave -nick away (an IRC client brings its own nick)\n"},
@@ -142,6 +142,7 @@ func TestCommandLine(t *testing.T) {
 		{[]string{"demo", "-nodes", "2"}, 2, "", "ircbridge: demo: a demonstration has 3 to 20 nodes, not 2\n"},
 		{[]string{"demo", "now"}, 2, "", "ircbridge: demo takes flags only, but got \"now\"; ircbridge help lists them\n"},
 		{[]string{"demo-node"}, 2, "", "ircbridge: demo-node is a part of the demonstration; for a node: ircbridge run, for the demonstration: ircbridge demo\n"},
+		{[]string{"hash", "secret"}, 2, "", "ircbridge: hash takes no arguments: the password is read from standard input, where nobody sees it in a list of processes\n"},
 		{[]string{"version", "x"}, 2, "", "ircbridge: version takes no arguments, but got \"x\"\n"},
 		{[]string{"version"}, 0, "ircbridge " + version, ""},
 		{[]string{"help"}, 0, "ircbridge [run] " + runUsage, ""},

@@ -45,6 +45,7 @@ func subcommands() []subcommand {
 		{"lookup", lookupUsage, "follow the ring to the node that keeps a nick or a #channel, hop by hop", printLookup},
 		{"demo", demoUsage, "play a ring of nodes on this machine, in which nodes die and the network breaks, and count what was lost", runDemo},
 		{"script", "[-server HOST:PORT] [-timeout DURATION] [-v] FILE...", "run scripted IRC sessions (docs/scripts.md)", script.Main},
+		{"hash", "", "read a password, and print the hash that stands for it in the table of an operator ([[irc.oper]])", printHash},
 		{"completion", completionUsage, "print what makes a shell complete these command lines", printCompletion},
 		{"version", "", "print the version", printVersion},
 		{"help", "", "print this help", printHelp},

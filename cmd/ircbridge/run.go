@@ -111,7 +111,7 @@ func (f *runFlags) run(ctx context.Context, reload <-chan struct{}, stdout, stde
 		return complain(stderr, statusWrong, err)
 	}
 	node, err := bridge.New(cfg, bridge.Env{
-		Out: stdout, Err: stderr, Version: version, Frontends: frontends(), Terminal: terminal(),
+		Out: stdout, Err: stderr, Version: version, Frontends: frontends(), Terminal: terminal(), Load: f.load,
 	})
 	if err == nil {
 		err = f.supervised(ctx, node, reload)

@@ -1,0 +1,72 @@
+package ircd
+
+import (
+	"net"
+	"sync"
+	"time"
+)
+
+// maxTries bounds how many addresses are remembered at a time.
+const maxTries = 4096
+
+// tries limits how often something is done from one address: so many times at once,
+// then once in a while. Its methods are safe for use by many goroutines.
+type tries struct {
+	burst int
+	pause time.Duration
+
+	mu   sync.Mutex
+	from map[string]*bucket
+}
+
+// try counts one time, or says how long it takes until there may be one.
+func (t *tries) try(address string) time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	b := t.from[address]
+	if b == nil {
+		t.forget()
+		b = newBucket(1/t.pause.Seconds(), t.burst)
+		if t.from == nil {
+			t.from = map[string]*bucket{}
+		}
+		t.from[address] = b
+	}
+	return b.try()
+}
+
+// forget makes room for one more address: those that have nothing held against
+// them go, and if that is not enough all do.
+func (t *tries) forget() {
+	if len(t.from) < maxTries {
+		return
+	}
+	for address, b := range t.from {
+		if b.fill(); b.tokens >= b.burst {
+			delete(t.from, address)
+		}
+	}
+	if len(t.from) >= maxTries {
+		clear(t.from)
+	}
+}
+
+// giveBack takes back that a time was counted.
+func (t *tries) giveBack(address string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if b := t.from[address]; b != nil {
+		b.tokens = min(b.burst, b.tokens+1)
+	}
+}
+
+// address is where the client is: the IP address, without its port; "" for one on this
+// machine that has none.
+func (c *conn) address() string { return addressOf(c.nc) }
+
+func addressOf(nc net.Conn) string {
+	if a, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
+		return a.IP.String()
+	}
+	return ""
+}

@@ -31,6 +31,7 @@ package chat
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"time"
 )
 
@@ -262,6 +263,34 @@ const (
 	Operator                    // +o
 )
 
+// AtLeast reports whether the highest of the statuses is as high as another.
+func (s Status) AtLeast(least Status) bool { return s >= least }
+
+// Sign is that of the highest status, as IRC shows it; "" for none.
+func (s Status) Sign() string {
+	switch {
+	case s&Operator != 0:
+		return "@"
+	case s&Voice != 0:
+		return "+"
+	}
+	return ""
+}
+
+// CutSigns takes the signs of statuses from the front of a channel's name:
+// @#channel is for its operators, +#channel for the voiced too. Of several signs
+// the lowest status counts. Other targets are left alone.
+func CutSigns(target string) (least Status, name string) {
+	name = strings.TrimLeft(target, "@+")
+	if name == target || name == "" || name[0] != '#' {
+		return 0, target
+	}
+	if strings.Contains(target[:len(target)-len(name)], "+") {
+		return Voice, name
+	}
+	return Operator, name
+}
+
 // Member is a user in a channel.
 type Member struct {
 	Profile
@@ -323,7 +352,14 @@ type Outgoing struct {
 	// TagsOnly: there are tags and no text, such as that somebody is typing. It is for those
 	// who are there now: nobody is shown it later.
 	TagsOnly bool
+	// Least is the least status of the members of a channel who are shown the
+	// message; 0: all are. The sender needs no status of his own, only be
+	// allowed to speak.
+	Least Status
 }
+
+// Address is the target with the sign of the least status.
+func (m Outgoing) Address() string { return m.Least.Sign() + m.Target }
 
 // Frontend lets people in: IRC, a console, later the web.
 type Frontend interface {

@@ -128,7 +128,11 @@ type Message struct {
 	Tags   map[string]string
 	// TagsOnly: there is no text, and nothing to show to a person as a message.
 	TagsOnly bool
+	Least    Status // of the members of the channel who are shown it; 0: all are
 }
+
+// Address is the target with the sign of the least status.
+func (m Message) Address() string { return m.Least.Sign() + m.Target }
 
 // Sent is the outcome of a Send.
 type Sent struct {

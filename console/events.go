@@ -107,7 +107,7 @@ func (c *Console) showMessage(e chat.Message) {
 	}
 	place := "(private)"
 	if strings.HasPrefix(e.Target, "#") {
-		place = e.Target
+		place = e.Address()
 	}
 	c.out.say(e.At, "%s %s", place, spoken(e.From.Nick, e.Text, e.Notice))
 }
@@ -124,7 +124,7 @@ func (c *Console) showSent(self chat.Profile, e chat.Sent) {
 		c.out.fail("%s", notSent(target, e.Message.Text, reason(e.Err)))
 		return
 	}
-	place := target
+	place := e.Message.Address()
 	if !strings.HasPrefix(target, "#") {
 		place = "(to " + target + ")"
 	}

@@ -23,6 +23,7 @@ func isupportTokens(cfg *Config) []string {
 		"CHANTYPES=#",
 		"CHANMODES=" + chat.ListModes + ",k,l," + flagModes,
 		"PREFIX=(" + statusModes + ")@+",
+		"STATUSMSG=@+",
 		fmt.Sprintf("MODES=%d", maxModes),
 		fmt.Sprintf("MAXLIST=b:%d,e:%d,I:%d", chat.MaxList, chat.MaxList, chat.MaxList),
 		"EXCEPTS=e",

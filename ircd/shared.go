@@ -41,7 +41,7 @@ func (s *sharedLines) of(caps capSet, e *chat.Message) []byte {
 	}
 	tags := encodeTags(caps, e.At, e.From.Account, e.ID, e.Tags)
 	l := &sharedLine{caps: caps, msg: *e}
-	l.line = appendLine(make([]byte, 0, len(tags)+len(e.Text)+150), tags, e.From.Mask(), commandOf(e), []string{e.Target}, e.Text, !e.TagsOnly)
+	l.line = appendLine(make([]byte, 0, len(tags)+len(e.Text)+150), tags, e.From.Mask(), commandOf(e), []string{e.Address()}, e.Text, !e.TagsOnly)
 	shelf.places[shelf.next.Add(1)%uint32(len(shelf.places))].Store(l)
 	return l.line
 }
@@ -49,7 +49,7 @@ func (s *sharedLines) of(caps capSet, e *chat.Message) []byte {
 // sameMessage reports whether two messages are the same in all that shows. Copies of
 // one message share their texts, so that this takes no time.
 func sameMessage(a, b *chat.Message) bool {
-	return a.ID == b.ID && a.Text == b.Text && a.Target == b.Target && a.Notice == b.Notice && a.TagsOnly == b.TagsOnly && a.At.Equal(b.At) &&
+	return a.ID == b.ID && a.Text == b.Text && a.Target == b.Target && a.Least == b.Least && a.Notice == b.Notice && a.TagsOnly == b.TagsOnly && a.At.Equal(b.At) &&
 		a.From.Nick == b.From.Nick && a.From.Username == b.From.Username && a.From.Host == b.From.Host && a.From.Account == b.From.Account &&
 		len(a.Tags) == len(b.Tags) && (len(a.Tags) == 0 || maps.Equal(a.Tags, b.Tags))
 }

@@ -50,7 +50,7 @@ func (c *conn) sayTo(list string, out chat.Outgoing) {
 			}
 			return
 		}
-		out.Target = target
+		out.Least, out.Target = chat.CutSigns(target)
 		if c.srv.isService(target) {
 			c.askService(out)
 			continue
@@ -107,9 +107,9 @@ func (c *conn) lost(out chat.Outgoing, code, why string) {
 	}
 	switch {
 	case c.caps&capStandardReplies != 0:
-		c.standard(replyFail, commandFor(out.Notice, out.TagsOnly), code, text, out.Target)
+		c.standard(replyFail, commandFor(out.Notice, out.TagsOnly), code, text, out.Address())
 	case !out.Notice && !out.TagsOnly: // what clients send by themselves is not worth a line to a person
-		c.write("", c.srv.name, "NOTICE", []string{c.self.Nick}, "To "+chat.Cut(out.Target, 2*chat.MaxChannel)+": "+text)
+		c.write("", c.srv.name, "NOTICE", []string{c.self.Nick}, "To "+chat.Cut(out.Address(), 2*chat.MaxChannel)+": "+text)
 	}
 }
 
@@ -137,7 +137,7 @@ func (c *conn) outcome(e chat.Sent) {
 	}
 	echo := chat.Message{
 		ID: e.ID, At: e.At, From: c.self, Target: e.Message.Target,
-		Notice: e.Message.Notice, Text: e.Message.Text, Tags: e.Message.Tags, TagsOnly: e.Message.TagsOnly,
+		Notice: e.Message.Notice, Text: e.Message.Text, Tags: e.Message.Tags, TagsOnly: e.Message.TagsOnly, Least: e.Message.Least,
 	}
 	if chat.SameName(e.Message.Target, c.self.Nick) {
 		// To himself: that is its delivery, which has no label.
@@ -155,14 +155,15 @@ func (c *conn) writeMessage(e chat.Message) {
 	command := commandOf(&e)
 	tags := encodeTags(c.caps, e.At, e.From.Account, e.ID, e.Tags)
 	source, text := e.From.Mask(), e.Text
+	address := e.Address()
 	if e.TagsOnly {
 		if c.caps&capMessageTags != 0 {
-			c.writeBare(tags, source, command, e.Target)
+			c.writeBare(tags, source, command, address)
 		}
 		return
 	}
-	room := maxBody - len(source) - len(command) - len(e.Target) - len(":   :")
-	target := []string{e.Target}
+	room := maxBody - len(source) - len(command) - len(address) - len(":   :")
+	target := []string{address}
 	for len(text) > maxBody && room > 0 {
 		n := runeBorder(text, min(room, len(text)-1))
 		c.write(tags, source, command, target, text[:n])

@@ -376,6 +376,9 @@ const (
 
 // checkMessage checks the words of a message.
 func checkMessage(m *wire.Message) error {
+	if m.GetLeastStatus() > uint32(chat.Operator) {
+		return fmt.Errorf("%w: for a status of %d", errWire, m.GetLeastStatus())
+	}
 	if m.GetPerson() != nil {
 		if _, err := personFromWire(m.Person); err != nil {
 			return err

@@ -226,19 +226,8 @@ func (s *Service) onWhois(w *wire.WhoisAsk) *wire.DirectReply {
 		}
 		st := ms.v.state
 		if _, on := st.members[asker]; on || !st.is('s') {
-			reply.Channels = append(reply.Channels, []byte(statusSign(st.members[se.stream].status)+ms.v.display()))
+			reply.Channels = append(reply.Channels, []byte(st.members[se.stream].status.Sign()+ms.v.display()))
 		}
 	}
 	return &wire.DirectReply{Whois: reply}
-}
-
-// statusSign is the sign of the highest status.
-func statusSign(s chat.Status) string {
-	switch {
-	case s&chat.Operator != 0:
-		return "@"
-	case s&chat.Voice != 0:
-		return "+"
-	}
-	return ""
 }

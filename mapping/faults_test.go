@@ -83,7 +83,7 @@ func (u *tester) nicks(channel string) string {
 	}
 	var list []string
 	for _, m := range c.Members {
-		sign := statusSign(m.Status)
+		sign := m.Status.Sign()
 		list = append(list, sign+m.Nick)
 	}
 	return strings.Join(list, " ")

@@ -41,6 +41,9 @@ func (se *session) Send(m chat.Outgoing) (uint64, error) {
 	if m.TagsOnly {
 		m.Text, m.Notice = "", false
 	}
+	if !channel {
+		m.Least = 0
+	}
 	se.active = s.h.Now()
 	se.sent++
 	if se.outstanding == nil {
@@ -72,7 +75,7 @@ func checkOutgoing(m chat.Outgoing) error {
 
 // wordsOf is a message as it goes to a channel's keeper.
 func wordsOf(m chat.Outgoing) *wire.Message {
-	return &wire.Message{Notice: m.Notice, Text: []byte(m.Text), Tags: tagsToWire(m.Tags), TagsOnly: m.TagsOnly}
+	return &wire.Message{Notice: m.Notice, Text: []byte(m.Text), Tags: tagsToWire(m.Tags), TagsOnly: m.TagsOnly, LeastStatus: uint32(m.Least)}
 }
 
 // isNodeID reports whether target is the ID of a node, which is too long for a

@@ -24,7 +24,7 @@ func nicksOf(list []chat.Profile) string {
 func arrivals(list []chat.Arrival) string {
 	var words []string
 	for _, a := range list {
-		words = append(words, a.Channel+":"+statusSign(a.Status)+a.Nick)
+		words = append(words, a.Channel+":"+a.Status.Sign()+a.Nick)
 	}
 	return strings.Join(words, " ")
 }

@@ -380,7 +380,8 @@ func (v *view) sentLocked(e overlay.Entry, fresh bool) {
 }
 
 // spreadLocked gives a message to those local sessions on the channel that were
-// there (nil: all), but not to its sender. The message is made once for all.
+// there (nil: all) and have the status it is for, but not to its sender. The message
+// is made once for all.
 func (v *view) spreadLocked(e overlay.Entry, w *wire.Message, there func(overlay.Stream) bool) {
 	p, ok := v.speakerLocked(e, w)
 	if !ok {
@@ -388,11 +389,15 @@ func (v *view) spreadLocked(e overlay.Entry, w *wire.Message, there func(overlay
 	}
 	var msg chat.Event = chat.Message{
 		ID: messageID(e.From, e.Number, v.key), At: e.At, From: p.profile(e.From), Target: v.display(),
-		Notice: w.Notice, Text: string(w.Text), Tags: tagsFromWire(w.Tags), TagsOnly: w.TagsOnly,
+		Notice: w.Notice, Text: string(w.Text), Tags: tagsFromWire(w.Tags), TagsOnly: w.TagsOnly, Least: chat.Status(w.LeastStatus),
 	}
+	least := chat.Status(w.LeastStatus)
 	size := eventBytes(msg)
 	for _, se := range v.crowdLocked().sessions {
-		if (se.number != e.From.Session || se.stream != e.From) && (there == nil || there(se.stream)) {
+		if se.number == e.From.Session && se.stream == e.From || there != nil && !there(se.stream) {
+			continue
+		}
+		if least == 0 || v.state.members[se.stream].status.AtLeast(least) {
 			se.pushSizedLocked(msg, size)
 		}
 	}

@@ -75,21 +75,10 @@ func (se *session) Lookup(ctx context.Context, nick string) (chat.Whois, error) 
 	w := chat.Whois{Profile: who.self, Node: who.home.node.ID, SignOn: who.signOn, Idle: n.opt.Now().Sub(who.active)}
 	for _, c := range n.visibleLocked(se) {
 		if status, on := c.members[who]; on {
-			w.Channels = append(w.Channels, prefix(status)+c.name)
+			w.Channels = append(w.Channels, status.Sign()+c.name)
 		}
 	}
 	return w, nil
-}
-
-// prefix is the sign of the highest status.
-func prefix(s chat.Status) string {
-	switch {
-	case s&chat.Operator != 0:
-		return "@"
-	case s&chat.Voice != 0:
-		return "+"
-	}
-	return ""
 }
 
 // Keeper implements chat.Session: the first node keeps everything.

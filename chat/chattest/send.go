@@ -37,6 +37,9 @@ func (se *session) Send(m chat.Outgoing) (uint64, error) {
 	if m.TagsOnly {
 		m.Text, m.Notice = "", false
 	}
+	if m.Target[0] != '#' {
+		m.Least = 0
+	}
 	se.sent++
 	se.unsent++
 	se.active = n.opt.Now()
@@ -112,7 +115,9 @@ func (n *network) receiversLocked(se *session, out *chat.Sent) ([]*session, erro
 		if err := c.maySendLocked(se); err != nil {
 			return nil, err
 		}
-		return slices.DeleteFunc(c.sortedLocked(), func(m *session) bool { return m == se || !se.meetsLocked(m) }), nil
+		return slices.DeleteFunc(c.sortedLocked(), func(m *session) bool {
+			return m == se || !se.meetsLocked(m) || !c.members[m].AtLeast(out.Message.Least)
+		}), nil
 	case isNodeID(target):
 		return n.onNodeLocked(se, target)
 	}
@@ -143,7 +148,7 @@ func (n *network) onNodeLocked(but *session, id string) ([]*session, error) {
 func (n *network) handOutLocked(se *session, out chat.Sent, receivers []*session) {
 	e := chat.Message{
 		ID: out.ID, At: out.At, From: se.self, Target: out.Message.Target,
-		Notice: out.Message.Notice, Text: out.Message.Text, Tags: out.Message.Tags, TagsOnly: out.Message.TagsOnly,
+		Notice: out.Message.Notice, Text: out.Message.Text, Tags: out.Message.Tags, TagsOnly: out.Message.TagsOnly, Least: out.Message.Least,
 	}
 	for _, r := range receivers {
 		if e.Target[0] != '#' {

@@ -2,6 +2,7 @@ package chattest
 
 import (
 	"context"
+	"fmt"
 	"reflect"
 	"strings"
 
@@ -21,6 +22,8 @@ func messageCases() []testCase {
 		{"ToNode", 2, testMessageToNode},
 		{"Errors", 2, testMessageErrors},
 		{"TooLong", 2, testMessageTooLong},
+		{"LeastStatus", 3, testMessageLeastStatus},
+		{"LeastStatusErrors", 2, testMessageLeastErrors},
 	}
 }
 
@@ -246,4 +249,76 @@ func testMessageTooLong(w *world) {
 	a.said("#a", "next")
 	b.gets("next")
 	once(b, "a message", anyOf[chat.Message])
+}
+
+// sendAbove sends to the members with a status.
+func (u *user) sendAbove(least chat.Status, target, text string) chat.Sent {
+	u.w.T().Helper()
+	n, err := u.Send(chat.Outgoing{Target: target, Text: text, Least: least})
+	u.w.must("send", err)
+	return u.outcome(n)
+}
+
+// What is said to operators, or to the voiced too, is shown to nobody else, on
+// whatever node; its sender needs no status.
+func testMessageLeastStatus(w *world) {
+	a, b, c, d := w.open(0, "ann"), w.open(1, "bob"), w.open(2, "cat"), w.open(1, "dan")
+	w.joinAll("#a", a, b, c, d)
+	a.mode("#a", plus('v', "bob"))
+	for _, u := range []*user{b, c, d} {
+		u.statusIs("#a", "bob", chat.Voice)
+	}
+	for i, from := range []*user{a, b, c} {
+		for least, word := range map[chat.Status]string{chat.Voice: "voiced", chat.Operator: "operators"} {
+			text := fmt.Sprint(word, i)
+			sent := from.sendAbove(least, "#A", text)
+			if sent.Err != nil || sent.ID == "" || !sent.Joined || sent.Message.Target != "#a" || sent.Message.Least != least {
+				w.T().Errorf("the outcome is %+v", sent)
+			}
+			for _, u := range []*user{a, b} {
+				if u == from || u == b && least == chat.Operator {
+					continue
+				}
+				if m := u.gets(text); m.ID != sent.ID || m.Target != "#a" || m.Least != least || m.From != from.Self() {
+					w.T().Errorf("%s got %+v", u.Self().Nick, m)
+				}
+			}
+		}
+	}
+	a.said("#a", "for all")
+	for _, u := range []*user{b, c, d} {
+		if m := u.gets("for all"); m.Least != 0 {
+			w.T().Errorf("%s got %+v", u.Self().Nick, m)
+		}
+	}
+	once(c, "a message", anyOf[chat.Message])
+	once(d, "a message", anyOf[chat.Message])
+	none(b, "what is for operators", func(e chat.Message) bool { return e.Least == chat.Operator })
+	a.mode("#a", plus('o', "dan"), minus('v', "bob"))
+	d.statusIs("#a", "dan", chat.Operator)
+	b.sendAbove(chat.Operator, "#a", "later")
+	d.gets("later")
+}
+
+// What forbids to speak forbids that too; to a nick there is no status.
+func testMessageLeastErrors(w *world) {
+	a, b := w.open(0, "ann"), w.open(1, "bob")
+	w.meet(a, b)
+	a.join("#a")
+	if sent := b.sendAbove(chat.Operator, "#a", "from outside"); sent.Err != nil || sent.Joined {
+		w.T().Errorf("from outside the outcome is %+v", sent)
+	}
+	a.gets("from outside")
+	a.mode("#a", plus('n', ""))
+	w.want("from outside under +n", b.sendAbove(chat.Operator, "#a", "no").Err, chat.ErrCannotSend)
+	b.join("#a")
+	a.mode("#a", plus('m', ""))
+	w.want("under +m", b.sendAbove(chat.Voice, "#a", "no").Err, chat.ErrCannotSend)
+	if sent := b.sendAbove(chat.Operator, "ann", "private"); sent.Err != nil || sent.Message.Least != 0 {
+		w.T().Errorf("to a nick the outcome is %+v", sent)
+	}
+	if m := a.gets("private"); m.Least != 0 {
+		w.T().Errorf("the private message is %+v", m)
+	}
+	once(a, "a message to the channel", func(e chat.Message) bool { return e.Target == "#a" })
 }

@@ -2399,8 +2399,10 @@ type Message struct {
 	Person *Person                `protobuf:"bytes,4,opt,name=person,proto3" json:"person,omitempty"`
 	// Number of the sender's message before this one that somebody has seen, 0
 	// for none: who lacks it waits a moment for it, as it may be on its way.
-	After         uint64 `protobuf:"varint,5,opt,name=after,proto3" json:"after,omitempty"`
-	TagsOnly      bool   `protobuf:"varint,8,opt,name=tags_only,json=tagsOnly,proto3" json:"tags_only,omitempty"` // no text: it does not become one of the last messages
+	After    uint64 `protobuf:"varint,5,opt,name=after,proto3" json:"after,omitempty"`
+	TagsOnly bool   `protobuf:"varint,8,opt,name=tags_only,json=tagsOnly,proto3" json:"tags_only,omitempty"` // no text: it does not become one of the last messages
+	// The least status (a bit of Member.status) of those who are shown it; 0: all.
+	LeastStatus   uint32 `protobuf:"varint,6,opt,name=least_status,json=leastStatus,proto3" json:"least_status,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2475,6 +2477,13 @@ func (x *Message) GetTagsOnly() bool {
 		return x.TagsOnly
 	}
 	return false
+}
+
+func (x *Message) GetLeastStatus() uint32 {
+	if x != nil {
+		return x.LeastStatus
+	}
+	return 0
 }
 
 type SetTopic struct {
@@ -4408,14 +4417,15 @@ const file_mapping_proto_rawDesc = "" +
 	"\bvanished\x18\x02 \x01(\bR\bvanished\"/\n" +
 	"\x03Tag\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\fR\x04name\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\fR\x05value\"\xc7\x01\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value\"\xea\x01\n" +
 	"\aMessage\x12\x16\n" +
 	"\x06notice\x18\x01 \x01(\bR\x06notice\x12\x12\n" +
 	"\x04text\x18\x02 \x01(\fR\x04text\x12*\n" +
 	"\x04tags\x18\x03 \x03(\v2\x16.ircbridge.mapping.TagR\x04tags\x121\n" +
 	"\x06person\x18\x04 \x01(\v2\x19.ircbridge.mapping.PersonR\x06person\x12\x14\n" +
 	"\x05after\x18\x05 \x01(\x04R\x05after\x12\x1b\n" +
-	"\ttags_only\x18\b \x01(\bR\btagsOnly\"\x1e\n" +
+	"\ttags_only\x18\b \x01(\bR\btagsOnly\x12!\n" +
+	"\fleast_status\x18\x06 \x01(\rR\vleastStatus\"\x1e\n" +
 	"\bSetTopic\x12\x12\n" +
 	"\x04text\x18\x01 \x01(\fR\x04text\"|\n" +
 	"\n" +

@@ -131,6 +131,12 @@ type Session interface {
 	// Errors: ErrNotOnChannel, ErrNoPrivileges, ErrNoSuchNick,
 	// ErrUserOnChannel, ErrUnreachable. The profile is the invited user's.
 	Invite(ctx context.Context, nick, channel string) (Profile, error)
+	// Knock asks the operators of a channel that is for invited users for an
+	// invitation: each gets a Knocked event. The text, which may be "", is cut to
+	// MaxReason bytes. Errors: ErrNoSuchChannel, ErrChannelOpen (it is not
+	// invite only), ErrAlreadyJoined, ErrBanned, ErrTooManyKnocks,
+	// ErrUnreachable.
+	Knock(ctx context.Context, channel, text string) error
 	// SetTopic sets the topic, "" to take it away. Errors: ErrNotOnChannel,
 	// ErrNoPrivileges, ErrUnreachable.
 	SetTopic(ctx context.Context, channel, topic string) error

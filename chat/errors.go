@@ -26,6 +26,8 @@ var (
 	ErrBadKey          = errors.New("wrong channel key")
 	ErrChannelFull     = errors.New("the channel is full")
 	ErrTooManyChannels = errors.New("you are on too many channels")
+	ErrChannelOpen     = errors.New("the channel is open: join it")
+	ErrTooManyKnocks   = errors.New("too many knocks at that channel")
 	ErrListFull        = errors.New("the channel's list is full")
 	ErrUnknownMode     = errors.New("unknown mode")
 	ErrBadModeParam    = errors.New("bad parameter of a mode")

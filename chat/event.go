@@ -161,6 +161,15 @@ type Invited struct {
 	At      time.Time
 }
 
+// Knocked: Who asks to be invited to a channel of which the receiver is an
+// operator.
+type Knocked struct {
+	Channel string
+	Who     Profile
+	Text    string // why; may be ""
+	At      time.Time
+}
+
 // ViewChanged is a large change of one channel in one event, after a heal or a
 // new keeper: front-ends expand it, in the order of the fields.
 type ViewChanged struct {
@@ -194,5 +203,6 @@ func (ModeChanged) event()    {}
 func (Message) event()        {}
 func (Sent) event()           {}
 func (Invited) event()        {}
+func (Knocked) event()        {}
 func (ViewChanged) event()    {}
 func (Notice) event()         {}

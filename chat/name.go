@@ -2,6 +2,7 @@ package chat
 
 import (
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 )
@@ -20,6 +21,13 @@ const (
 	MaxMask     = 200  // of an entry of a list
 	MaxChannels = 100  // of one session
 	MaxText     = 4096 // of one message; front-ends may have a lower limit
+)
+
+// A user may knock at a channel once in KnockPause, and all users together
+// MaxKnocks times.
+const (
+	KnockPause = time.Minute
+	MaxKnocks  = 10
 )
 
 // Fold is the form under which names are compared and kept: ASCII letters in

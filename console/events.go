@@ -56,6 +56,12 @@ func (c *Console) show(self chat.Profile, e chat.Event) {
 			whom = e.Nick
 		}
 		say(e.At, "%s (%s) invites %s to %s", e.By.Nick, e.By.Mask(), whom, e.Channel)
+	case chat.Knocked:
+		why := ""
+		if e.Text != "" {
+			why = ": " + e.Text
+		}
+		say(e.At, "%s (%s) asks to be invited to %s%s", e.Who.Nick, e.Who.Mask(), e.Channel, why)
 	case chat.ViewChanged:
 		c.showView(e)
 	case chat.Notice:

@@ -62,6 +62,8 @@ func commandTable() map[string]command {
 			help: "Lists the channels that are not secret: by mask, less or more than n users, made (C) or their topic set (T) n minutes ago."},
 		"INVITE": {run: cmdInvite, least: 2, when: after, usage: "<nickname> <channel>",
 			help: "Invites a user to a channel, past its mode +i."},
+		"KNOCK": {run: cmdKnock, least: 1, when: after, usage: "<channel> [:<text>]",
+			help: "Asks the operators of a channel with mode +i for an invitation."},
 		"KICK": {run: cmdKick, least: 2, when: after, usage: "<channel> <nickname>{,<nickname>} [:<reason>]",
 			help: "Removes users from a channel; for its operators."},
 		"MODE": {run: cmdMode, least: 1, when: after, usage: "<channel>|<your nickname> [<modes> [<parameters>]]",

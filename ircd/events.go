@@ -107,6 +107,8 @@ func (c *conn) event(e chat.Event) {
 		}
 	case chat.Invited:
 		c.invited(e)
+	case chat.Knocked:
+		c.knocked(e)
 	case chat.ViewChanged:
 		if c.on(e.Channel) {
 			c.viewChanged(e)

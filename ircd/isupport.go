@@ -41,6 +41,7 @@ func isupportTokens(cfg *Config) []string {
 		fmt.Sprintf("MAXTARGETS=%d", maxMsgTarget),
 		"CLIENTTAGDENY=", // none is denied
 		"ELIST=CMNTU",
+		"KNOCK",
 		"SAFELIST",
 		"SAFERATE",
 		"UTF8ONLY",

@@ -3,6 +3,7 @@ package ircd
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"ircbridge/chat"
 )
@@ -97,6 +98,12 @@ var (
 	rplHelpText      = numeric{code: "705"}
 	rplEndOfHelp     = numeric{"706", "End of HELP"}
 
+	rplKnock          = numeric{code: "710"}
+	rplKnockDelivered = numeric{"711", "Your KNOCK has been delivered"}
+	errTooManyKnocks  = numeric{"712", "Too many KNOCKs: wait a minute"}
+	errChannelOpen    = numeric{"713", "Channel is open: join it"}
+	errKnockOnChannel = numeric{"714", "You are already on that channel"}
+
 	errNoSuchNick       = numeric{"401", "No such nick/channel"}
 	errNoSuchServer     = numeric{"402", "No such server"}
 	errNoSuchChannel    = numeric{"403", "No such channel"}
@@ -132,6 +139,7 @@ var (
 	errBadChannelKey    = numeric{"475", "Cannot join channel (+k)"}
 	errBadChanMask      = numeric{"476", "Bad channel mask: a name is # and 1 to 49 bytes without space or comma"}
 	errBanListFull      = numeric{"478", "Channel list is full"}
+	errCannotKnock      = numeric{"480", "Cannot knock on channel (+b)"}
 	errNoPrivileges     = numeric{"481", "Permission Denied: you're not an IRC operator"}
 	errChanOPrivsNeeded = numeric{"482", "You're not channel operator"}
 	errCantKillServer   = numeric{"483", "You can't kill a server"}
@@ -211,6 +219,8 @@ var failures = []failure{
 	{chat.ErrBadKey, errBadChannelKey, aboutChannel},
 	{chat.ErrChannelFull, errChannelIsFull, aboutChannel},
 	{chat.ErrTooManyChannels, errTooManyChannels, aboutChannel},
+	{chat.ErrChannelOpen, errChannelOpen, aboutChannel},
+	{chat.ErrTooManyKnocks, errTooManyKnocks, aboutChannel},
 	{chat.ErrListFull, errBanListFull, aboutList},
 	{chat.ErrUnknownMode, errUnknownMode, aboutMode},
 	{chat.ErrBadModeParam, errInvalidModeParam, aboutParam},
@@ -220,11 +230,21 @@ var failures = []failure{
 	{context.Canceled, numeric{}, nil}, // the connection ends
 }
 
+// knockFailures come before failures where the request was a KNOCK.
+var knockFailures = []failure{
+	{chat.ErrAlreadyJoined, errKnockOnChannel, aboutChannel},
+	{chat.ErrBanned, errCannotKnock, aboutChannel},
+}
+
 // fail answers a request with the numeric of its error. It is the one place
 // where errors become lines.
 func (c *conn) fail(err error, about subject) {
 	c.unsure = c.unsure || errors.Is(err, context.DeadlineExceeded)
-	for _, f := range failures {
+	rows := failures
+	if about.command == "KNOCK" {
+		rows = slices.Concat(knockFailures, failures)
+	}
+	for _, f := range rows {
 		if !errors.Is(err, f.err) {
 			continue
 		}

@@ -73,6 +73,8 @@ func (s *state) apply(st step, ev *wire.ChannelEvent) {
 		if who, err := sessionFromWire(w.Invited.Target); err == nil {
 			s.invitations[who] = invitation{stamp: st.stamp}
 		}
+	case *wire.ChannelEvent_Knocked:
+		s.applyKnock(st, w.Knocked)
 	case *wire.ChannelEvent_Merged:
 		if part, err := stateFromWire(w.Merged); err == nil {
 			s.merge(part)

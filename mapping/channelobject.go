@@ -91,6 +91,8 @@ func (c *channelObject) request(t turn, w *wire.ChannelRequest) *wire.Result {
 		return c.kick(t, w.Kick)
 	case *wire.ChannelRequest_Invite:
 		return c.invite(t, w.Invite)
+	case *wire.ChannelRequest_Knock:
+		return c.knock(t, w.Knock)
 	case *wire.ChannelRequest_Person:
 		p, err := personFromWire(w.Person)
 		m, ok := c.s.members[from]
@@ -398,7 +400,7 @@ func (c *channelObject) Query(_ host.PeerID, q []byte) []byte {
 		return encode(a)
 	}
 	show := c.s.clone()
-	show.removals, show.invitations, show.heads, show.tail = nil, nil, nil, nil
+	show.removals, show.invitations, show.knocks, show.heads, show.tail = nil, nil, nil, nil, nil
 	if a.Secret {
 		show.members, show.lists, show.topic = nil, lists{}, topic{}
 	}

@@ -68,6 +68,7 @@ type state struct {
 	modes       map[byte]mode
 	lists       lists
 	invitations map[overlay.Stream]invitation
+	knocks      knocks
 	tail        []line // the last messages, in the order of stamps
 	former      map[formerID]former
 	rest        rest
@@ -130,6 +131,7 @@ func newState() *state {
 		modes:       map[byte]mode{},
 		lists:       newLists(),
 		invitations: map[overlay.Stream]invitation{},
+		knocks:      knocks{},
 		former:      map[formerID]former{},
 	}
 }
@@ -149,6 +151,7 @@ func (s *state) end() {
 	s.modes = map[byte]mode{}
 	s.lists = newLists()
 	s.invitations = map[overlay.Stream]invitation{}
+	s.knocks = knocks{}
 	s.tail = nil
 }
 

@@ -112,7 +112,7 @@ func (s *state) toWire() *wire.ChannelState {
 			Node: t.node(l.from), Session: l.from.Session, Number: l.number, Stamp: t.stamp(l.stamp), AtMs: l.at, Message: l.msg,
 		})
 	}
-	w.Former, w.Rest = s.formerToWire(t), s.rest.toWire(t)
+	w.Former, w.Rest, w.Knocks = s.formerToWire(t), s.rest.toWire(t), s.knocks.toWire()
 	w.Epochs, w.Nodes = t.epochs, t.nodes
 	return w
 }
@@ -219,7 +219,7 @@ func stateFromWire(w *wire.ChannelState) (*state, error) {
 	}
 	if len(w.GetNodes()) > maxMembers+maxKept || len(w.GetMembers()) > maxMembers || len(w.GetRemovals()) > maxKept ||
 		tooLong(w) || len(w.GetInvitations()) > maxKept || len(w.GetModes()) > 16 || len(w.GetTail()) > 4*maxLines ||
-		len(w.GetFormer()) > 4*maxFormer || tooLong(w.GetRest()) || len(w.GetRest().GetModes()) > 16 {
+		len(w.GetFormer()) > 4*maxFormer || len(w.GetKnocks()) > maxKept || tooLong(w.GetRest()) || len(w.GetRest().GetModes()) > 16 {
 		return nil, fmt.Errorf("%w: a list is too long", errWire)
 	}
 	s.birth, s.name = birthFromWire(w.GetBirth()), string(w.GetName())
@@ -237,6 +237,7 @@ func stateFromWire(w *wire.ChannelState) (*state, error) {
 	s.listsFromWire(r, w)
 	s.formerFromWire(r, w.GetFormer())
 	s.rest = restFromWire(r, w.GetRest())
+	s.knocks = knocksFromWire(r, w.GetKnocks())
 	if r.err != nil {
 		return nil, r.err
 	}
@@ -342,6 +343,12 @@ func decodeEvent(b []byte, name string) (*wire.ChannelEvent, error) {
 			return ev, nil
 		}
 		_, err := personFromWire(w.Invited.Person)
+		return ev, err
+	case *wire.ChannelEvent_Knocked:
+		if len(w.Knocked.GetText()) > chat.MaxReason || !oneLine(string(w.Knocked.GetText())) {
+			return nil, fmt.Errorf("%w: knock", errWire)
+		}
+		_, err := personFromWire(w.Knocked.GetPerson())
 		return ev, err
 	case *wire.ChannelEvent_Merged:
 		_, err := stateFromWire(w.Merged)

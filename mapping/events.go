@@ -208,6 +208,8 @@ func channelOf(e chat.Event, of chat.SessionID) string {
 		if e.Target.Session != of { // told as an operator
 			return e.Channel
 		}
+	case chat.Knocked:
+		return e.Channel
 	case chat.Message:
 		return e.Target // a nick is never the name of a channel
 	}
@@ -228,6 +230,8 @@ func eventBytes(e chat.Event) int {
 		return base * (1 + len(e.Came))
 	case chat.Kicked:
 		return base + len(e.Reason)
+	case chat.Knocked:
+		return base + len(e.Text)
 	case chat.AwayChanged:
 		return base + len(e.Who.Away)
 	case chat.ProfileChanged:

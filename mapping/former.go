@@ -26,6 +26,14 @@ type formerID struct {
 	nick string // folded
 }
 
+func (id formerID) compare(other formerID) int {
+	return cmp.Or(cmp.Compare(id.node, other.node), cmp.Compare(id.nick, other.nick))
+}
+
+func (id formerID) valid() bool {
+	return id.node.Valid() && chat.ValidNick(id.nick) && chat.Fold(id.nick) == id.nick
+}
+
 // former is how somebody vanished from the channel with a birth.
 type former struct {
 	birth  birth
@@ -195,7 +203,7 @@ func (s *state) formerIDs() []formerID {
 	for id := range s.former { // any order: sorted below
 		ids = append(ids, id)
 	}
-	slices.SortFunc(ids, func(a, b formerID) int { return cmp.Or(cmp.Compare(a.node, b.node), cmp.Compare(a.nick, b.nick)) })
+	slices.SortFunc(ids, formerID.compare)
 	return ids
 }
 
@@ -214,7 +222,7 @@ func (s *state) formerToWire(t *tables) []*wire.Former {
 func (s *state) formerFromWire(r *reader, ws []*wire.Former) {
 	for _, w := range ws {
 		id := formerID{host.PeerID(w.GetNode()), string(w.GetNick())}
-		if !id.node.Valid() || !chat.ValidNick(id.nick) || chat.Fold(id.nick) != id.nick {
+		if !id.valid() {
 			r.fail("somebody who vanished, %q", chat.Cut(id.nick, 60))
 			return
 		}

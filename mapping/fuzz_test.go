@@ -22,7 +22,7 @@ func goodChannel(t testing.TB) *keptChannel {
 	}{
 		{op, reqJoin(op, "")}, {other, reqJoin(other, "")}, {op, reqTopic("tea")}, {op, reqSay(op, "hi")},
 		{op, reqModes(modeChange(true, 'b', "x"), modeChange(true, 'e', "y"), modeChange(true, 'I', "z"), modeChange(true, 'k', "k"), modeChange(true, 'l', "9"))},
-		{op, reqInvite(testStream(3, 1))}, {op, reqKick(other)},
+		{op, reqInvite(testStream(3, 1))}, {op, reqKick(other)}, {op, reqModes(modeChange(true, 'i', ""))}, {testStream(3, 2), reqKnock(testStream(3, 2))},
 	} {
 		if k.apply(k.turn(r.from), encode(r.req)) == nil {
 			t.Fatal("no result")
@@ -62,7 +62,7 @@ func FuzzChannelRequest(f *testing.F) {
 	for _, r := range []*wire.ChannelRequest{
 		reqJoin(testStream(1, 2), "k"), reqPart(), reqQuit(), reqSay(testStream(1, 1), "x"), reqTopic("t"),
 		reqModes(modeChange(true, 'b', "*"), statusChange(false, 'o', testStream(1, 1))), reqKick(testStream(2, 1)),
-		reqInvite(testStream(2, 1)),
+		reqInvite(testStream(2, 1)), reqKnock(testStream(1, 2)),
 		{What: &wire.ChannelRequest_Person{Person: personToWire(testPerson(testStream(1, 1)))}},
 		{What: &wire.ChannelRequest_Merge{Merge: goodChannel(f).s.toWire()}},
 	} {

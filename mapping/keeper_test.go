@@ -148,6 +148,10 @@ func reqInvite(who overlay.Stream) *wire.ChannelRequest {
 	return &wire.ChannelRequest{What: &wire.ChannelRequest_Invite{Invite: &wire.Invite{Target: sessionToWire(who)}}}
 }
 
+func reqKnock(s overlay.Stream) *wire.ChannelRequest {
+	return &wire.ChannelRequest{What: &wire.ChannelRequest_Knock{Knock: &wire.Knock{Person: personToWire(testPerson(s)), Text: []byte("please")}}}
+}
+
 func wantCode(t *testing.T, what string, res *wire.Result, code wire.Code) {
 	t.Helper()
 	if res.Code != code {
@@ -167,6 +171,7 @@ func TestChannelRules(t *testing.T) {
 		code wire.Code
 	}
 	for _, r := range []row{
+		{"knock at no channel", op, reqKnock(op), wire.Code_NO_SUCH_CHANNEL},
 		{"message to no channel", op, reqSay(op, "x"), wire.Code_NO_SUCH_CHANNEL},
 		{"modes of no channel", op, reqModes(modeChange(true, 'i', "")), wire.Code_NO_SUCH_CHANNEL},
 		{"part of no channel", op, reqPart(), wire.Code_NOT_ON_CHANNEL},
@@ -188,6 +193,9 @@ func TestChannelRules(t *testing.T) {
 		{"part", guest, reqPart(), wire.Code_OK},
 		{"join of the banned", guest, reqJoin(guest, ""), wire.Code_BANNED},
 		{"-b+i", op, reqModes(modeChange(false, 'b', "uc*!*@*"), modeChange(true, 'i', "")), wire.Code_OK},
+		{"knock by a member", op, reqKnock(op), wire.Code_ALREADY_JOINED},
+		{"knock", guest, reqKnock(guest), wire.Code_OK},
+		{"knock again", guest, reqKnock(guest), wire.Code_TOO_MANY_KNOCKS},
 		{"join under +i", guest, reqJoin(guest, ""), wire.Code_INVITE_ONLY},
 		{"invite", op, reqInvite(guest), wire.Code_OK},
 		{"join of the invited", guest, reqJoin(guest, ""), wire.Code_OK},
@@ -196,6 +204,7 @@ func TestChannelRules(t *testing.T) {
 		{"kick again", op, reqKick(guest), wire.Code_NOT_IN_CHANNEL},
 		{"an invitation is used up", guest, reqJoin(guest, ""), wire.Code_INVITE_ONLY},
 		{"-i+k", op, reqModes(modeChange(false, 'i', ""), modeChange(true, 'k', "sesame")), wire.Code_OK},
+		{"knock at an open channel", guest, reqKnock(guest), wire.Code_CHANNEL_OPEN},
 		{"join without key", guest, reqJoin(guest, "x"), wire.Code_BAD_KEY},
 		{"-k+l", op, reqModes(modeChange(false, 'k', "x"), modeChange(true, 'l', "1")), wire.Code_OK},
 		{"join over the limit", guest, reqJoin(guest, ""), wire.Code_CHANNEL_FULL},
@@ -241,7 +250,9 @@ func randomHistory(t *testing.T, k *keptChannel, n int) {
 		s := testStream(k.rand.IntN(4), uint64(1+k.rand.IntN(3)))
 		o := testStream(k.rand.IntN(4), uint64(1+k.rand.IntN(3)))
 		var req *wire.ChannelRequest
-		switch k.rand.IntN(14) {
+		switch k.rand.IntN(15) {
+		case 14:
+			req = reqKnock(s)
 		case 0, 1, 2, 3:
 			req = reqJoin(s, "")
 		case 4:

@@ -61,6 +61,7 @@ func (s *state) merge(other *state) {
 		}
 	}
 	s.lists.merge(o.lists)
+	s.knocks.merge(o.knocks)
 	s.addLines(o.tail)
 	s.mergeFormer(o)
 	for k, i := range o.invitations { // any order: maximum
@@ -90,6 +91,7 @@ func (s *state) clone() *state {
 	c.modes = maps.Clone(s.modes)
 	c.lists = s.lists.clone()
 	c.invitations = maps.Clone(s.invitations)
+	c.knocks = maps.Clone(s.knocks)
 	c.tail = slices.Clone(s.tail)
 	c.former = maps.Clone(s.former)
 	return &c

@@ -41,6 +41,10 @@ func errorOf(res *wire.Result) error {
 		err = chat.ErrUnknownMode
 	case wire.Code_BAD_MODE_PARAM:
 		err = chat.ErrBadModeParam
+	case wire.Code_CHANNEL_OPEN:
+		err = chat.ErrChannelOpen
+	case wire.Code_TOO_MANY_KNOCKS:
+		err = chat.ErrTooManyKnocks
 	case wire.Code_NO_SUCH_NICK, wire.Code_NOT_HERE:
 		err = chat.ErrNoSuchNick
 	default: // CANNOT_SEND, BAD_REQUEST, and codes of a later version

@@ -60,6 +60,11 @@ func (v *view) takeLocked(e overlay.Entry, ev *wire.ChannelEvent) {
 		if fresh {
 			v.invitedLocked(e, w.Invited)
 		}
+	case *wire.ChannelEvent_Knocked:
+		v.state.apply(st, ev)
+		if fresh {
+			v.knockedLocked(e, w.Knocked)
+		}
 	case *wire.ChannelEvent_Merged:
 		part, err := stateFromWire(w.Merged)
 		if err != nil {

@@ -21,6 +21,7 @@ type channel struct {
 	members map[*session]chat.Status
 	invited map[*session]bool      // each may pass +i once
 	former  map[former]chat.Status // who vanished, and may return
+	knocks  map[former]time.Time   // the last of each
 }
 
 // former is somebody who vanished from a channel: sessions do not last, node and
@@ -54,6 +55,7 @@ func (n *network) foundLocked(name string) *channel {
 		members: map[*session]chat.Status{},
 		invited: map[*session]bool{},
 		former:  map[former]chat.Status{},
+		knocks:  map[former]time.Time{},
 	}
 	n.channels[chat.Fold(name)] = c
 	return c

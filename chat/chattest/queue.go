@@ -158,6 +158,8 @@ func channelOf(e chat.Event, of chat.SessionID) string {
 		if e.Target.Session != of { // told as an operator
 			return e.Channel
 		}
+	case chat.Knocked:
+		return e.Channel
 	case chat.Message:
 		return e.Target // a nick is never the name of a channel
 	}
@@ -179,6 +181,8 @@ func eventBytes(e chat.Event) int {
 		size += base * len(e.Came)
 	case chat.Kicked:
 		size += len(e.Reason)
+	case chat.Knocked:
+		size += len(e.Text)
 	case chat.AwayChanged:
 		size += len(e.Who.Away)
 	case chat.ProfileChanged:

@@ -33,7 +33,7 @@ type Options struct {
 	Accounts bool
 	// Fail, when it returns an error, makes what was asked fail with it (and
 	// do nothing): a network that does not answer. op is the name of the
-	// method (Open, SetNick, Join, Kick, Invite, SetTopic, SetMode, Channel,
+	// method (Open, SetNick, Join, Kick, Invite, Knock, SetTopic, SetMode, Channel,
 	// List, Send, Lookup, Whowas, Keeper); target the nick or channel. A
 	// failed Send is an outcome. It is called with the network locked.
 	Fail func(op, target string) error

@@ -96,6 +96,7 @@ func Run(t *testing.T, with Harness) {
 		{"order", orderCases()},
 		{"mode", modeCases()},
 		{"list", listCases()},
+		{"knock", knockCases()},
 		{"gate", gateCases()},
 		{"people", peopleCases()},
 		{"profile", profileCases()},

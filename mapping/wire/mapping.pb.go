@@ -51,6 +51,8 @@ const (
 	Code_BAD_MODE_PARAM  Code = 16
 	Code_NO_SUCH_NICK    Code = 17
 	Code_NOT_HERE        Code = 18 // direct: that user is not on this node, or no longer so named
+	Code_CHANNEL_OPEN    Code = 19
+	Code_TOO_MANY_KNOCKS Code = 20
 )
 
 // Enum value maps for Code.
@@ -75,6 +77,8 @@ var (
 		16: "BAD_MODE_PARAM",
 		17: "NO_SUCH_NICK",
 		18: "NOT_HERE",
+		19: "CHANNEL_OPEN",
+		20: "TOO_MANY_KNOCKS",
 	}
 	Code_value = map[string]int32{
 		"OK":              0,
@@ -96,6 +100,8 @@ var (
 		"BAD_MODE_PARAM":  16,
 		"NO_SUCH_NICK":    17,
 		"NOT_HERE":        18,
+		"CHANNEL_OPEN":    19,
+		"TOO_MANY_KNOCKS": 20,
 	}
 )
 
@@ -1541,6 +1547,7 @@ type ChannelState struct {
 	Rest          *Rest                  `protobuf:"bytes,13,opt,name=rest,proto3" json:"rest,omitempty"`
 	Excepts       []*Ban                 `protobuf:"bytes,14,rep,name=excepts,proto3" json:"excepts,omitempty"` // exempt from bans
 	Invexes       []*Ban                 `protobuf:"bytes,15,rep,name=invexes,proto3" json:"invexes,omitempty"` // need no invitation
+	Knocks        []*LastKnock           `protobuf:"bytes,16,rep,name=knocks,proto3" json:"knocks,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1680,6 +1687,74 @@ func (x *ChannelState) GetInvexes() []*Ban {
 	return nil
 }
 
+func (x *ChannelState) GetKnocks() []*LastKnock {
+	if x != nil {
+		return x.Knocks
+	}
+	return nil
+}
+
+// LastKnock is when somebody asked for an invitation last.
+type LastKnock struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Node          []byte                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"` // peer ID
+	Nick          []byte                 `protobuf:"bytes,2,opt,name=nick,proto3" json:"nick,omitempty"` // folded
+	AtMs          int64                  `protobuf:"varint,3,opt,name=at_ms,json=atMs,proto3" json:"at_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LastKnock) Reset() {
+	*x = LastKnock{}
+	mi := &file_mapping_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LastKnock) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LastKnock) ProtoMessage() {}
+
+func (x *LastKnock) ProtoReflect() protoreflect.Message {
+	mi := &file_mapping_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LastKnock.ProtoReflect.Descriptor instead.
+func (*LastKnock) Descriptor() ([]byte, []int) {
+	return file_mapping_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *LastKnock) GetNode() []byte {
+	if x != nil {
+		return x.Node
+	}
+	return nil
+}
+
+func (x *LastKnock) GetNick() []byte {
+	if x != nil {
+		return x.Nick
+	}
+	return nil
+}
+
+func (x *LastKnock) GetAtMs() int64 {
+	if x != nil {
+		return x.AtMs
+	}
+	return 0
+}
+
 // Former is somebody who vanished from the channel (his connection, or his node,
 // was lost) and may return to his status.
 type Former struct {
@@ -1697,7 +1772,7 @@ type Former struct {
 
 func (x *Former) Reset() {
 	*x = Former{}
-	mi := &file_mapping_proto_msgTypes[21]
+	mi := &file_mapping_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1709,7 +1784,7 @@ func (x *Former) String() string {
 func (*Former) ProtoMessage() {}
 
 func (x *Former) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[21]
+	mi := &file_mapping_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1722,7 +1797,7 @@ func (x *Former) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Former.ProtoReflect.Descriptor instead.
 func (*Former) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{21}
+	return file_mapping_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Former) GetNode() []byte {
@@ -1792,7 +1867,7 @@ type Rest struct {
 
 func (x *Rest) Reset() {
 	*x = Rest{}
-	mi := &file_mapping_proto_msgTypes[22]
+	mi := &file_mapping_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1804,7 +1879,7 @@ func (x *Rest) String() string {
 func (*Rest) ProtoMessage() {}
 
 func (x *Rest) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[22]
+	mi := &file_mapping_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1817,7 +1892,7 @@ func (x *Rest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rest.ProtoReflect.Descriptor instead.
 func (*Rest) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{22}
+	return file_mapping_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Rest) GetBirth() *Birth {
@@ -1892,7 +1967,7 @@ type Line struct {
 
 func (x *Line) Reset() {
 	*x = Line{}
-	mi := &file_mapping_proto_msgTypes[23]
+	mi := &file_mapping_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1904,7 +1979,7 @@ func (x *Line) String() string {
 func (*Line) ProtoMessage() {}
 
 func (x *Line) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[23]
+	mi := &file_mapping_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1917,7 +1992,7 @@ func (x *Line) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Line.ProtoReflect.Descriptor instead.
 func (*Line) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{23}
+	return file_mapping_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Line) GetNode() uint32 {
@@ -1978,6 +2053,7 @@ type ChannelRequest struct {
 	//	*ChannelRequest_Person
 	//	*ChannelRequest_Quit
 	//	*ChannelRequest_Merge
+	//	*ChannelRequest_Knock
 	What          isChannelRequest_What `protobuf_oneof:"what"`
 	Signature     []byte                `protobuf:"bytes,15,opt,name=signature,proto3" json:"signature,omitempty"` // reserved: the origin's, of a message or membership
 	unknownFields protoimpl.UnknownFields
@@ -1986,7 +2062,7 @@ type ChannelRequest struct {
 
 func (x *ChannelRequest) Reset() {
 	*x = ChannelRequest{}
-	mi := &file_mapping_proto_msgTypes[24]
+	mi := &file_mapping_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1998,7 +2074,7 @@ func (x *ChannelRequest) String() string {
 func (*ChannelRequest) ProtoMessage() {}
 
 func (x *ChannelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[24]
+	mi := &file_mapping_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2011,7 +2087,7 @@ func (x *ChannelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChannelRequest.ProtoReflect.Descriptor instead.
 func (*ChannelRequest) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{24}
+	return file_mapping_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ChannelRequest) GetWhat() isChannelRequest_What {
@@ -2111,6 +2187,15 @@ func (x *ChannelRequest) GetMerge() *ChannelState {
 	return nil
 }
 
+func (x *ChannelRequest) GetKnock() *Knock {
+	if x != nil {
+		if x, ok := x.What.(*ChannelRequest_Knock); ok {
+			return x.Knock
+		}
+	}
+	return nil
+}
+
 func (x *ChannelRequest) GetSignature() []byte {
 	if x != nil {
 		return x.Signature
@@ -2162,6 +2247,10 @@ type ChannelRequest_Merge struct {
 	Merge *ChannelState `protobuf:"bytes,10,opt,name=merge,proto3,oneof"` // what a view has and its keeper lacks
 }
 
+type ChannelRequest_Knock struct {
+	Knock *Knock `protobuf:"bytes,11,opt,name=knock,proto3,oneof"`
+}
+
 func (*ChannelRequest_Join) isChannelRequest_What() {}
 
 func (*ChannelRequest_Part) isChannelRequest_What() {}
@@ -2182,6 +2271,8 @@ func (*ChannelRequest_Quit) isChannelRequest_What() {}
 
 func (*ChannelRequest_Merge) isChannelRequest_What() {}
 
+func (*ChannelRequest_Knock) isChannelRequest_What() {}
+
 type Join struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          []byte                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"` // as written
@@ -2193,7 +2284,7 @@ type Join struct {
 
 func (x *Join) Reset() {
 	*x = Join{}
-	mi := &file_mapping_proto_msgTypes[25]
+	mi := &file_mapping_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2205,7 +2296,7 @@ func (x *Join) String() string {
 func (*Join) ProtoMessage() {}
 
 func (x *Join) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[25]
+	mi := &file_mapping_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2218,7 +2309,7 @@ func (x *Join) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Join.ProtoReflect.Descriptor instead.
 func (*Join) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{25}
+	return file_mapping_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Join) GetName() []byte {
@@ -2251,7 +2342,7 @@ type Part struct {
 
 func (x *Part) Reset() {
 	*x = Part{}
-	mi := &file_mapping_proto_msgTypes[26]
+	mi := &file_mapping_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2263,7 +2354,7 @@ func (x *Part) String() string {
 func (*Part) ProtoMessage() {}
 
 func (x *Part) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[26]
+	mi := &file_mapping_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2276,7 +2367,7 @@ func (x *Part) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Part.ProtoReflect.Descriptor instead.
 func (*Part) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{26}
+	return file_mapping_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Part) GetReason() []byte {
@@ -2296,7 +2387,7 @@ type Quit struct {
 
 func (x *Quit) Reset() {
 	*x = Quit{}
-	mi := &file_mapping_proto_msgTypes[27]
+	mi := &file_mapping_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2308,7 +2399,7 @@ func (x *Quit) String() string {
 func (*Quit) ProtoMessage() {}
 
 func (x *Quit) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[27]
+	mi := &file_mapping_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2321,7 +2412,7 @@ func (x *Quit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Quit.ProtoReflect.Descriptor instead.
 func (*Quit) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{27}
+	return file_mapping_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Quit) GetReason() []byte {
@@ -2348,7 +2439,7 @@ type Tag struct {
 
 func (x *Tag) Reset() {
 	*x = Tag{}
-	mi := &file_mapping_proto_msgTypes[28]
+	mi := &file_mapping_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2360,7 +2451,7 @@ func (x *Tag) String() string {
 func (*Tag) ProtoMessage() {}
 
 func (x *Tag) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[28]
+	mi := &file_mapping_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2373,7 +2464,7 @@ func (x *Tag) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tag.ProtoReflect.Descriptor instead.
 func (*Tag) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{28}
+	return file_mapping_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Tag) GetName() []byte {
@@ -2409,7 +2500,7 @@ type Message struct {
 
 func (x *Message) Reset() {
 	*x = Message{}
-	mi := &file_mapping_proto_msgTypes[29]
+	mi := &file_mapping_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2421,7 +2512,7 @@ func (x *Message) String() string {
 func (*Message) ProtoMessage() {}
 
 func (x *Message) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[29]
+	mi := &file_mapping_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2434,7 +2525,7 @@ func (x *Message) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Message.ProtoReflect.Descriptor instead.
 func (*Message) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{29}
+	return file_mapping_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Message) GetNotice() bool {
@@ -2495,7 +2586,7 @@ type SetTopic struct {
 
 func (x *SetTopic) Reset() {
 	*x = SetTopic{}
-	mi := &file_mapping_proto_msgTypes[30]
+	mi := &file_mapping_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2507,7 +2598,7 @@ func (x *SetTopic) String() string {
 func (*SetTopic) ProtoMessage() {}
 
 func (x *SetTopic) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[30]
+	mi := &file_mapping_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2520,7 +2611,7 @@ func (x *SetTopic) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetTopic.ProtoReflect.Descriptor instead.
 func (*SetTopic) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{30}
+	return file_mapping_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *SetTopic) GetText() []byte {
@@ -2543,7 +2634,7 @@ type ModeChange struct {
 
 func (x *ModeChange) Reset() {
 	*x = ModeChange{}
-	mi := &file_mapping_proto_msgTypes[31]
+	mi := &file_mapping_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2555,7 +2646,7 @@ func (x *ModeChange) String() string {
 func (*ModeChange) ProtoMessage() {}
 
 func (x *ModeChange) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[31]
+	mi := &file_mapping_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2568,7 +2659,7 @@ func (x *ModeChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModeChange.ProtoReflect.Descriptor instead.
 func (*ModeChange) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{31}
+	return file_mapping_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ModeChange) GetAdd() bool {
@@ -2608,7 +2699,7 @@ type SetModes struct {
 
 func (x *SetModes) Reset() {
 	*x = SetModes{}
-	mi := &file_mapping_proto_msgTypes[32]
+	mi := &file_mapping_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2620,7 +2711,7 @@ func (x *SetModes) String() string {
 func (*SetModes) ProtoMessage() {}
 
 func (x *SetModes) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[32]
+	mi := &file_mapping_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2633,7 +2724,7 @@ func (x *SetModes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetModes.ProtoReflect.Descriptor instead.
 func (*SetModes) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{32}
+	return file_mapping_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *SetModes) GetChanges() []*ModeChange {
@@ -2654,7 +2745,7 @@ type Kick struct {
 
 func (x *Kick) Reset() {
 	*x = Kick{}
-	mi := &file_mapping_proto_msgTypes[33]
+	mi := &file_mapping_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2666,7 +2757,7 @@ func (x *Kick) String() string {
 func (*Kick) ProtoMessage() {}
 
 func (x *Kick) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[33]
+	mi := &file_mapping_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2679,7 +2770,7 @@ func (x *Kick) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Kick.ProtoReflect.Descriptor instead.
 func (*Kick) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{33}
+	return file_mapping_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Kick) GetTarget() *Session {
@@ -2714,7 +2805,7 @@ type Invite struct {
 
 func (x *Invite) Reset() {
 	*x = Invite{}
-	mi := &file_mapping_proto_msgTypes[34]
+	mi := &file_mapping_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2726,7 +2817,7 @@ func (x *Invite) String() string {
 func (*Invite) ProtoMessage() {}
 
 func (x *Invite) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[34]
+	mi := &file_mapping_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2739,7 +2830,7 @@ func (x *Invite) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Invite.ProtoReflect.Descriptor instead.
 func (*Invite) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{34}
+	return file_mapping_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Invite) GetTarget() *Session {
@@ -2752,6 +2843,59 @@ func (x *Invite) GetTarget() *Session {
 func (x *Invite) GetPerson() *Person {
 	if x != nil {
 		return x.Person
+	}
+	return nil
+}
+
+// Knock asks the operators for an invitation.
+type Knock struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Person        *Person                `protobuf:"bytes,1,opt,name=person,proto3" json:"person,omitempty"`
+	Text          []byte                 `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Knock) Reset() {
+	*x = Knock{}
+	mi := &file_mapping_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Knock) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Knock) ProtoMessage() {}
+
+func (x *Knock) ProtoReflect() protoreflect.Message {
+	mi := &file_mapping_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Knock.ProtoReflect.Descriptor instead.
+func (*Knock) Descriptor() ([]byte, []int) {
+	return file_mapping_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *Knock) GetPerson() *Person {
+	if x != nil {
+		return x.Person
+	}
+	return nil
+}
+
+func (x *Knock) GetText() []byte {
+	if x != nil {
+		return x.Text
 	}
 	return nil
 }
@@ -2773,7 +2917,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_mapping_proto_msgTypes[35]
+	mi := &file_mapping_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2785,7 +2929,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[35]
+	mi := &file_mapping_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2798,7 +2942,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{35}
+	return file_mapping_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Result) GetCode() Code {
@@ -2874,6 +3018,7 @@ type ChannelEvent struct {
 	//	*ChannelEvent_Gone
 	//	*ChannelEvent_Merged
 	//	*ChannelEvent_Invited
+	//	*ChannelEvent_Knocked
 	What          isChannelEvent_What `protobuf_oneof:"what"`
 	By            []byte              `protobuf:"bytes,14,opt,name=by,proto3" json:"by,omitempty"`               // mask of who did it, for topic, modes, kicked
 	Signature     []byte              `protobuf:"bytes,15,opt,name=signature,proto3" json:"signature,omitempty"` // reserved, from the request
@@ -2883,7 +3028,7 @@ type ChannelEvent struct {
 
 func (x *ChannelEvent) Reset() {
 	*x = ChannelEvent{}
-	mi := &file_mapping_proto_msgTypes[36]
+	mi := &file_mapping_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2895,7 +3040,7 @@ func (x *ChannelEvent) String() string {
 func (*ChannelEvent) ProtoMessage() {}
 
 func (x *ChannelEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[36]
+	mi := &file_mapping_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2908,7 +3053,7 @@ func (x *ChannelEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChannelEvent.ProtoReflect.Descriptor instead.
 func (*ChannelEvent) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{36}
+	return file_mapping_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ChannelEvent) GetWhat() isChannelEvent_What {
@@ -3017,6 +3162,15 @@ func (x *ChannelEvent) GetInvited() *Invite {
 	return nil
 }
 
+func (x *ChannelEvent) GetKnocked() *Knock {
+	if x != nil {
+		if x, ok := x.What.(*ChannelEvent_Knocked); ok {
+			return x.Knocked
+		}
+	}
+	return nil
+}
+
 func (x *ChannelEvent) GetBy() []byte {
 	if x != nil {
 		return x.By
@@ -3079,6 +3233,10 @@ type ChannelEvent_Invited struct {
 	Invited *Invite `protobuf:"bytes,11,opt,name=invited,proto3,oneof"`
 }
 
+type ChannelEvent_Knocked struct {
+	Knocked *Knock `protobuf:"bytes,12,opt,name=knocked,proto3,oneof"`
+}
+
 func (*ChannelEvent_Joined) isChannelEvent_What() {}
 
 func (*ChannelEvent_Parted) isChannelEvent_What() {}
@@ -3101,6 +3259,8 @@ func (*ChannelEvent_Merged) isChannelEvent_What() {}
 
 func (*ChannelEvent_Invited) isChannelEvent_What() {}
 
+func (*ChannelEvent_Knocked) isChannelEvent_What() {}
+
 // Joined: birth and name are set when the join founded the channel.
 type Joined struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -3118,7 +3278,7 @@ type Joined struct {
 
 func (x *Joined) Reset() {
 	*x = Joined{}
-	mi := &file_mapping_proto_msgTypes[37]
+	mi := &file_mapping_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3130,7 +3290,7 @@ func (x *Joined) String() string {
 func (*Joined) ProtoMessage() {}
 
 func (x *Joined) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[37]
+	mi := &file_mapping_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3143,7 +3303,7 @@ func (x *Joined) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Joined.ProtoReflect.Descriptor instead.
 func (*Joined) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{37}
+	return file_mapping_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Joined) GetPerson() *Person {
@@ -3214,7 +3374,7 @@ type Gone struct {
 
 func (x *Gone) Reset() {
 	*x = Gone{}
-	mi := &file_mapping_proto_msgTypes[38]
+	mi := &file_mapping_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3226,7 +3386,7 @@ func (x *Gone) String() string {
 func (*Gone) ProtoMessage() {}
 
 func (x *Gone) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[38]
+	mi := &file_mapping_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3239,7 +3399,7 @@ func (x *Gone) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Gone.ProtoReflect.Descriptor instead.
 func (*Gone) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{38}
+	return file_mapping_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Gone) GetSessions() []*Session {
@@ -3276,7 +3436,7 @@ type ChannelRenewal struct {
 
 func (x *ChannelRenewal) Reset() {
 	*x = ChannelRenewal{}
-	mi := &file_mapping_proto_msgTypes[39]
+	mi := &file_mapping_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3288,7 +3448,7 @@ func (x *ChannelRenewal) String() string {
 func (*ChannelRenewal) ProtoMessage() {}
 
 func (x *ChannelRenewal) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[39]
+	mi := &file_mapping_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3301,7 +3461,7 @@ func (x *ChannelRenewal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChannelRenewal.ProtoReflect.Descriptor instead.
 func (*ChannelRenewal) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{39}
+	return file_mapping_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *ChannelRenewal) GetBirth() *Birth {
@@ -3340,7 +3500,7 @@ type ChannelQuery struct {
 
 func (x *ChannelQuery) Reset() {
 	*x = ChannelQuery{}
-	mi := &file_mapping_proto_msgTypes[40]
+	mi := &file_mapping_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3352,7 +3512,7 @@ func (x *ChannelQuery) String() string {
 func (*ChannelQuery) ProtoMessage() {}
 
 func (x *ChannelQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[40]
+	mi := &file_mapping_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3365,7 +3525,7 @@ func (x *ChannelQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChannelQuery.ProtoReflect.Descriptor instead.
 func (*ChannelQuery) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{40}
+	return file_mapping_proto_rawDescGZIP(), []int{42}
 }
 
 // ChannelAnswer is a channel as those outside may see it.
@@ -3381,7 +3541,7 @@ type ChannelAnswer struct {
 
 func (x *ChannelAnswer) Reset() {
 	*x = ChannelAnswer{}
-	mi := &file_mapping_proto_msgTypes[41]
+	mi := &file_mapping_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3393,7 +3553,7 @@ func (x *ChannelAnswer) String() string {
 func (*ChannelAnswer) ProtoMessage() {}
 
 func (x *ChannelAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[41]
+	mi := &file_mapping_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3406,7 +3566,7 @@ func (x *ChannelAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChannelAnswer.ProtoReflect.Descriptor instead.
 func (*ChannelAnswer) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{41}
+	return file_mapping_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ChannelAnswer) GetExists() bool {
@@ -3453,7 +3613,7 @@ type Listing struct {
 
 func (x *Listing) Reset() {
 	*x = Listing{}
-	mi := &file_mapping_proto_msgTypes[42]
+	mi := &file_mapping_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3465,7 +3625,7 @@ func (x *Listing) String() string {
 func (*Listing) ProtoMessage() {}
 
 func (x *Listing) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[42]
+	mi := &file_mapping_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3478,7 +3638,7 @@ func (x *Listing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Listing.ProtoReflect.Descriptor instead.
 func (*Listing) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{42}
+	return file_mapping_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *Listing) GetName() []byte {
@@ -3551,7 +3711,7 @@ type Census struct {
 
 func (x *Census) Reset() {
 	*x = Census{}
-	mi := &file_mapping_proto_msgTypes[43]
+	mi := &file_mapping_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3563,7 +3723,7 @@ func (x *Census) String() string {
 func (*Census) ProtoMessage() {}
 
 func (x *Census) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[43]
+	mi := &file_mapping_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3576,7 +3736,7 @@ func (x *Census) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Census.ProtoReflect.Descriptor instead.
 func (*Census) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{43}
+	return file_mapping_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *Census) GetNode() []byte {
@@ -3627,7 +3787,7 @@ type Listings struct {
 
 func (x *Listings) Reset() {
 	*x = Listings{}
-	mi := &file_mapping_proto_msgTypes[44]
+	mi := &file_mapping_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3639,7 +3799,7 @@ func (x *Listings) String() string {
 func (*Listings) ProtoMessage() {}
 
 func (x *Listings) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[44]
+	mi := &file_mapping_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3652,7 +3812,7 @@ func (x *Listings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Listings.ProtoReflect.Descriptor instead.
 func (*Listings) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{44}
+	return file_mapping_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *Listings) GetItems() []*Listing {
@@ -3686,7 +3846,7 @@ type DirectoryQuery struct {
 
 func (x *DirectoryQuery) Reset() {
 	*x = DirectoryQuery{}
-	mi := &file_mapping_proto_msgTypes[45]
+	mi := &file_mapping_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3698,7 +3858,7 @@ func (x *DirectoryQuery) String() string {
 func (*DirectoryQuery) ProtoMessage() {}
 
 func (x *DirectoryQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[45]
+	mi := &file_mapping_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3711,7 +3871,7 @@ func (x *DirectoryQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DirectoryQuery.ProtoReflect.Descriptor instead.
 func (*DirectoryQuery) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{45}
+	return file_mapping_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *DirectoryQuery) GetCensus() bool {
@@ -3736,7 +3896,7 @@ type Direct struct {
 
 func (x *Direct) Reset() {
 	*x = Direct{}
-	mi := &file_mapping_proto_msgTypes[46]
+	mi := &file_mapping_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3748,7 +3908,7 @@ func (x *Direct) String() string {
 func (*Direct) ProtoMessage() {}
 
 func (x *Direct) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[46]
+	mi := &file_mapping_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3761,7 +3921,7 @@ func (x *Direct) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Direct.ProtoReflect.Descriptor instead.
 func (*Direct) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{46}
+	return file_mapping_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *Direct) GetWhat() isDirect_What {
@@ -3833,7 +3993,7 @@ type Letters struct {
 
 func (x *Letters) Reset() {
 	*x = Letters{}
-	mi := &file_mapping_proto_msgTypes[47]
+	mi := &file_mapping_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3845,7 +4005,7 @@ func (x *Letters) String() string {
 func (*Letters) ProtoMessage() {}
 
 func (x *Letters) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[47]
+	mi := &file_mapping_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3858,7 +4018,7 @@ func (x *Letters) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Letters.ProtoReflect.Descriptor instead.
 func (*Letters) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{47}
+	return file_mapping_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *Letters) GetFrom() *Session {
@@ -3903,7 +4063,7 @@ type Letter struct {
 
 func (x *Letter) Reset() {
 	*x = Letter{}
-	mi := &file_mapping_proto_msgTypes[48]
+	mi := &file_mapping_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3915,7 +4075,7 @@ func (x *Letter) String() string {
 func (*Letter) ProtoMessage() {}
 
 func (x *Letter) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[48]
+	mi := &file_mapping_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3928,7 +4088,7 @@ func (x *Letter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Letter.ProtoReflect.Descriptor instead.
 func (*Letter) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{48}
+	return file_mapping_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *Letter) GetNumber() uint64 {
@@ -3983,7 +4143,7 @@ type WhoisAsk struct {
 
 func (x *WhoisAsk) Reset() {
 	*x = WhoisAsk{}
-	mi := &file_mapping_proto_msgTypes[49]
+	mi := &file_mapping_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3995,7 +4155,7 @@ func (x *WhoisAsk) String() string {
 func (*WhoisAsk) ProtoMessage() {}
 
 func (x *WhoisAsk) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[49]
+	mi := &file_mapping_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4008,7 +4168,7 @@ func (x *WhoisAsk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhoisAsk.ProtoReflect.Descriptor instead.
 func (*WhoisAsk) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{49}
+	return file_mapping_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *WhoisAsk) GetNick() []byte {
@@ -4037,7 +4197,7 @@ type Invited struct {
 
 func (x *Invited) Reset() {
 	*x = Invited{}
-	mi := &file_mapping_proto_msgTypes[50]
+	mi := &file_mapping_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4049,7 +4209,7 @@ func (x *Invited) String() string {
 func (*Invited) ProtoMessage() {}
 
 func (x *Invited) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[50]
+	mi := &file_mapping_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4062,7 +4222,7 @@ func (x *Invited) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Invited.ProtoReflect.Descriptor instead.
 func (*Invited) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{50}
+	return file_mapping_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *Invited) GetFrom() *Session {
@@ -4107,7 +4267,7 @@ type DirectReply struct {
 
 func (x *DirectReply) Reset() {
 	*x = DirectReply{}
-	mi := &file_mapping_proto_msgTypes[51]
+	mi := &file_mapping_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4119,7 +4279,7 @@ func (x *DirectReply) String() string {
 func (*DirectReply) ProtoMessage() {}
 
 func (x *DirectReply) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[51]
+	mi := &file_mapping_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4132,7 +4292,7 @@ func (x *DirectReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DirectReply.ProtoReflect.Descriptor instead.
 func (*DirectReply) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{51}
+	return file_mapping_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *DirectReply) GetCode() Code {
@@ -4183,7 +4343,7 @@ type WhoisReply struct {
 
 func (x *WhoisReply) Reset() {
 	*x = WhoisReply{}
-	mi := &file_mapping_proto_msgTypes[52]
+	mi := &file_mapping_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4195,7 +4355,7 @@ func (x *WhoisReply) String() string {
 func (*WhoisReply) ProtoMessage() {}
 
 func (x *WhoisReply) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[52]
+	mi := &file_mapping_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4208,7 +4368,7 @@ func (x *WhoisReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhoisReply.ProtoReflect.Descriptor instead.
 func (*WhoisReply) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{52}
+	return file_mapping_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *WhoisReply) GetSession() *Session {
@@ -4350,7 +4510,7 @@ const file_mapping_proto_rawDesc = "" +
 	"\x04node\x18\x01 \x01(\rR\x04node\x12\x18\n" +
 	"\asession\x18\x02 \x01(\x04R\asession\x12\x12\n" +
 	"\x04gone\x18\x03 \x01(\bR\x04gone\x12.\n" +
-	"\x05stamp\x18\x04 \x01(\v2\x18.ircbridge.mapping.StampR\x05stamp\"\xdd\x05\n" +
+	"\x05stamp\x18\x04 \x01(\v2\x18.ircbridge.mapping.StampR\x05stamp\"\x93\x06\n" +
 	"\fChannelState\x12.\n" +
 	"\x05birth\x18\x01 \x01(\v2\x18.ircbridge.mapping.BirthR\x05birth\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\fR\x04name\x120\n" +
@@ -4367,7 +4527,12 @@ const file_mapping_proto_rawDesc = "" +
 	"\x06former\x18\f \x03(\v2\x19.ircbridge.mapping.FormerR\x06former\x12+\n" +
 	"\x04rest\x18\r \x01(\v2\x17.ircbridge.mapping.RestR\x04rest\x120\n" +
 	"\aexcepts\x18\x0e \x03(\v2\x16.ircbridge.mapping.BanR\aexcepts\x120\n" +
-	"\ainvexes\x18\x0f \x03(\v2\x16.ircbridge.mapping.BanR\ainvexes\"\xd1\x01\n" +
+	"\ainvexes\x18\x0f \x03(\v2\x16.ircbridge.mapping.BanR\ainvexes\x124\n" +
+	"\x06knocks\x18\x10 \x03(\v2\x1c.ircbridge.mapping.LastKnockR\x06knocks\"H\n" +
+	"\tLastKnock\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\fR\x04node\x12\x12\n" +
+	"\x04nick\x18\x02 \x01(\fR\x04nick\x12\x13\n" +
+	"\x05at_ms\x18\x03 \x01(\x03R\x04atMs\"\xd1\x01\n" +
 	"\x06Former\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\fR\x04node\x12\x12\n" +
 	"\x04nick\x18\x02 \x01(\fR\x04nick\x12.\n" +
@@ -4391,7 +4556,7 @@ const file_mapping_proto_rawDesc = "" +
 	"\x06number\x18\x03 \x01(\x04R\x06number\x12.\n" +
 	"\x05stamp\x18\x04 \x01(\v2\x18.ircbridge.mapping.StampR\x05stamp\x12\x13\n" +
 	"\x05at_ms\x18\x05 \x01(\x03R\x04atMs\x124\n" +
-	"\amessage\x18\x06 \x01(\v2\x1a.ircbridge.mapping.MessageR\amessage\"\xb7\x04\n" +
+	"\amessage\x18\x06 \x01(\v2\x1a.ircbridge.mapping.MessageR\amessage\"\xe9\x04\n" +
 	"\x0eChannelRequest\x12-\n" +
 	"\x04join\x18\x01 \x01(\v2\x17.ircbridge.mapping.JoinH\x00R\x04join\x12-\n" +
 	"\x04part\x18\x02 \x01(\v2\x17.ircbridge.mapping.PartH\x00R\x04part\x126\n" +
@@ -4403,7 +4568,8 @@ const file_mapping_proto_rawDesc = "" +
 	"\x06person\x18\b \x01(\v2\x19.ircbridge.mapping.PersonH\x00R\x06person\x12-\n" +
 	"\x04quit\x18\t \x01(\v2\x17.ircbridge.mapping.QuitH\x00R\x04quit\x127\n" +
 	"\x05merge\x18\n" +
-	" \x01(\v2\x1f.ircbridge.mapping.ChannelStateH\x00R\x05merge\x12\x1c\n" +
+	" \x01(\v2\x1f.ircbridge.mapping.ChannelStateH\x00R\x05merge\x120\n" +
+	"\x05knock\x18\v \x01(\v2\x18.ircbridge.mapping.KnockH\x00R\x05knock\x12\x1c\n" +
 	"\tsignature\x18\x0f \x01(\fR\tsignatureB\x06\n" +
 	"\x04what\"_\n" +
 	"\x04Join\x12\x12\n" +
@@ -4442,7 +4608,10 @@ const file_mapping_proto_rawDesc = "" +
 	"\x04join\x18\x03 \x01(\x04R\x04join\"o\n" +
 	"\x06Invite\x122\n" +
 	"\x06target\x18\x01 \x01(\v2\x1a.ircbridge.mapping.SessionR\x06target\x121\n" +
-	"\x06person\x18\x02 \x01(\v2\x19.ircbridge.mapping.PersonR\x06person\"\x8f\x02\n" +
+	"\x06person\x18\x02 \x01(\v2\x19.ircbridge.mapping.PersonR\x06person\"N\n" +
+	"\x05Knock\x121\n" +
+	"\x06person\x18\x01 \x01(\v2\x19.ircbridge.mapping.PersonR\x06person\x12\x12\n" +
+	"\x04text\x18\x02 \x01(\fR\x04text\"\x8f\x02\n" +
 	"\x06Result\x12+\n" +
 	"\x04code\x18\x01 \x01(\x0e2\x17.ircbridge.mapping.CodeR\x04code\x12\x16\n" +
 	"\x06detail\x18\x02 \x01(\tR\x06detail\x12\x14\n" +
@@ -4451,7 +4620,7 @@ const file_mapping_proto_rawDesc = "" +
 	"\x05at_ms\x18\x05 \x01(\x03R\x04atMs\x12\x12\n" +
 	"\x04name\x18\x06 \x01(\fR\x04name\x12\x16\n" +
 	"\x06member\x18\a \x01(\bR\x06member\x120\n" +
-	"\x06holder\x18\b \x01(\v2\x18.ircbridge.mapping.ClaimR\x06holder\"\x83\x05\n" +
+	"\x06holder\x18\b \x01(\v2\x18.ircbridge.mapping.ClaimR\x06holder\"\xb9\x05\n" +
 	"\fChannelEvent\x123\n" +
 	"\x06joined\x18\x01 \x01(\v2\x19.ircbridge.mapping.JoinedH\x00R\x06joined\x121\n" +
 	"\x06parted\x18\x02 \x01(\v2\x17.ircbridge.mapping.PartH\x00R\x06parted\x126\n" +
@@ -4464,7 +4633,8 @@ const file_mapping_proto_rawDesc = "" +
 	"\x04gone\x18\t \x01(\v2\x17.ircbridge.mapping.GoneH\x00R\x04gone\x129\n" +
 	"\x06merged\x18\n" +
 	" \x01(\v2\x1f.ircbridge.mapping.ChannelStateH\x00R\x06merged\x125\n" +
-	"\ainvited\x18\v \x01(\v2\x19.ircbridge.mapping.InviteH\x00R\ainvited\x12\x0e\n" +
+	"\ainvited\x18\v \x01(\v2\x19.ircbridge.mapping.InviteH\x00R\ainvited\x124\n" +
+	"\aknocked\x18\f \x01(\v2\x18.ircbridge.mapping.KnockH\x00R\aknocked\x12\x0e\n" +
 	"\x02by\x18\x0e \x01(\fR\x02by\x12\x1c\n" +
 	"\tsignature\x18\x0f \x01(\fR\tsignatureB\x06\n" +
 	"\x04what\"\x97\x02\n" +
@@ -4552,7 +4722,7 @@ const file_mapping_proto_rawDesc = "" +
 	"\bchannels\x18\x03 \x03(\fR\bchannels\x12\x1c\n" +
 	"\n" +
 	"sign_on_ms\x18\x04 \x01(\x03R\bsignOnMs\x12\x17\n" +
-	"\aidle_ms\x18\x05 \x01(\x03R\x06idleMs*\xcb\x02\n" +
+	"\aidle_ms\x18\x05 \x01(\x03R\x06idleMs*\xf2\x02\n" +
 	"\x04Code\x12\x06\n" +
 	"\x02OK\x10\x00\x12\x0f\n" +
 	"\vBAD_REQUEST\x10\x01\x12\x0f\n" +
@@ -4574,7 +4744,9 @@ const file_mapping_proto_rawDesc = "" +
 	"\fUNKNOWN_MODE\x10\x0f\x12\x12\n" +
 	"\x0eBAD_MODE_PARAM\x10\x10\x12\x10\n" +
 	"\fNO_SUCH_NICK\x10\x11\x12\f\n" +
-	"\bNOT_HERE\x10\x12B\x18Z\x16ircbridge/mapping/wireb\x06proto3"
+	"\bNOT_HERE\x10\x12\x12\x10\n" +
+	"\fCHANNEL_OPEN\x10\x13\x12\x13\n" +
+	"\x0fTOO_MANY_KNOCKS\x10\x14B\x18Z\x16ircbridge/mapping/wireb\x06proto3"
 
 var (
 	file_mapping_proto_rawDescOnce sync.Once
@@ -4589,7 +4761,7 @@ func file_mapping_proto_rawDescGZIP() []byte {
 }
 
 var file_mapping_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_mapping_proto_msgTypes = make([]protoimpl.MessageInfo, 53)
+var file_mapping_proto_msgTypes = make([]protoimpl.MessageInfo, 55)
 var file_mapping_proto_goTypes = []any{
 	(Code)(0),              // 0: ircbridge.mapping.Code
 	(*Session)(nil),        // 1: ircbridge.mapping.Session
@@ -4613,38 +4785,40 @@ var file_mapping_proto_goTypes = []any{
 	(*Ban)(nil),            // 19: ircbridge.mapping.Ban
 	(*Invitation)(nil),     // 20: ircbridge.mapping.Invitation
 	(*ChannelState)(nil),   // 21: ircbridge.mapping.ChannelState
-	(*Former)(nil),         // 22: ircbridge.mapping.Former
-	(*Rest)(nil),           // 23: ircbridge.mapping.Rest
-	(*Line)(nil),           // 24: ircbridge.mapping.Line
-	(*ChannelRequest)(nil), // 25: ircbridge.mapping.ChannelRequest
-	(*Join)(nil),           // 26: ircbridge.mapping.Join
-	(*Part)(nil),           // 27: ircbridge.mapping.Part
-	(*Quit)(nil),           // 28: ircbridge.mapping.Quit
-	(*Tag)(nil),            // 29: ircbridge.mapping.Tag
-	(*Message)(nil),        // 30: ircbridge.mapping.Message
-	(*SetTopic)(nil),       // 31: ircbridge.mapping.SetTopic
-	(*ModeChange)(nil),     // 32: ircbridge.mapping.ModeChange
-	(*SetModes)(nil),       // 33: ircbridge.mapping.SetModes
-	(*Kick)(nil),           // 34: ircbridge.mapping.Kick
-	(*Invite)(nil),         // 35: ircbridge.mapping.Invite
-	(*Result)(nil),         // 36: ircbridge.mapping.Result
-	(*ChannelEvent)(nil),   // 37: ircbridge.mapping.ChannelEvent
-	(*Joined)(nil),         // 38: ircbridge.mapping.Joined
-	(*Gone)(nil),           // 39: ircbridge.mapping.Gone
-	(*ChannelRenewal)(nil), // 40: ircbridge.mapping.ChannelRenewal
-	(*ChannelQuery)(nil),   // 41: ircbridge.mapping.ChannelQuery
-	(*ChannelAnswer)(nil),  // 42: ircbridge.mapping.ChannelAnswer
-	(*Listing)(nil),        // 43: ircbridge.mapping.Listing
-	(*Census)(nil),         // 44: ircbridge.mapping.Census
-	(*Listings)(nil),       // 45: ircbridge.mapping.Listings
-	(*DirectoryQuery)(nil), // 46: ircbridge.mapping.DirectoryQuery
-	(*Direct)(nil),         // 47: ircbridge.mapping.Direct
-	(*Letters)(nil),        // 48: ircbridge.mapping.Letters
-	(*Letter)(nil),         // 49: ircbridge.mapping.Letter
-	(*WhoisAsk)(nil),       // 50: ircbridge.mapping.WhoisAsk
-	(*Invited)(nil),        // 51: ircbridge.mapping.Invited
-	(*DirectReply)(nil),    // 52: ircbridge.mapping.DirectReply
-	(*WhoisReply)(nil),     // 53: ircbridge.mapping.WhoisReply
+	(*LastKnock)(nil),      // 22: ircbridge.mapping.LastKnock
+	(*Former)(nil),         // 23: ircbridge.mapping.Former
+	(*Rest)(nil),           // 24: ircbridge.mapping.Rest
+	(*Line)(nil),           // 25: ircbridge.mapping.Line
+	(*ChannelRequest)(nil), // 26: ircbridge.mapping.ChannelRequest
+	(*Join)(nil),           // 27: ircbridge.mapping.Join
+	(*Part)(nil),           // 28: ircbridge.mapping.Part
+	(*Quit)(nil),           // 29: ircbridge.mapping.Quit
+	(*Tag)(nil),            // 30: ircbridge.mapping.Tag
+	(*Message)(nil),        // 31: ircbridge.mapping.Message
+	(*SetTopic)(nil),       // 32: ircbridge.mapping.SetTopic
+	(*ModeChange)(nil),     // 33: ircbridge.mapping.ModeChange
+	(*SetModes)(nil),       // 34: ircbridge.mapping.SetModes
+	(*Kick)(nil),           // 35: ircbridge.mapping.Kick
+	(*Invite)(nil),         // 36: ircbridge.mapping.Invite
+	(*Knock)(nil),          // 37: ircbridge.mapping.Knock
+	(*Result)(nil),         // 38: ircbridge.mapping.Result
+	(*ChannelEvent)(nil),   // 39: ircbridge.mapping.ChannelEvent
+	(*Joined)(nil),         // 40: ircbridge.mapping.Joined
+	(*Gone)(nil),           // 41: ircbridge.mapping.Gone
+	(*ChannelRenewal)(nil), // 42: ircbridge.mapping.ChannelRenewal
+	(*ChannelQuery)(nil),   // 43: ircbridge.mapping.ChannelQuery
+	(*ChannelAnswer)(nil),  // 44: ircbridge.mapping.ChannelAnswer
+	(*Listing)(nil),        // 45: ircbridge.mapping.Listing
+	(*Census)(nil),         // 46: ircbridge.mapping.Census
+	(*Listings)(nil),       // 47: ircbridge.mapping.Listings
+	(*DirectoryQuery)(nil), // 48: ircbridge.mapping.DirectoryQuery
+	(*Direct)(nil),         // 49: ircbridge.mapping.Direct
+	(*Letters)(nil),        // 50: ircbridge.mapping.Letters
+	(*Letter)(nil),         // 51: ircbridge.mapping.Letter
+	(*WhoisAsk)(nil),       // 52: ircbridge.mapping.WhoisAsk
+	(*Invited)(nil),        // 53: ircbridge.mapping.Invited
+	(*DirectReply)(nil),    // 54: ircbridge.mapping.DirectReply
+	(*WhoisReply)(nil),     // 55: ircbridge.mapping.WhoisReply
 }
 var file_mapping_proto_depIdxs = []int32{
 	1,   // 0: ircbridge.mapping.Claim.owner:type_name -> ircbridge.mapping.Session
@@ -4680,85 +4854,89 @@ var file_mapping_proto_depIdxs = []int32{
 	18,  // 30: ircbridge.mapping.ChannelState.modes:type_name -> ircbridge.mapping.Mode
 	19,  // 31: ircbridge.mapping.ChannelState.bans:type_name -> ircbridge.mapping.Ban
 	20,  // 32: ircbridge.mapping.ChannelState.invitations:type_name -> ircbridge.mapping.Invitation
-	24,  // 33: ircbridge.mapping.ChannelState.tail:type_name -> ircbridge.mapping.Line
-	22,  // 34: ircbridge.mapping.ChannelState.former:type_name -> ircbridge.mapping.Former
-	23,  // 35: ircbridge.mapping.ChannelState.rest:type_name -> ircbridge.mapping.Rest
+	25,  // 33: ircbridge.mapping.ChannelState.tail:type_name -> ircbridge.mapping.Line
+	23,  // 34: ircbridge.mapping.ChannelState.former:type_name -> ircbridge.mapping.Former
+	24,  // 35: ircbridge.mapping.ChannelState.rest:type_name -> ircbridge.mapping.Rest
 	19,  // 36: ircbridge.mapping.ChannelState.excepts:type_name -> ircbridge.mapping.Ban
 	19,  // 37: ircbridge.mapping.ChannelState.invexes:type_name -> ircbridge.mapping.Ban
-	3,   // 38: ircbridge.mapping.Former.birth:type_name -> ircbridge.mapping.Birth
-	5,   // 39: ircbridge.mapping.Former.stamp:type_name -> ircbridge.mapping.Stamp
-	3,   // 40: ircbridge.mapping.Rest.birth:type_name -> ircbridge.mapping.Birth
-	17,  // 41: ircbridge.mapping.Rest.topic:type_name -> ircbridge.mapping.Topic
-	18,  // 42: ircbridge.mapping.Rest.modes:type_name -> ircbridge.mapping.Mode
-	19,  // 43: ircbridge.mapping.Rest.bans:type_name -> ircbridge.mapping.Ban
-	5,   // 44: ircbridge.mapping.Rest.stamp:type_name -> ircbridge.mapping.Stamp
-	19,  // 45: ircbridge.mapping.Rest.excepts:type_name -> ircbridge.mapping.Ban
-	19,  // 46: ircbridge.mapping.Rest.invexes:type_name -> ircbridge.mapping.Ban
-	5,   // 47: ircbridge.mapping.Line.stamp:type_name -> ircbridge.mapping.Stamp
-	30,  // 48: ircbridge.mapping.Line.message:type_name -> ircbridge.mapping.Message
-	26,  // 49: ircbridge.mapping.ChannelRequest.join:type_name -> ircbridge.mapping.Join
-	27,  // 50: ircbridge.mapping.ChannelRequest.part:type_name -> ircbridge.mapping.Part
-	30,  // 51: ircbridge.mapping.ChannelRequest.message:type_name -> ircbridge.mapping.Message
-	31,  // 52: ircbridge.mapping.ChannelRequest.topic:type_name -> ircbridge.mapping.SetTopic
-	33,  // 53: ircbridge.mapping.ChannelRequest.modes:type_name -> ircbridge.mapping.SetModes
-	34,  // 54: ircbridge.mapping.ChannelRequest.kick:type_name -> ircbridge.mapping.Kick
-	35,  // 55: ircbridge.mapping.ChannelRequest.invite:type_name -> ircbridge.mapping.Invite
-	2,   // 56: ircbridge.mapping.ChannelRequest.person:type_name -> ircbridge.mapping.Person
-	28,  // 57: ircbridge.mapping.ChannelRequest.quit:type_name -> ircbridge.mapping.Quit
-	21,  // 58: ircbridge.mapping.ChannelRequest.merge:type_name -> ircbridge.mapping.ChannelState
-	2,   // 59: ircbridge.mapping.Join.person:type_name -> ircbridge.mapping.Person
-	29,  // 60: ircbridge.mapping.Message.tags:type_name -> ircbridge.mapping.Tag
-	2,   // 61: ircbridge.mapping.Message.person:type_name -> ircbridge.mapping.Person
-	1,   // 62: ircbridge.mapping.ModeChange.target:type_name -> ircbridge.mapping.Session
-	32,  // 63: ircbridge.mapping.SetModes.changes:type_name -> ircbridge.mapping.ModeChange
-	1,   // 64: ircbridge.mapping.Kick.target:type_name -> ircbridge.mapping.Session
-	1,   // 65: ircbridge.mapping.Invite.target:type_name -> ircbridge.mapping.Session
-	2,   // 66: ircbridge.mapping.Invite.person:type_name -> ircbridge.mapping.Person
-	0,   // 67: ircbridge.mapping.Result.code:type_name -> ircbridge.mapping.Code
-	32,  // 68: ircbridge.mapping.Result.applied:type_name -> ircbridge.mapping.ModeChange
-	6,   // 69: ircbridge.mapping.Result.holder:type_name -> ircbridge.mapping.Claim
-	38,  // 70: ircbridge.mapping.ChannelEvent.joined:type_name -> ircbridge.mapping.Joined
-	27,  // 71: ircbridge.mapping.ChannelEvent.parted:type_name -> ircbridge.mapping.Part
-	30,  // 72: ircbridge.mapping.ChannelEvent.message:type_name -> ircbridge.mapping.Message
-	17,  // 73: ircbridge.mapping.ChannelEvent.topic:type_name -> ircbridge.mapping.Topic
-	33,  // 74: ircbridge.mapping.ChannelEvent.modes:type_name -> ircbridge.mapping.SetModes
-	34,  // 75: ircbridge.mapping.ChannelEvent.kicked:type_name -> ircbridge.mapping.Kick
-	2,   // 76: ircbridge.mapping.ChannelEvent.person:type_name -> ircbridge.mapping.Person
-	28,  // 77: ircbridge.mapping.ChannelEvent.quit:type_name -> ircbridge.mapping.Quit
-	39,  // 78: ircbridge.mapping.ChannelEvent.gone:type_name -> ircbridge.mapping.Gone
-	21,  // 79: ircbridge.mapping.ChannelEvent.merged:type_name -> ircbridge.mapping.ChannelState
-	35,  // 80: ircbridge.mapping.ChannelEvent.invited:type_name -> ircbridge.mapping.Invite
-	2,   // 81: ircbridge.mapping.Joined.person:type_name -> ircbridge.mapping.Person
-	3,   // 82: ircbridge.mapping.Joined.birth:type_name -> ircbridge.mapping.Birth
-	1,   // 83: ircbridge.mapping.Joined.session:type_name -> ircbridge.mapping.Session
-	1,   // 84: ircbridge.mapping.Gone.sessions:type_name -> ircbridge.mapping.Session
-	3,   // 85: ircbridge.mapping.ChannelRenewal.birth:type_name -> ircbridge.mapping.Birth
-	4,   // 86: ircbridge.mapping.ChannelRenewal.epochs:type_name -> ircbridge.mapping.Epoch
-	14,  // 87: ircbridge.mapping.ChannelRenewal.members:type_name -> ircbridge.mapping.Member
-	21,  // 88: ircbridge.mapping.ChannelAnswer.state:type_name -> ircbridge.mapping.ChannelState
-	43,  // 89: ircbridge.mapping.Listings.items:type_name -> ircbridge.mapping.Listing
-	44,  // 90: ircbridge.mapping.Listings.census:type_name -> ircbridge.mapping.Census
-	44,  // 91: ircbridge.mapping.Listings.total:type_name -> ircbridge.mapping.Census
-	48,  // 92: ircbridge.mapping.Direct.letters:type_name -> ircbridge.mapping.Letters
-	50,  // 93: ircbridge.mapping.Direct.whois:type_name -> ircbridge.mapping.WhoisAsk
-	51,  // 94: ircbridge.mapping.Direct.invited:type_name -> ircbridge.mapping.Invited
-	1,   // 95: ircbridge.mapping.Letters.from:type_name -> ircbridge.mapping.Session
-	2,   // 96: ircbridge.mapping.Letters.person:type_name -> ircbridge.mapping.Person
-	49,  // 97: ircbridge.mapping.Letters.items:type_name -> ircbridge.mapping.Letter
-	29,  // 98: ircbridge.mapping.Letter.tags:type_name -> ircbridge.mapping.Tag
-	1,   // 99: ircbridge.mapping.WhoisAsk.asker:type_name -> ircbridge.mapping.Session
-	1,   // 100: ircbridge.mapping.Invited.from:type_name -> ircbridge.mapping.Session
-	2,   // 101: ircbridge.mapping.Invited.person:type_name -> ircbridge.mapping.Person
-	1,   // 102: ircbridge.mapping.Invited.target:type_name -> ircbridge.mapping.Session
-	0,   // 103: ircbridge.mapping.DirectReply.code:type_name -> ircbridge.mapping.Code
-	53,  // 104: ircbridge.mapping.DirectReply.whois:type_name -> ircbridge.mapping.WhoisReply
-	1,   // 105: ircbridge.mapping.WhoisReply.session:type_name -> ircbridge.mapping.Session
-	2,   // 106: ircbridge.mapping.WhoisReply.person:type_name -> ircbridge.mapping.Person
-	107, // [107:107] is the sub-list for method output_type
-	107, // [107:107] is the sub-list for method input_type
-	107, // [107:107] is the sub-list for extension type_name
-	107, // [107:107] is the sub-list for extension extendee
-	0,   // [0:107] is the sub-list for field type_name
+	22,  // 38: ircbridge.mapping.ChannelState.knocks:type_name -> ircbridge.mapping.LastKnock
+	3,   // 39: ircbridge.mapping.Former.birth:type_name -> ircbridge.mapping.Birth
+	5,   // 40: ircbridge.mapping.Former.stamp:type_name -> ircbridge.mapping.Stamp
+	3,   // 41: ircbridge.mapping.Rest.birth:type_name -> ircbridge.mapping.Birth
+	17,  // 42: ircbridge.mapping.Rest.topic:type_name -> ircbridge.mapping.Topic
+	18,  // 43: ircbridge.mapping.Rest.modes:type_name -> ircbridge.mapping.Mode
+	19,  // 44: ircbridge.mapping.Rest.bans:type_name -> ircbridge.mapping.Ban
+	5,   // 45: ircbridge.mapping.Rest.stamp:type_name -> ircbridge.mapping.Stamp
+	19,  // 46: ircbridge.mapping.Rest.excepts:type_name -> ircbridge.mapping.Ban
+	19,  // 47: ircbridge.mapping.Rest.invexes:type_name -> ircbridge.mapping.Ban
+	5,   // 48: ircbridge.mapping.Line.stamp:type_name -> ircbridge.mapping.Stamp
+	31,  // 49: ircbridge.mapping.Line.message:type_name -> ircbridge.mapping.Message
+	27,  // 50: ircbridge.mapping.ChannelRequest.join:type_name -> ircbridge.mapping.Join
+	28,  // 51: ircbridge.mapping.ChannelRequest.part:type_name -> ircbridge.mapping.Part
+	31,  // 52: ircbridge.mapping.ChannelRequest.message:type_name -> ircbridge.mapping.Message
+	32,  // 53: ircbridge.mapping.ChannelRequest.topic:type_name -> ircbridge.mapping.SetTopic
+	34,  // 54: ircbridge.mapping.ChannelRequest.modes:type_name -> ircbridge.mapping.SetModes
+	35,  // 55: ircbridge.mapping.ChannelRequest.kick:type_name -> ircbridge.mapping.Kick
+	36,  // 56: ircbridge.mapping.ChannelRequest.invite:type_name -> ircbridge.mapping.Invite
+	2,   // 57: ircbridge.mapping.ChannelRequest.person:type_name -> ircbridge.mapping.Person
+	29,  // 58: ircbridge.mapping.ChannelRequest.quit:type_name -> ircbridge.mapping.Quit
+	21,  // 59: ircbridge.mapping.ChannelRequest.merge:type_name -> ircbridge.mapping.ChannelState
+	37,  // 60: ircbridge.mapping.ChannelRequest.knock:type_name -> ircbridge.mapping.Knock
+	2,   // 61: ircbridge.mapping.Join.person:type_name -> ircbridge.mapping.Person
+	30,  // 62: ircbridge.mapping.Message.tags:type_name -> ircbridge.mapping.Tag
+	2,   // 63: ircbridge.mapping.Message.person:type_name -> ircbridge.mapping.Person
+	1,   // 64: ircbridge.mapping.ModeChange.target:type_name -> ircbridge.mapping.Session
+	33,  // 65: ircbridge.mapping.SetModes.changes:type_name -> ircbridge.mapping.ModeChange
+	1,   // 66: ircbridge.mapping.Kick.target:type_name -> ircbridge.mapping.Session
+	1,   // 67: ircbridge.mapping.Invite.target:type_name -> ircbridge.mapping.Session
+	2,   // 68: ircbridge.mapping.Invite.person:type_name -> ircbridge.mapping.Person
+	2,   // 69: ircbridge.mapping.Knock.person:type_name -> ircbridge.mapping.Person
+	0,   // 70: ircbridge.mapping.Result.code:type_name -> ircbridge.mapping.Code
+	33,  // 71: ircbridge.mapping.Result.applied:type_name -> ircbridge.mapping.ModeChange
+	6,   // 72: ircbridge.mapping.Result.holder:type_name -> ircbridge.mapping.Claim
+	40,  // 73: ircbridge.mapping.ChannelEvent.joined:type_name -> ircbridge.mapping.Joined
+	28,  // 74: ircbridge.mapping.ChannelEvent.parted:type_name -> ircbridge.mapping.Part
+	31,  // 75: ircbridge.mapping.ChannelEvent.message:type_name -> ircbridge.mapping.Message
+	17,  // 76: ircbridge.mapping.ChannelEvent.topic:type_name -> ircbridge.mapping.Topic
+	34,  // 77: ircbridge.mapping.ChannelEvent.modes:type_name -> ircbridge.mapping.SetModes
+	35,  // 78: ircbridge.mapping.ChannelEvent.kicked:type_name -> ircbridge.mapping.Kick
+	2,   // 79: ircbridge.mapping.ChannelEvent.person:type_name -> ircbridge.mapping.Person
+	29,  // 80: ircbridge.mapping.ChannelEvent.quit:type_name -> ircbridge.mapping.Quit
+	41,  // 81: ircbridge.mapping.ChannelEvent.gone:type_name -> ircbridge.mapping.Gone
+	21,  // 82: ircbridge.mapping.ChannelEvent.merged:type_name -> ircbridge.mapping.ChannelState
+	36,  // 83: ircbridge.mapping.ChannelEvent.invited:type_name -> ircbridge.mapping.Invite
+	37,  // 84: ircbridge.mapping.ChannelEvent.knocked:type_name -> ircbridge.mapping.Knock
+	2,   // 85: ircbridge.mapping.Joined.person:type_name -> ircbridge.mapping.Person
+	3,   // 86: ircbridge.mapping.Joined.birth:type_name -> ircbridge.mapping.Birth
+	1,   // 87: ircbridge.mapping.Joined.session:type_name -> ircbridge.mapping.Session
+	1,   // 88: ircbridge.mapping.Gone.sessions:type_name -> ircbridge.mapping.Session
+	3,   // 89: ircbridge.mapping.ChannelRenewal.birth:type_name -> ircbridge.mapping.Birth
+	4,   // 90: ircbridge.mapping.ChannelRenewal.epochs:type_name -> ircbridge.mapping.Epoch
+	14,  // 91: ircbridge.mapping.ChannelRenewal.members:type_name -> ircbridge.mapping.Member
+	21,  // 92: ircbridge.mapping.ChannelAnswer.state:type_name -> ircbridge.mapping.ChannelState
+	45,  // 93: ircbridge.mapping.Listings.items:type_name -> ircbridge.mapping.Listing
+	46,  // 94: ircbridge.mapping.Listings.census:type_name -> ircbridge.mapping.Census
+	46,  // 95: ircbridge.mapping.Listings.total:type_name -> ircbridge.mapping.Census
+	50,  // 96: ircbridge.mapping.Direct.letters:type_name -> ircbridge.mapping.Letters
+	52,  // 97: ircbridge.mapping.Direct.whois:type_name -> ircbridge.mapping.WhoisAsk
+	53,  // 98: ircbridge.mapping.Direct.invited:type_name -> ircbridge.mapping.Invited
+	1,   // 99: ircbridge.mapping.Letters.from:type_name -> ircbridge.mapping.Session
+	2,   // 100: ircbridge.mapping.Letters.person:type_name -> ircbridge.mapping.Person
+	51,  // 101: ircbridge.mapping.Letters.items:type_name -> ircbridge.mapping.Letter
+	30,  // 102: ircbridge.mapping.Letter.tags:type_name -> ircbridge.mapping.Tag
+	1,   // 103: ircbridge.mapping.WhoisAsk.asker:type_name -> ircbridge.mapping.Session
+	1,   // 104: ircbridge.mapping.Invited.from:type_name -> ircbridge.mapping.Session
+	2,   // 105: ircbridge.mapping.Invited.person:type_name -> ircbridge.mapping.Person
+	1,   // 106: ircbridge.mapping.Invited.target:type_name -> ircbridge.mapping.Session
+	0,   // 107: ircbridge.mapping.DirectReply.code:type_name -> ircbridge.mapping.Code
+	55,  // 108: ircbridge.mapping.DirectReply.whois:type_name -> ircbridge.mapping.WhoisReply
+	1,   // 109: ircbridge.mapping.WhoisReply.session:type_name -> ircbridge.mapping.Session
+	2,   // 110: ircbridge.mapping.WhoisReply.person:type_name -> ircbridge.mapping.Person
+	111, // [111:111] is the sub-list for method output_type
+	111, // [111:111] is the sub-list for method input_type
+	111, // [111:111] is the sub-list for extension type_name
+	111, // [111:111] is the sub-list for extension extendee
+	0,   // [0:111] is the sub-list for field type_name
 }
 
 func init() { file_mapping_proto_init() }
@@ -4771,7 +4949,7 @@ func file_mapping_proto_init() {
 		(*NickRequest_Release)(nil),
 		(*NickRequest_Person)(nil),
 	}
-	file_mapping_proto_msgTypes[24].OneofWrappers = []any{
+	file_mapping_proto_msgTypes[25].OneofWrappers = []any{
 		(*ChannelRequest_Join)(nil),
 		(*ChannelRequest_Part)(nil),
 		(*ChannelRequest_Message)(nil),
@@ -4782,8 +4960,9 @@ func file_mapping_proto_init() {
 		(*ChannelRequest_Person)(nil),
 		(*ChannelRequest_Quit)(nil),
 		(*ChannelRequest_Merge)(nil),
+		(*ChannelRequest_Knock)(nil),
 	}
-	file_mapping_proto_msgTypes[36].OneofWrappers = []any{
+	file_mapping_proto_msgTypes[38].OneofWrappers = []any{
 		(*ChannelEvent_Joined)(nil),
 		(*ChannelEvent_Parted)(nil),
 		(*ChannelEvent_Message)(nil),
@@ -4795,8 +4974,9 @@ func file_mapping_proto_init() {
 		(*ChannelEvent_Gone)(nil),
 		(*ChannelEvent_Merged)(nil),
 		(*ChannelEvent_Invited)(nil),
+		(*ChannelEvent_Knocked)(nil),
 	}
-	file_mapping_proto_msgTypes[46].OneofWrappers = []any{
+	file_mapping_proto_msgTypes[48].OneofWrappers = []any{
 		(*Direct_Letters)(nil),
 		(*Direct_Whois)(nil),
 		(*Direct_Invited)(nil),
@@ -4807,7 +4987,7 @@ func file_mapping_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mapping_proto_rawDesc), len(file_mapping_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   53,
+			NumMessages:   55,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

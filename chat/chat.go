@@ -118,8 +118,8 @@ type Session interface {
 
 	// Join joins a channel, with its key if it has one, founding it if there
 	// is none. Joining a channel one is in is ErrAlreadyJoined. Errors also:
-	// ErrBadChannel, ErrBadKey, ErrBanned, ErrInviteOnly, ErrChannelFull,
-	// ErrTooManyChannels, ErrUnreachable.
+	// ErrBadChannel, ErrBadKey, ErrBanned, ErrNeedAccount, ErrInviteOnly,
+	// ErrChannelFull, ErrTooManyChannels, ErrUnreachable.
 	Join(ctx context.Context, channel, key string) (Channel, error)
 	// Part leaves. Errors: ErrNotOnChannel. It is done here at once, whether
 	// or not the keeper can be reached.
@@ -249,6 +249,8 @@ type Modes struct {
 	NoExternal bool   // +n
 	TopicLock  bool   // +t
 	Secret     bool   // +s
+	NoCTCP     bool   // +C
+	Registered bool   // +R: only users with an account may join
 	Key        string // +k, "" when none; withheld ("*") from those not on the channel
 	Limit      int    // +l, 0 when none
 }
@@ -303,8 +305,8 @@ type Member struct {
 	Status Status
 }
 
-// ModeChange is one change of one mode. Mode is a letter of o v b e I i k l m n t
-// s; Arg is the nick, mask, key or number, where the mode has one. A list mode
+// ModeChange is one change of one mode. Mode is a letter of o v b e I C R i k l m n
+// s t; Arg is the nick, mask, key or number, where the mode has one. A list mode
 // without Arg is refused: it is a question, answered by Channel. Of the changes
 // that took effect, Arg is what others see: the nick as it is written, the mask
 // completed to nick!user@host, and "*" where a key was taken away.

@@ -23,6 +23,7 @@ var (
 	ErrCannotSend      = errors.New("the channel does not take your messages")
 	ErrBanned          = errors.New("you are banned from that channel")
 	ErrInviteOnly      = errors.New("the channel is for invited users")
+	ErrNeedAccount     = errors.New("the channel is for users with an account")
 	ErrBadKey          = errors.New("wrong channel key")
 	ErrChannelFull     = errors.New("the channel is full")
 	ErrTooManyChannels = errors.New("you are on too many channels")

@@ -67,7 +67,7 @@ func commandTable() map[string]command {
 		"KICK": {run: cmdKick, least: 2, when: after, usage: "<channel> <nickname>{,<nickname>} [:<reason>]",
 			help: "Removes users from a channel; for its operators."},
 		"MODE": {run: cmdMode, least: 1, when: after, usage: "<channel>|<your nickname> [<modes> [<parameters>]]",
-			help: "Shows or changes modes. Channel: b e I k l i m n s t, members: o v, yourself: i w, and of operators o s."},
+			help: "Shows or changes modes. Channel: b e I k l C R i m n s t, members: o v, yourself: i w, and of operators o s."},
 
 		"WHO": {run: cmdWho, when: after, usage: "[<channel>|<mask> [<fields>][%<fields>[,<token>]]]",
 			help: "Shows the members of a channel, or those you know of whom a mask fits. WHOX."},

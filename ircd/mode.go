@@ -12,7 +12,7 @@ import (
 // The modes of channels as PREFIX and CHANMODES group them, beside chat.ListModes.
 const (
 	statusModes  = "ov"
-	flagModes    = "imnst"
+	flagModes    = "CRimnst"
 	channelModes = statusModes + chat.ListModes + "kl" + flagModes
 )
 
@@ -73,7 +73,7 @@ func modeWords(m chat.Modes) []string {
 	for _, f := range []struct {
 		on     bool
 		letter byte
-	}{{m.InviteOnly, 'i'}, {m.Moderated, 'm'}, {m.NoExternal, 'n'}, {m.Secret, 's'}, {m.TopicLock, 't'}, {m.Key != "", 'k'}, {m.Limit != 0, 'l'}} {
+	}{{m.NoCTCP, 'C'}, {m.Registered, 'R'}, {m.InviteOnly, 'i'}, {m.Moderated, 'm'}, {m.NoExternal, 'n'}, {m.Secret, 's'}, {m.TopicLock, 't'}, {m.Key != "", 'k'}, {m.Limit != 0, 'l'}} {
 		if f.on {
 			flags = append(flags, f.letter)
 		}

@@ -138,6 +138,7 @@ var (
 	errBannedFromChan   = numeric{"474", "Cannot join channel (+b)"}
 	errBadChannelKey    = numeric{"475", "Cannot join channel (+k)"}
 	errBadChanMask      = numeric{"476", "Bad channel mask: a name is # and 1 to 49 bytes without space or comma"}
+	errNeedReggedNick   = numeric{"477", "Cannot join channel (+R): you have no account"}
 	errBanListFull      = numeric{"478", "Channel list is full"}
 	errCannotKnock      = numeric{"480", "Cannot knock on channel (+b)"}
 	errNoPrivileges     = numeric{"481", "Permission Denied: you're not an IRC operator"}
@@ -217,6 +218,7 @@ var failures = []failure{
 	{chat.ErrBanned, errBannedFromChan, aboutChannel},
 	{chat.ErrInviteOnly, errInviteOnlyChan, aboutChannel},
 	{chat.ErrBadKey, errBadChannelKey, aboutChannel},
+	{chat.ErrNeedAccount, errNeedReggedNick, aboutChannel},
 	{chat.ErrChannelFull, errChannelIsFull, aboutChannel},
 	{chat.ErrTooManyChannels, errTooManyChannels, aboutChannel},
 	{chat.ErrChannelOpen, errChannelOpen, aboutChannel},

@@ -149,8 +149,10 @@ func (s *state) applyMode(st step, by string, c *wire.ModeChange) {
 			m.limit, _ = parseLimit(arg)
 		}
 		s.modes[letter] = m
-	case 'i', 'm', 'n', 's', 't':
-		s.modes[letter] = mode{on: c.Add, stamp: st.stamp}
+	default:
+		if isFlag(letter) {
+			s.modes[letter] = mode{on: c.Add, stamp: st.stamp}
+		}
 	}
 }
 

@@ -171,6 +171,8 @@ func (c *channelObject) join(t turn, w *wire.Join) *wire.Result {
 		return refuse(wire.Code_CHANNEL_FULL)
 	case returns && status&chat.Operator != 0: // above the rules that he may have made himself
 		joined.Status = uint32(status)
+	case modes['R'].on && accountOf(from) == "":
+		return refuse(wire.Code_NEED_ACCOUNT)
 	case modes['i'].on && !invited && !lists.of('I').match(p.mask(from)):
 		return refuse(wire.Code_INVITE_ONLY)
 	case modes['k'].on && modes['k'].key != string(w.Key):
@@ -199,7 +201,7 @@ func (c *channelObject) leave(t turn, reason []byte, ev *wire.ChannelEvent) *wir
 
 // message lets a member speak, and others too unless the modes forbid it (RFC
 // 2812, section 3.3.1: +n, +m and bans, which operators and the voiced are
-// above).
+// above; +C, which nobody is).
 func (c *channelObject) message(t turn, w *wire.Message) *wire.Result {
 	if err := checkMessage(w); err != nil {
 		return &wire.Result{Code: wire.Code_CANNOT_SEND, Detail: err.Error()}
@@ -214,6 +216,8 @@ func (c *channelObject) message(t turn, w *wire.Message) *wire.Result {
 	switch {
 	case len(c.s.members) == 0:
 		return refuse(wire.Code_NO_SUCH_CHANNEL)
+	case c.s.is('C') && chat.IsCTCP(string(w.Text)):
+		detail = "takes no CTCP (+C)"
 	case m.status != 0:
 	case !on && (c.s.is('n') || w.Person == nil):
 		detail = "takes no messages from outside (+n)"

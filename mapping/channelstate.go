@@ -110,7 +110,7 @@ type topic struct {
 	stamp    overlay.Stamp
 }
 
-// mode is one of i k l m n s t.
+// mode is one of ownModes.
 type mode struct {
 	on    bool
 	key   string

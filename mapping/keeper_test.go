@@ -208,6 +208,12 @@ func TestChannelRules(t *testing.T) {
 		{"join without key", guest, reqJoin(guest, "x"), wire.Code_BAD_KEY},
 		{"-k+l", op, reqModes(modeChange(false, 'k', "x"), modeChange(true, 'l', "1")), wire.Code_OK},
 		{"join over the limit", guest, reqJoin(guest, ""), wire.Code_CHANNEL_FULL},
+		{"+C", op, reqModes(modeChange(true, 'C', "")), wire.Code_OK},
+		{"CTCP of an operator under +C", op, reqSay(op, "\x01PING 1\x01"), wire.Code_CANNOT_SEND},
+		{"an action under +C", op, reqSay(op, "\x01ACTION waves\x01"), wire.Code_OK},
+		{"-l+R", op, reqModes(modeChange(false, 'l', ""), modeChange(true, 'R', "")), wire.Code_OK},
+		{"join under +R of one who has an account", guest, reqJoin(guest, ""), wire.Code_OK},
+		{"part again", guest, reqPart(), wire.Code_OK},
 		{"bad limit", op, reqModes(modeChange(true, 'l', "0")), wire.Code_BAD_MODE_PARAM},
 		{"unknown mode", op, reqModes(modeChange(true, 'q', "")), wire.Code_UNKNOWN_MODE},
 		{"status of a stranger", op, reqModes(statusChange(true, 'o', guest)), wire.Code_NOT_IN_CHANNEL},
@@ -219,7 +225,7 @@ func TestChannelRules(t *testing.T) {
 	} {
 		wantCode(t, r.what, k.ask(t, r.from, r.req), r.code)
 	}
-	if k.s.is('l') || k.s.is('n') || !k.s.is('t') || len(k.s.members) != 1 {
+	if k.s.is('C') || k.s.is('l') || k.s.is('n') || !k.s.is('t') || len(k.s.members) != 1 {
 		t.Errorf("founded anew with old modes: %+v", k.s.modes)
 	}
 }
@@ -262,7 +268,7 @@ func randomHistory(t *testing.T, k *keptChannel, n int) {
 		case 6:
 			req = reqTopic(fmt.Sprint("topic ", k.rand.IntN(100)))
 		case 7:
-			req = reqModes(modeChange(k.rand.IntN(2) == 0, "imnst"[k.rand.IntN(5)], ""))
+			req = reqModes(modeChange(k.rand.IntN(2) == 0, flagModes[k.rand.IntN(len(flagModes))], ""))
 		case 8:
 			req = reqModes(statusChange(k.rand.IntN(2) == 0, "ov"[k.rand.IntN(2)], o))
 		case 9:

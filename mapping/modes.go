@@ -15,7 +15,16 @@ const (
 	maxChanges = 64      // in one request
 )
 
-func isChannelMode(letter byte) bool { return strings.IndexByte("iklmnst", letter) >= 0 }
+// flagModes are the modes of a channel without parameter; ownModes all but lists
+// and statuses.
+const (
+	flagModes = "CRimnst"
+	ownModes  = "CRiklmnst"
+)
+
+func isFlag(letter byte) bool { return strings.IndexByte(flagModes, letter) >= 0 }
+
+func isChannelMode(letter byte) bool { return strings.IndexByte(ownModes, letter) >= 0 }
 
 // change makes one change into an event's, or says why not. A change that
 // changes nothing is nil with OK.
@@ -24,12 +33,13 @@ func (s *state) change(c *wire.ModeChange) (*wire.ModeChange, wire.Code) {
 		return nil, wire.Code_UNKNOWN_MODE
 	}
 	letter, arg := byte(c.Letter), string(c.Arg)
-	switch letter {
-	case 'i', 'm', 'n', 's', 't':
+	if isFlag(letter) {
 		if s.is(letter) == c.Add {
 			return nil, wire.Code_OK
 		}
 		return &wire.ModeChange{Add: c.Add, Letter: c.Letter}, wire.Code_OK
+	}
+	switch letter {
 	case 'o', 'v':
 		return s.changeStatus(c, statusBit(letter))
 	case 'b', 'e', 'I':

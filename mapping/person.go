@@ -22,9 +22,12 @@ func (p person) profile(of overlay.Stream) chat.Profile {
 	h := VisibleHost(of.Node)
 	return chat.Profile{
 		Session: sessionID(of), Nick: p.nick, Username: p.username, Host: h, Realname: p.realname,
-		Server: h, Account: of.Node.String(), Away: p.away,
+		Server: h, Account: accountOf(of), Away: p.away,
 	}
 }
+
+// accountOf is the account of a user: the key of his node, which proves it.
+func accountOf(who overlay.Stream) string { return who.Node.String() }
 
 // mask is nick!user@host.
 func (p person) mask(of overlay.Stream) string {

@@ -16,7 +16,7 @@ func (s *state) channel(display string) chat.Channel {
 		Name: display, Created: time.UnixMilli(s.birth.at), Topic: s.topic.chat(), Count: len(s.members),
 		Modes: chat.Modes{
 			InviteOnly: s.is('i'), Moderated: s.is('m'), NoExternal: s.is('n'), TopicLock: s.is('t'),
-			Secret: s.is('s'), Key: s.modes['k'].key, Limit: s.modes['l'].limit,
+			Secret: s.is('s'), NoCTCP: s.is('C'), Registered: s.is('R'), Key: s.modes['k'].key, Limit: s.modes['l'].limit,
 		},
 	}
 	c.Bans, c.Excepts, c.Invexes = s.lists.of('b').chat(), s.lists.of('e').chat(), s.lists.of('I').chat()
@@ -63,7 +63,7 @@ func (s *Service) modesFromWireLocked(v *view, ws []*wire.ModeChange) []chat.Mod
 // the channel's own, lists, and statuses of members of both.
 func changesBetween(old, now *state) []chat.ModeChange {
 	var out []chat.ModeChange
-	for _, letter := range []byte("iklmnst") {
+	for _, letter := range []byte(ownModes) {
 		a, b := old.modes[letter], now.modes[letter]
 		if a.on == b.on && a.key == b.key && a.limit == b.limit {
 			continue

@@ -31,6 +31,8 @@ func errorOf(res *wire.Result) error {
 		err = chat.ErrBanned
 	case wire.Code_INVITE_ONLY:
 		err = chat.ErrInviteOnly
+	case wire.Code_NEED_ACCOUNT:
+		err = chat.ErrNeedAccount
 	case wire.Code_BAD_KEY:
 		err = chat.ErrBadKey
 	case wire.Code_CHANNEL_FULL:

@@ -66,6 +66,8 @@ func (c *channel) admitLocked(se *session, key string) error {
 	switch {
 	case c.bannedLocked(se):
 		return chat.ErrBanned
+	case c.modes.Registered && se.self.Account == "":
+		return chat.ErrNeedAccount
 	case c.modes.InviteOnly && !c.invited[se] && !c.listedLocked('I', se):
 		return chat.ErrInviteOnly
 	case c.modes.Key != "" && c.modes.Key != key:
@@ -86,11 +88,14 @@ func (c *channel) listedLocked(letter byte, se *session) bool {
 	return slices.ContainsFunc(c.lists[letter], func(e chat.ListEntry) bool { return chat.MatchMask(e.Mask, mask) })
 }
 
-// maySendLocked says whether se may write to the channel (RFC 2812, section
-// 3.3.1: +n, +m and bans, which operators and the voiced are above).
-func (c *channel) maySendLocked(se *session) error {
+// maySendLocked says whether se may write a text to the channel (RFC 2812,
+// section 3.3.1: +n, +m and bans, which operators and the voiced are above; +C,
+// which nobody is).
+func (c *channel) maySendLocked(se *session, text string) error {
 	status, on := c.members[se]
 	switch {
+	case c.modes.NoCTCP && chat.IsCTCP(text):
+		return fmt.Errorf("%s takes no CTCP (+C): %w", c.name, chat.ErrCannotSend)
 	case status != 0:
 		return nil
 	case !on && c.modes.NoExternal:

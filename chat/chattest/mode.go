@@ -48,6 +48,10 @@ func (c *channel) flag(mode byte) *bool {
 		return &c.modes.Secret
 	case 't':
 		return &c.modes.TopicLock
+	case 'C':
+		return &c.modes.NoCTCP
+	case 'R':
+		return &c.modes.Registered
 	}
 	return nil
 }

@@ -112,7 +112,7 @@ func (n *network) receiversLocked(se *session, out *chat.Sent) ([]*session, erro
 		}
 		out.Message.Target = c.name
 		_, out.Joined = c.members[se]
-		if err := c.maySendLocked(se); err != nil {
+		if err := c.maySendLocked(se, out.Message.Text); err != nil {
 			return nil, err
 		}
 		return slices.DeleteFunc(c.sortedLocked(), func(m *session) bool {

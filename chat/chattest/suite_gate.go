@@ -11,6 +11,8 @@ func gateCases() []testCase {
 	return []testCase{
 		{"NoExternal", 2, testGateNoExternal},
 		{"Moderated", 3, testGateModerated},
+		{"NoCTCP", 2, testGateNoCTCP},
+		{"Registered", 2, testGateRegistered},
 		{"BannedJoin", 2, testGateBannedJoin},
 		{"BannedSend", 2, testGateBannedSend},
 		{"Key", 2, testGateKey},
@@ -45,6 +47,46 @@ func testGateModerated(w *world) {
 	b.said("#a", "voice")
 	a.gets("voice")
 	once(a, "a message", anyOf[chat.Message])
+}
+
+// Under +C nobody's programs ask others, or answer; actions pass.
+func testGateNoCTCP(w *world) {
+	a, b := w.open(0, "ann"), w.open(1, "bob")
+	w.meet(a, b)
+	w.joinAll("#a", a, b)
+	b.said("#a", "\x01VERSION\x01")
+	a.gets("\x01VERSION\x01")
+	a.mode("#a", plus('C', ""), plus('v', "bob"))
+	b.refused(chat.ErrCannotSend, "#a", "\x01VERSION\x01")
+	a.refused(chat.ErrCannotSend, "#a", "\x01PING 1\x01")
+	n, err := b.Send(chat.Outgoing{Target: "#a", Notice: true, Text: "\x01VERSION me\x01"})
+	w.must("send", err)
+	w.want("an answer", b.outcome(n).Err, chat.ErrCannotSend)
+	b.said("#a", "\x01ACTION waves\x01")
+	a.gets("\x01ACTION waves\x01")
+	b.said("ann", "\x01TIME\x01")
+	a.gets("\x01TIME\x01")
+	a.mode("#a", minus('C', ""))
+	b.said("#a", "\x01PING 2\x01")
+	a.gets("\x01PING 2\x01")
+	a.modesAre("#a", chat.Modes{TopicLock: true})
+}
+
+// Under +R who has an account comes in, and nobody else.
+func testGateRegistered(w *world) {
+	a, b := w.open(0, "ann"), w.open(1, "bob")
+	a.join("#a")
+	a.mode("#a", plus('R', ""))
+	a.modesAre("#a", chat.Modes{TopicLock: true, Registered: true})
+	_, err := b.Join(context.Background(), "#a", "")
+	if b.Self().Account == "" {
+		w.want("join without account", err, chat.ErrNeedAccount)
+		a.mode("#a", minus('R', ""))
+		b.join("#a")
+	} else {
+		w.must("join", err)
+	}
+	a.sees("#a", "ann", "bob")
 }
 
 func testGateBannedJoin(w *world) {

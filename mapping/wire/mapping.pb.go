@@ -53,6 +53,7 @@ const (
 	Code_NOT_HERE        Code = 18 // direct: that user is not on this node, or no longer so named
 	Code_CHANNEL_OPEN    Code = 19
 	Code_TOO_MANY_KNOCKS Code = 20
+	Code_NEED_ACCOUNT    Code = 21 // under +R
 )
 
 // Enum value maps for Code.
@@ -79,6 +80,7 @@ var (
 		18: "NOT_HERE",
 		19: "CHANNEL_OPEN",
 		20: "TOO_MANY_KNOCKS",
+		21: "NEED_ACCOUNT",
 	}
 	Code_value = map[string]int32{
 		"OK":              0,
@@ -102,6 +104,7 @@ var (
 		"NOT_HERE":        18,
 		"CHANNEL_OPEN":    19,
 		"TOO_MANY_KNOCKS": 20,
+		"NEED_ACCOUNT":    21,
 	}
 )
 
@@ -1306,7 +1309,7 @@ func (x *Topic) GetStamp() *Stamp {
 	return nil
 }
 
-// Mode is a mode of the channel itself: a letter of i k l m n s t.
+// Mode is a mode of the channel itself: a letter of C R i k l m n s t.
 type Mode struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Letter        uint32                 `protobuf:"varint,1,opt,name=letter,proto3" json:"letter,omitempty"`
@@ -4722,7 +4725,7 @@ const file_mapping_proto_rawDesc = "" +
 	"\bchannels\x18\x03 \x03(\fR\bchannels\x12\x1c\n" +
 	"\n" +
 	"sign_on_ms\x18\x04 \x01(\x03R\bsignOnMs\x12\x17\n" +
-	"\aidle_ms\x18\x05 \x01(\x03R\x06idleMs*\xf2\x02\n" +
+	"\aidle_ms\x18\x05 \x01(\x03R\x06idleMs*\x84\x03\n" +
 	"\x04Code\x12\x06\n" +
 	"\x02OK\x10\x00\x12\x0f\n" +
 	"\vBAD_REQUEST\x10\x01\x12\x0f\n" +
@@ -4746,7 +4749,8 @@ const file_mapping_proto_rawDesc = "" +
 	"\fNO_SUCH_NICK\x10\x11\x12\f\n" +
 	"\bNOT_HERE\x10\x12\x12\x10\n" +
 	"\fCHANNEL_OPEN\x10\x13\x12\x13\n" +
-	"\x0fTOO_MANY_KNOCKS\x10\x14B\x18Z\x16ircbridge/mapping/wireb\x06proto3"
+	"\x0fTOO_MANY_KNOCKS\x10\x14\x12\x10\n" +
+	"\fNEED_ACCOUNT\x10\x15B\x18Z\x16ircbridge/mapping/wireb\x06proto3"
 
 var (
 	file_mapping_proto_rawDescOnce sync.Once

@@ -173,6 +173,18 @@ type Session interface {
 	// last ten, for a day. What its present holder still has is not among them. It is
 	// empty when there is none. Errors: ErrBadNick, ErrUnreachable.
 	Whowas(ctx context.Context, nick string, max int) ([]Past, error)
+	// Watch follows nicks, whoever has them and wherever he is, until Unwatch:
+	// it returns how each of them is, in their order, and a Presence event tells when that
+	// changes. Of who has one AwayChanged and ProfileChanged come too, once, whether or not a
+	// channel is shared. It waits a second at most for the network: who is not found by then
+	// is taken for offline, until an event says otherwise. What is no nickname is offline, and not
+	// followed. Where MaxWatched nicks are watched, or this node watches too many, the
+	// result has those for which there was room, with ErrWatchFull.
+	Watch(ctx context.Context, nicks []string) ([]Presence, error)
+	// Unwatch ends that for nicks, watched or not. No Presence of theirs follows. It
+	// does not wait for the network.
+	Unwatch(nicks []string)
+
 	// Keeper says which node keeps a channel now. Errors: ErrBadChannel,
 	// ErrUnreachable.
 	Keeper(ctx context.Context, channel string) (Keeper, error)

@@ -33,5 +33,6 @@ var (
 	ErrUnknownMode     = errors.New("unknown mode")
 	ErrBadModeParam    = errors.New("bad parameter of a mode")
 	ErrQueueFull       = errors.New("too many messages wait to be sent")
+	ErrWatchFull       = errors.New("no more nicknames can be watched")
 	ErrUnreachable     = errors.New("the network did not answer")
 )

@@ -89,8 +89,9 @@ type Renamed struct {
 
 // AwayChanged: Who.Away is new.
 type AwayChanged struct {
-	Who Profile
-	At  time.Time
+	Who     Profile
+	Watched bool // the receiver watches his nick, and shares no channel with him
+	At      time.Time
 }
 
 // ProfileChanged: the user name, host, account or real name of somebody whom
@@ -98,7 +99,18 @@ type AwayChanged struct {
 // Once, whatever the number of channels.
 type ProfileChanged struct {
 	Old, New Profile
+	Watched  bool // the receiver watches his nick, and shares no channel with him
 	At       time.Time
+}
+
+// Presence says how a nick is that the receiver watches: somebody has it, or
+// nobody has it any more. When it goes from one user to another, the event that
+// it is free comes between.
+type Presence struct {
+	Nick   string // as its holder writes it; else as it was last known, or asked for
+	Online bool
+	Who    Profile // who has it, when Online
+	At     time.Time
 }
 
 // TopicChanged: a new topic.
@@ -198,6 +210,7 @@ func (Kicked) event()         {}
 func (Renamed) event()        {}
 func (AwayChanged) event()    {}
 func (ProfileChanged) event() {}
+func (Presence) event()       {}
 func (TopicChanged) event()   {}
 func (ModeChanged) event()    {}
 func (Message) event()        {}

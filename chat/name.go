@@ -20,6 +20,7 @@ const (
 	MaxList     = 100  // entries of each list of one channel
 	MaxMask     = 200  // of an entry of a list
 	MaxChannels = 100  // of one session
+	MaxWatched  = 100  // nicks that one session watches
 	MaxText     = 4096 // of one message; front-ends may have a lower limit
 )
 

@@ -18,6 +18,7 @@ const (
 	capChghost
 	capEchoMessage
 	capExtendedJoin
+	capExtendedMonitor
 	capInviteNotify
 	capLabeledResponse
 	capMessageTags
@@ -42,6 +43,7 @@ var capabilities = []struct {
 	{"chghost", capChghost},
 	{"echo-message", capEchoMessage},
 	{"extended-join", capExtendedJoin},
+	{"extended-monitor", capExtendedMonitor},
 	{"invite-notify", capInviteNotify},
 	{"labeled-response", capLabeledResponse},
 	{"message-tags", capMessageTags},

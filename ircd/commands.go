@@ -81,6 +81,8 @@ func commandTable() map[string]command {
 			help: "Says that you are away and why, or without a text that you are back."},
 		"ISON": {run: cmdIson, least: 1, when: after, usage: "<nickname>{ <nickname>}",
 			help: "Says which of these users are there."},
+		"MONITOR": {run: cmdMonitor, least: 1, when: after, usage: "+|- <nickname>{,<nickname>} | C | L | S",
+			help: "Tells you when users come and go: + adds, - removes, C clears, L lists, S shows who is there."},
 		"USERHOST": {run: cmdUserhost, least: 1, when: after, usage: "<nickname>{ <nickname>}",
 			help: "Shows user name and host of up to five users."},
 

@@ -90,6 +90,8 @@ type conn struct {
 	line     []byte              // scratch
 	batch    *buffer             // lines of the writer while it has the turn: it must not wait for room
 
+	monitored map[string]*monitored // by folded nick; nil until the first
+
 	// Labelled commands (response.go).
 	resp     *response            // being written; nil while events are
 	labelled map[uint64]*response // messages sent with a label, outcome to come; nil until the first

@@ -94,9 +94,15 @@ func (c *conn) event(e chat.Event) {
 	case chat.Renamed:
 		c.renamed(e)
 	case chat.AwayChanged:
-		c.away(e.Who, e.At)
+		if !c.watchedOnly(e.Watched, e.Who) {
+			c.away(e.Who, e.At)
+		}
 	case chat.ProfileChanged:
-		c.profileChanged(e)
+		if !c.watchedOnly(e.Watched, e.New) {
+			c.profileChanged(e)
+		}
+	case chat.Presence:
+		c.presence(e)
 	case chat.TopicChanged:
 		if c.on(e.Channel) {
 			c.write(c.tagsBy(e.Channel, e.Topic.By, e.Topic.At), e.Topic.By, "TOPIC", []string{e.Channel}, e.Topic.Text)

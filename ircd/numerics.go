@@ -97,6 +97,10 @@ var (
 	rplHelpStart     = numeric{code: "704"}
 	rplHelpText      = numeric{code: "705"}
 	rplEndOfHelp     = numeric{"706", "End of HELP"}
+	rplMonOnline     = numeric{code: "730"}
+	rplMonOffline    = numeric{code: "731"}
+	rplMonList       = numeric{code: "732"}
+	rplEndOfMonList  = numeric{"733", "End of MONITOR list"}
 
 	rplKnock          = numeric{code: "710"}
 	rplKnockDelivered = numeric{"711", "Your KNOCK has been delivered"}
@@ -149,6 +153,7 @@ var (
 	errUsersDontMatch   = numeric{"502", "Can't change mode for other users"}
 	errHelpNotFound     = numeric{"524", "No help available on this topic"}
 	errInvalidModeParam = numeric{"696", "Invalid mode parameter"}
+	errMonListFull      = numeric{"734", "Monitor list is full"}
 )
 
 // subject is what a failed request was about: each numeric takes from it the
@@ -226,6 +231,7 @@ var failures = []failure{
 	{chat.ErrListFull, errBanListFull, aboutList},
 	{chat.ErrUnknownMode, errUnknownMode, aboutMode},
 	{chat.ErrBadModeParam, errInvalidModeParam, aboutParam},
+	{chat.ErrWatchFull, errMonListFull, aboutWatch},
 	{chat.ErrQueueFull, rplTryAgain, aboutCommand},
 	{chat.ErrUnreachable, errUnavailable, aboutPlace},
 	{context.DeadlineExceeded, errUnavailable, aboutPlace},

@@ -115,6 +115,7 @@ func FuzzRenewal(f *testing.F) {
 	v := &view{self: testNode(1), run: 1001, state: k.s}
 	f.Add(encode(v.renewal()))
 	f.Add(encode(signedClaim(1, testStream(1, 1), 1, "ada").toWire(nil)))
+	f.Add(encode(&wire.Claim{Watching: true}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		k := goodChannel(t)
 		k.renew(k.turn(overlay.Stream{}), testNode(1), 1001, b)
@@ -138,6 +139,9 @@ func FuzzNick(f *testing.F) {
 	f.Add(reqClaim(1, s, 1, "Ada"))
 	f.Add(reqRelease())
 	f.Add(reqNickPerson(testPerson(s)))
+	f.Add(reqWatch(false))
+	k.apply(k.turn(testStream(2, 0)), reqWatch(false))
+	f.Add(k.Snapshot())
 	k.apply(k.turn(s), reqRelease())
 	f.Add(k.Snapshot())
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -79,7 +79,8 @@ type Service struct {
 	arrays      queueArrays         // that no session uses
 	nicks       map[string]*session // by folded nick: held, or about to be
 	views       map[string]*view    // by folded channel
-	nodeLanes   map[string]*lane    // the node's own requests, by channel
+	watches     map[string]*watch   // by folded nick
+	nodeLanes   map[string]*lane    // the node's own requests, by folded channel or nick
 	// What views that were closed had seen: a channel's last messages may hold
 	// what was said up to some minutes ago, also on another side of a cut, and who comes
 	// into it again is not shown that twice.
@@ -114,6 +115,7 @@ func New(cfg Config) *Service {
 		ending:    map[uint64]*session{},
 		nicks:     map[string]*session{},
 		views:     map[string]*view{},
+		watches:   map[string]*watch{},
 		nodeLanes: map[string]*lane{},
 
 		seenBefore: newCache[string, seenNumbers](64),
@@ -230,6 +232,7 @@ func (s *Service) Open(ctx context.Context, u chat.User) (chat.Session, error) {
 	case s.stopped:
 		return nil, fmt.Errorf("open %s: %w", u.Nick, chat.ErrStopped)
 	}
+	s.refreshNameLocked(u.Nick)
 	return se, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"time"
 
 	"ircbridge/chat"
@@ -47,9 +48,7 @@ func (se *session) releaseNickLocked(name string) {
 	se.laneLocked(kindNick, name).addLocked(func(uint64) []byte {
 		return encode(&wire.NickRequest{What: &wire.NickRequest_Release{Release: &wire.Release{}}})
 	}, func(*job) {
-		if se.s.nicks[name] == nil {
-			se.s.o.Release(kindNick, name)
-		}
+		se.s.releaseNameLocked(name)
 	})
 }
 
@@ -179,29 +178,32 @@ func (se *session) SetNick(ctx context.Context, nick string) error {
 	return nil
 }
 
-// nickViews is this node's interest in names: its sessions' claims.
+// nickViews is this node's interest in names: its sessions' claims, and what
+// they watch.
 type nickViews struct{ s *Service }
 
-// Event has the name's state when more than one node claims it.
+// Event has the name's state when more than one node claims or watches it.
 func (n nickViews) Event(name string, e overlay.Entry) {
 	if len(e.Event) > 0 {
-		n.show(name, e.Event)
+		n.show(name, e.Event, false, e.At)
 	}
 }
 
 // Reset has the whole, which may no longer have the claim of who gave the name up; what led
 // to it does.
 func (n nickViews) Reset(name string, _ overlay.Stamp, snapshot []byte, recent []overlay.Entry) {
-	n.show(name, snapshot)
+	recent = slices.DeleteFunc(recent, func(e overlay.Entry) bool { return len(e.Event) == 0 })
 	for _, e := range recent {
-		if len(e.Event) > 0 {
-			n.showKept(name, e.Event)
-		}
+		n.said(name, e)
+	}
+	n.show(name, snapshot, true, n.s.h.Now())
+	for _, e := range recent {
+		n.showKept(name, e.Event)
 	}
 }
 
-// show says who holds a name that this node claims: it may be another.
-func (n nickViews) show(name string, snapshot []byte) {
+// show says who holds a name that this node watches, or claims: it may be another.
+func (n nickViews) show(name string, snapshot []byte, whole bool, at time.Time) {
 	obj, err := decodeNick(snapshot, name)
 	if err != nil {
 		n.s.log.Warn("a keeper pushed a malformed name; ignored", "nick", name, "err", err)
@@ -210,6 +212,9 @@ func (n nickViews) show(name string, snapshot []byte) {
 	h := obj.holder()
 	n.s.mu.Lock()
 	defer n.s.mu.Unlock()
+	if w := n.s.watches[name]; w != nil {
+		w.saidLocked(h, whole, at)
+	}
 	se := n.s.nicks[name]
 	switch {
 	case h == nil || se == nil || se.opening: // Open, or its next renewal, hears of it
@@ -218,6 +223,16 @@ func (n nickViews) show(name string, snapshot []byte) {
 		se.loseNickLocked(name, h)
 	default:
 		se.keepsNickLocked(obj)
+	}
+}
+
+// said gives a past event of a name to those here who watch it.
+func (n nickViews) said(name string, e overlay.Entry) {
+	obj, err := decodeNick(e.Event, name)
+	n.s.mu.Lock()
+	defer n.s.mu.Unlock()
+	if w := n.s.watches[name]; w != nil && err == nil { // showKept logs the error
+		w.saidLocked(obj.holder(), false, e.At)
 	}
 }
 
@@ -275,23 +290,28 @@ func (n nickViews) claimLocked(name string) *claim {
 func (n nickViews) Assert(name string) ([]byte, bool) {
 	n.s.mu.Lock()
 	defer n.s.mu.Unlock()
-	c := n.claimLocked(name)
-	if c == nil || c.birth.none() {
-		return nil, false
+	obj, held := newNickObject(name), false
+	if c := n.claimLocked(name); c != nil && !c.birth.none() {
+		obj.claims[c.owner], held = c, true
 	}
-	obj := newNickObject(name)
-	obj.claims[c.owner] = c
-	return obj.Snapshot(), true
+	if w := n.s.watches[name]; w != nil && w.asked {
+		obj.watchers[n.s.stream(0)], held = true, true
+	}
+	return obj.Snapshot(), held
 }
 
 func (n nickViews) Renewal(name string) ([]byte, bool) {
 	n.s.mu.Lock()
 	defer n.s.mu.Unlock()
-	c := n.claimLocked(name)
-	if c == nil {
+	w, watching := new(wire.Claim), n.s.watches[name] != nil
+	switch c := n.claimLocked(name); {
+	case c != nil:
+		w = c.toWire(nil)
+	case !watching:
 		return nil, false
 	}
-	return encode(c.toWire(nil)), true
+	w.Watching = watching
+	return encode(w), true
 }
 
 // locate finds the session that has a nick: on this node, in what was found

@@ -33,6 +33,10 @@ func reqRelease() []byte {
 	return encode(&wire.NickRequest{What: &wire.NickRequest_Release{Release: &wire.Release{}}})
 }
 
+func reqWatch(off bool) []byte {
+	return encode(&wire.NickRequest{What: &wire.NickRequest_Watch{Watch: &wire.Watch{Off: off}}})
+}
+
 func reqNickPerson(p person) []byte {
 	return encode(&wire.NickRequest{What: &wire.NickRequest_Person{Person: personToWire(p)}})
 }
@@ -226,7 +230,7 @@ func TestNickMergeLaws(t *testing.T) {
 		}
 		return c
 	}
-	full := 0
+	full, watchers := 0, 0
 	for seed := range uint64(60) {
 		r := rand.New(rand.NewPCG(seed, 5))
 		next := map[overlay.Stream]uint64{} // a stream's numbers are its own, whoever keeps the name
@@ -237,7 +241,10 @@ func TestNickMergeLaws(t *testing.T) {
 			for range 24 {
 				n := r.IntN(3)
 				s := testStream(n, uint64(1+r.IntN(2)))
-				switch r.IntN(8) {
+				switch r.IntN(9) {
+				case 8:
+					s.Session = 0
+					k.apply(k.turn(s), reqWatch(r.IntN(3) == 0))
 				case 0, 1, 2:
 					k.apply(k.turn(s), reqRelease())
 				case 3:
@@ -265,12 +272,15 @@ func TestNickMergeLaws(t *testing.T) {
 		if string(x.Snapshot()) != string(y.Snapshot()) {
 			t.Fatalf("seed %d: not associative\n%v\n%v", seed, x.claims, y.claims)
 		}
-		full = max(full, len(x.past))
+		full, watchers = max(full, len(x.past)), max(watchers, len(x.watchers))
 		for _, c := range x.claims {
 			if c.owner.Node != x.holder().owner.Node && c.senior(x.holder()) && x.of(c.owner.Node) == c {
 				t.Fatalf("seed %d: %v is older than the holder", seed, c)
 			}
 		}
+	}
+	if watchers < 2 {
+		t.Errorf("no more than %d nodes watched the name", watchers)
 	}
 	if full != maxPast {
 		t.Errorf("no more than %d former holders were remembered, want %d at times", full, maxPast)

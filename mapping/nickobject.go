@@ -21,6 +21,7 @@ type nickObject struct {
 	heads    heads
 	claims   map[overlay.Stream]*claim
 	released map[overlay.Stream]released
+	watchers map[overlay.Stream]bool // runs of nodes, as their session 0
 	past     pasts
 	history  *history // nil when nobody bounds the whole
 }
@@ -38,7 +39,10 @@ const (
 )
 
 func newNickObject(name string) *nickObject {
-	return &nickObject{name: name, heads: heads{}, claims: map[overlay.Stream]*claim{}, released: map[overlay.Stream]released{}}
+	return &nickObject{
+		name: name, heads: heads{}, claims: map[overlay.Stream]*claim{}, released: map[overlay.Stream]released{},
+		watchers: map[overlay.Stream]bool{},
+	}
 }
 
 func (n *nickObject) Apply(t *overlay.Turn, req []byte) []byte { return n.apply(t, req) }
@@ -88,7 +92,9 @@ func (n *nickObject) apply(t turn, req []byte) []byte {
 	case *wire.NickRequest_Release:
 		res = n.release(t)
 	case *wire.NickRequest_Person:
-		res = n.setPerson(t.From(), w.Person)
+		res = n.setPerson(t, w.Person)
+	case *wire.NickRequest_Watch:
+		res = n.watch(t, w.Watch)
 	default:
 		res = refuse(wire.Code_BAD_REQUEST)
 	}
@@ -135,15 +141,11 @@ func (n *nickObject) install(t turn, c *claim) *wire.Result {
 	return &wire.Result{Event: true, Holder: c.toWire(nil)}
 }
 
-// changed gives a change its stamp. Names have no events to show, but when
-// two nodes claim one, or did (both is the view of then), they are told.
+// changed gives a change its stamp. Those who watch the name are told, and when two nodes
+// claim it, or did (both is the view of then), both.
 func (n *nickObject) changed(t turn, both []byte) {
-	n.heads.add(t.Stamp())
 	t.SubscribersChanged()
-	if both == nil && len(n.Nodes()) > 1 {
-		both = n.View()
-	}
-	t.Emit(both)
+	n.tell(t, both)
 }
 
 // release gives a session's claims back. Where another node's is in force, as after
@@ -162,18 +164,18 @@ func (n *nickObject) release(t turn) *wire.Result {
 	return &wire.Result{Event: true}
 }
 
-// setPerson takes what is new of who claims the name. It is no event: channels
-// tell those who see him.
-func (n *nickObject) setPerson(from overlay.Stream, w *wire.Person) *wire.Result {
+// setPerson takes what is new of who claims the name. Only who watches it is told:
+// channels tell those who see him.
+func (n *nickObject) setPerson(t turn, w *wire.Person) *wire.Result {
 	p, err := personFromWire(w)
-	c := n.claims[from]
+	c := n.claims[t.From()]
 	switch {
 	case err != nil:
 		return refuse(wire.Code_BAD_REQUEST)
 	case c == nil:
 		return refuse(wire.Code_NO_SUCH_NICK)
 	}
-	c.learn(p)
+	n.learn(t, c, p)
 	return &wire.Result{}
 }
 
@@ -236,6 +238,7 @@ func (n *nickObject) prunePast(now int64) {
 }
 
 func (n *nickObject) nodeGone(t turn, node host.PeerID, keep uint64) {
+	n.watchersGone(node, keep)
 	before := len(n.claims)
 	for k, c := range n.claims { // any order: each for itself
 		if k.Node == node && (keep == 0 || k.Run != keep) {
@@ -249,13 +252,16 @@ func (n *nickObject) nodeGone(t turn, node host.PeerID, keep uint64) {
 }
 
 // renew takes a claim again that was lost here, and tells a node whose claim
-// is no longer in force.
+// is no longer in force. A node that watches the name is taken in again too.
 func (n *nickObject) renew(t turn, node host.PeerID, run uint64, payload []byte) bool {
 	w := new(wire.Claim)
 	if decode(payload, w) != nil {
 		return true
 	}
-	c, err := claimFromWire(w, n.name, nil)
+	if w.Watching {
+		n.watched(t, overlay.Stream{Node: node, Run: run})
+	}
+	c, err := claimFromWire(w, n.name, nil) // it has none of a node that only watches
 	if err != nil || c.owner.Node != node || c.owner.Run != run {
 		return true
 	}
@@ -271,7 +277,7 @@ func (n *nickObject) renew(t turn, node host.PeerID, run uint64, payload []byte)
 		n.install(t, c)
 		return true
 	case h.owner == c.owner:
-		h.learn(c.person)
+		n.learn(t, h, c.person)
 		return true
 	case h.owner.Node != node && !c.birth.none() && c.senior(h):
 		n.install(t, c) // it was there first: the keeper's copy came from elsewhere
@@ -318,10 +324,12 @@ func (n *nickObject) former() pasts {
 func (n *nickObject) Snapshot() []byte {
 	w := n.toWire()
 	w.Past = n.past.toWire()
+	w.Watchers = watchersToWire(n.watchers)
 	return encode(w)
 }
 
-// toWire is the state without the past, which no view needs.
+// toWire is the state without the past, which no view needs, and without the watchers, who
+// are nobody's business.
 func (n *nickObject) toWire() *wire.NickState {
 	t := newTables(n.heads)
 	w := new(wire.NickState)
@@ -369,11 +377,14 @@ func decodeNick(b []byte, name string) (*nickObject, error) {
 	if n.past, r.err = pastsFromWire(w.Past, name); r.err != nil {
 		return nil, r.err
 	}
+	if n.watchers, r.err = watchersFromWire(w.Watchers); r.err != nil {
+		return nil, r.err
+	}
 	return n, nil
 }
 
-// Merge unites two copies: of each node the later claim, all releases, and of
-// all former holders the latest.
+// Merge unites two copies: of each node the later claim, all releases, all
+// watchers, and of all former holders the latest.
 func (n *nickObject) Merge(snapshot []byte) error {
 	o, err := decodeNick(snapshot, n.name)
 	if err != nil {
@@ -384,13 +395,13 @@ func (n *nickObject) Merge(snapshot []byte) error {
 }
 
 // Revive implements overlay.Reviver: a claim that a node's database has is nothing
-// against one that is in force.
+// against one that is in force, nor where it was seen to end.
 func (n *nickObject) Revive(snapshot []byte) error {
 	o, err := decodeNick(snapshot, n.name)
 	if err != nil {
 		return fmt.Errorf("revive nick %s: %w", n.name, err)
 	}
-	if n.holder() != nil {
+	if n.holder() != nil || n.heads.knowsAll(o.heads) {
 		o.claims = nil
 	}
 	n.merge(o)
@@ -411,6 +422,10 @@ func (n *nickObject) merge(o *nickObject) {
 	for k, r := range o.released { // any order: maximum
 		n.over(k, r.number, r.at)
 	}
+	for who := range o.watchers { // any order: all of both
+		n.watchers[who] = true
+	}
+	n.boundWatchers()
 	l := n.past
 	for _, p := range o.past {
 		l = l.add(p)
@@ -426,19 +441,22 @@ func (n *nickObject) unite(c *claim) {
 }
 
 func (n *nickObject) Nodes() []host.PeerID {
-	list := make([]host.PeerID, 0, len(n.claims))
+	list := make([]host.PeerID, 0, len(n.claims)+len(n.watchers))
 	for k := range n.claims { // any order: sorted below
+		list = append(list, k.Node)
+	}
+	for k := range n.watchers { // any order: sorted below
 		list = append(list, k.Node)
 	}
 	slices.Sort(list)
 	return slices.Compact(list)
 }
 
-// Empty reports whether nobody claims the name, nobody has for a while, and
-// nobody is remembered.
+// Empty reports whether nobody claims the name, nobody has for a while, nobody
+// is remembered, and no node watches it.
 func (n *nickObject) Empty(now time.Time) bool {
 	n.prunePast(now.UnixMilli())
-	if len(n.claims)+len(n.past) > 0 {
+	if len(n.claims)+len(n.past)+len(n.watchers) > 0 {
 		return false
 	}
 	for _, r := range n.released { // any order: one is enough
@@ -452,7 +470,7 @@ func (n *nickObject) Empty(now time.Time) bool {
 func (n *nickObject) Summary() string {
 	h := n.holder()
 	if h == nil {
-		return fmt.Sprintf("nick %s, free, %d former holders", n.name, len(n.past))
+		return fmt.Sprintf("nick %s, free, %d former holders, %d watchers", n.name, len(n.past), len(n.watchers))
 	}
-	return fmt.Sprintf("nick %s of %s", chat.Fold(h.nick), VisibleHost(h.owner.Node))
+	return fmt.Sprintf("nick %s of %s, %d watchers", chat.Fold(h.nick), VisibleHost(h.owner.Node), len(n.watchers))
 }

@@ -78,6 +78,9 @@ func (s *Service) mendLocked(who overlay.Stream) {
 // any view knows, it goes into all views and is shown; so it is called before a
 // state with news becomes a view's own.
 func (s *Service) personLocked(who overlay.Stream, p person, at time.Time) {
+	if w := s.watches[chat.Fold(p.nick)]; w != nil {
+		defer w.learnLocked(who, p, at) // the others who watch him
+	}
 	old, ok := s.knownLocked(who)
 	if x := s.sight.missing[who]; x != nil { // as he is shown still
 		old, ok = newer(old, x.person), true
@@ -99,13 +102,18 @@ func (s *Service) personLocked(who overlay.Stream, p person, at time.Time) {
 		if old.nick != p.nick {
 			se.pushLocked(chat.Renamed{Who: old.profile(who), Nick: p.nick, At: at})
 		}
-		if a, b := old.profile(who), p.profile(who); a.Username != b.Username || a.Realname != b.Realname {
-			a.Nick, a.Away = b.Nick, b.Away
-			se.pushLocked(chat.ProfileChanged{Old: a, New: b, At: at})
-		}
-		if old.away != p.away {
-			se.pushLocked(chat.AwayChanged{Who: p.profile(who), At: at})
-		}
+		se.showPersonLocked(who, old, p, false, at)
+	}
+}
+
+// showPersonLocked shows one user what is new of another, but for the nick.
+func (se *session) showPersonLocked(who overlay.Stream, old, p person, watched bool, at time.Time) {
+	if a, b := old.profile(who), p.profile(who); a.Username != b.Username || a.Realname != b.Realname {
+		a.Nick, a.Away = b.Nick, b.Away
+		se.pushLocked(chat.ProfileChanged{Old: a, New: b, Watched: watched, At: at})
+	}
+	if old.away != p.away {
+		se.pushLocked(chat.AwayChanged{Who: p.profile(who), Watched: watched, At: at})
 	}
 }
 

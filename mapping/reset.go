@@ -124,19 +124,27 @@ func (v *view) lackingLists(d *state, news func(overlay.Stamp) bool) {
 // maxPart bounds the members of one part of a state in a request.
 const maxPart = 100
 
+// nodeLaneLocked is the lane of the node's own requests to a channel or a name.
+func (s *Service) nodeLaneLocked(kind, name string) *lane {
+	l := s.nodeLanes[name] // no nick is the name of a channel
+	if l == nil {
+		if len(s.nodeLanes) >= maxLanes*16 {
+			for _, name := range sortedKeys(s.nodeLanes) {
+				if !s.nodeLanes[name].busy && len(s.nodeLanes) >= maxLanes*14 {
+					delete(s.nodeLanes, name)
+				}
+			}
+		}
+		l = &lane{s: s, kind: kind, name: name, stream: s.stream(0), last: &s.lastNode, unseen: map[uint64]*job{}, progress: s.h.NewEvent()}
+		s.nodeLanes[name] = l
+	}
+	return l
+}
+
 // tellLocked sends the keeper what it lacks, in parts. Only the last says how
 // far the view's knowledge goes: before that the keeper does not have it all.
 func (v *view) tellLocked(d *state) {
-	l := v.s.nodeLanes[v.name]
-	if l == nil {
-		for _, name := range sortedKeys(v.s.nodeLanes) {
-			if old := v.s.nodeLanes[name]; !old.busy && len(v.s.nodeLanes) >= maxLanes*16 {
-				delete(v.s.nodeLanes, name)
-			}
-		}
-		l = &lane{s: v.s, kind: kindChannel, name: v.name, stream: v.s.stream(0), last: &v.s.lastNode, unseen: map[uint64]*job{}, progress: v.s.h.NewEvent()}
-		v.s.nodeLanes[v.name] = l
-	}
+	l := v.s.nodeLaneLocked(kindChannel, v.name)
 	send := func(part *state) {
 		w := part.toWire()
 		if proto.Size(w) > maxBatchBytes {

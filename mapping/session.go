@@ -295,6 +295,8 @@ func (se *session) closeLocked(reason string, vanished bool, why error) {
 			delete(se.s.nicks, name)
 		}
 	}
+	se.s.refreshNameLocked(se.me.nick)
+	se.unwatchAllLocked()
 	se.queue, se.array, se.bytes = nil, nil, 0
 	se.wakeLocked()
 	se.flushedLocked()
@@ -357,7 +359,7 @@ func (se *session) SetRealname(ctx context.Context, realname string) error {
 // to others through the lanes of all its channels.
 func (se *session) publishLocked(me person) {
 	me.version = se.me.version + 1
-	renamed := me.nick != se.me.nick
+	renamed, was := me.nick != se.me.nick, se.me.nick
 	se.me = me
 	if renamed {
 		se.s.wantedLocked(me.nick)
@@ -365,6 +367,10 @@ func (se *session) publishLocked(me person) {
 		se.tellKeepersLocked()
 	}
 	se.s.personLocked(se.stream, me, se.s.h.Now())
+	if !chat.SameName(was, me.nick) {
+		se.s.refreshNameLocked(was)
+		se.s.refreshNameLocked(me.nick)
+	}
 	for _, name := range sortedKeys(se.memberships) {
 		j := se.laneLocked(kindChannel, name).addLocked(func(uint64) []byte {
 			return encode(&wire.ChannelRequest{What: &wire.ChannelRequest_Person{Person: personToWire(me)}})

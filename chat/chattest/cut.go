@@ -38,6 +38,7 @@ func (s *Service) Cut(with ...*Service) {
 			se.pushLocked(e)
 		}
 	}
+	n.allPresentLocked()
 }
 
 // Mend ends what Cut began: each side's users get a Rejoined.
@@ -67,6 +68,7 @@ func (s *Service) Mend() {
 			se.pushLocked(e)
 		}
 	}
+	n.allPresentLocked()
 }
 
 // meetsLocked reports whether two sessions are on one side of a cut, if there

@@ -34,7 +34,7 @@ type Options struct {
 	// Fail, when it returns an error, makes what was asked fail with it (and
 	// do nothing): a network that does not answer. op is the name of the
 	// method (Open, SetNick, Join, Kick, Invite, Knock, SetTopic, SetMode, Channel,
-	// List, Send, Lookup, Whowas, Keeper); target the nick or channel. A
+	// List, Send, Lookup, Whowas, Watch, Keeper); target the nick or channel. A
 	// failed Send is an outcome. It is called with the network locked.
 	Fail func(op, target string) error
 }
@@ -138,6 +138,7 @@ func (s *Service) Open(ctx context.Context, u chat.User) (chat.Session, error) {
 	}
 	se.active = se.signOn
 	n.nicks[chat.Fold(u.Nick)] = se
+	n.presenceLocked(u.Nick)
 	return se, nil
 }
 

@@ -16,11 +16,12 @@ type session struct {
 	wake   chan struct{} // has room for one; says that the queue changed
 	notify func()        // instead of wake, for who uses Take
 
-	self   chat.Profile
-	signOn time.Time
-	active time.Time  // last Send
-	joined []*channel // in the order of joining
-	ended  error      // why Next ends; nil while the session lasts
+	self     chat.Profile
+	signOn   time.Time
+	active   time.Time           // last Send
+	joined   []*channel          // in the order of joining
+	watching map[string]*watched // by folded nick
+	ended    error               // why Next ends; nil while the session lasts
 
 	queue []chat.Event
 	bytes int         // of queue
@@ -82,7 +83,8 @@ func (se *session) renameLocked(nick, why string) {
 	if !chat.SameName(se.self.Nick, nick) {
 		se.pastLocked()
 	}
-	delete(n.nicks, chat.Fold(se.self.Nick))
+	was := se.self.Nick
+	delete(n.nicks, chat.Fold(was))
 	n.nicks[chat.Fold(nick)] = se
 	se.self.Nick = nick
 	if why != "" {
@@ -92,6 +94,8 @@ func (se *session) renameLocked(nick, why string) {
 	for _, other := range around {
 		other.pushLocked(e)
 	}
+	n.presenceLocked(was)
+	n.presenceLocked(nick)
 }
 
 // aroundLocked lists the other sessions that share a channel, each once.
@@ -125,6 +129,10 @@ func (se *session) SetAway(ctx context.Context, text string) error {
 	for _, other := range se.aroundLocked() {
 		other.pushLocked(e)
 	}
+	e.Watched = true
+	for _, other := range se.watchersLocked() {
+		other.pushLocked(e)
+	}
 	return nil
 }
 
@@ -142,6 +150,10 @@ func (se *session) SetRealname(ctx context.Context, realname string) error {
 	se.self.Realname = realname
 	e.New = se.self
 	for _, other := range se.aroundLocked() {
+		other.pushLocked(e)
+	}
+	e.Watched = true
+	for _, other := range se.watchersLocked() {
 		other.pushLocked(e)
 	}
 	return nil
@@ -383,4 +395,5 @@ func (se *session) closeLocked(reason string, vanished bool, why error) {
 	for _, other := range around {
 		other.pushLocked(e)
 	}
+	n.presenceLocked(se.self.Nick)
 }

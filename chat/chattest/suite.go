@@ -102,6 +102,7 @@ func Run(t *testing.T, with Harness) {
 		{"profile", profileCases()},
 		{"take", takeCases()},
 		{"split", splitCases()},
+		{"watch", watchCases()},
 	} {
 		t.Run(group.name, func(t *testing.T) {
 			for _, c := range group.cases {

@@ -470,6 +470,7 @@ type Claim struct {
 	Person        *Person                `protobuf:"bytes,5,opt,name=person,proto3" json:"person,omitempty"` // not signed
 	Birth         *Birth                 `protobuf:"bytes,6,opt,name=birth,proto3" json:"birth,omitempty"`   // given by the keeper
 	Stamp         *Stamp                 `protobuf:"bytes,7,opt,name=stamp,proto3" json:"stamp,omitempty"`
+	Watching      bool                   `protobuf:"varint,8,opt,name=watching,proto3" json:"watching,omitempty"` // in a renewal: the node watches the name; it may have no claim, and then no nick
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -553,6 +554,13 @@ func (x *Claim) GetStamp() *Stamp {
 	return nil
 }
 
+func (x *Claim) GetWatching() bool {
+	if x != nil {
+		return x.Watching
+	}
+	return false
+}
+
 // Released remembers that claims of an owner up to a number are over.
 type Released struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -620,7 +628,8 @@ type NickState struct {
 	Epochs        []*Epoch               `protobuf:"bytes,1,rep,name=epochs,proto3" json:"epochs,omitempty"`
 	Claims        []*Claim               `protobuf:"bytes,2,rep,name=claims,proto3" json:"claims,omitempty"`
 	Released      []*Released            `protobuf:"bytes,3,rep,name=released,proto3" json:"released,omitempty"`
-	Past          []*Past                `protobuf:"bytes,4,rep,name=past,proto3" json:"past,omitempty"` // the last holders, the latest first
+	Past          []*Past                `protobuf:"bytes,4,rep,name=past,proto3" json:"past,omitempty"`         // the last holders, the latest first
+	Watchers      []*Session             `protobuf:"bytes,5,rep,name=watchers,proto3" json:"watchers,omitempty"` // nodes that watch the name, as their session 0; not in views
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -679,6 +688,13 @@ func (x *NickState) GetReleased() []*Released {
 func (x *NickState) GetPast() []*Past {
 	if x != nil {
 		return x.Past
+	}
+	return nil
+}
+
+func (x *NickState) GetWatchers() []*Session {
+	if x != nil {
+		return x.Watchers
 	}
 	return nil
 }
@@ -760,6 +776,7 @@ type NickRequest struct {
 	//	*NickRequest_Claim
 	//	*NickRequest_Release
 	//	*NickRequest_Person
+	//	*NickRequest_Watch
 	What          isNickRequest_What `protobuf_oneof:"what"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -829,6 +846,15 @@ func (x *NickRequest) GetPerson() *Person {
 	return nil
 }
 
+func (x *NickRequest) GetWatch() *Watch {
+	if x != nil {
+		if x, ok := x.What.(*NickRequest_Watch); ok {
+			return x.Watch
+		}
+	}
+	return nil
+}
+
 type isNickRequest_What interface {
 	isNickRequest_What()
 }
@@ -845,11 +871,17 @@ type NickRequest_Person struct {
 	Person *Person `protobuf:"bytes,3,opt,name=person,proto3,oneof"` // what is new of who holds the name
 }
 
+type NickRequest_Watch struct {
+	Watch *Watch `protobuf:"bytes,4,opt,name=watch,proto3,oneof"` // of a node (session 0)
+}
+
 func (*NickRequest_Claim) isNickRequest_What() {}
 
 func (*NickRequest_Release) isNickRequest_What() {}
 
 func (*NickRequest_Person) isNickRequest_What() {}
+
+func (*NickRequest_Watch) isNickRequest_What() {}
 
 // Release gives a name back: all claims of the asking session.
 type Release struct {
@@ -888,6 +920,51 @@ func (*Release) Descriptor() ([]byte, []int) {
 	return file_mapping_proto_rawDescGZIP(), []int{10}
 }
 
+// Watch asks for a name's events, or for no more of them.
+type Watch struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Off           bool                   `protobuf:"varint,1,opt,name=off,proto3" json:"off,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Watch) Reset() {
+	*x = Watch{}
+	mi := &file_mapping_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Watch) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Watch) ProtoMessage() {}
+
+func (x *Watch) ProtoReflect() protoreflect.Message {
+	mi := &file_mapping_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Watch.ProtoReflect.Descriptor instead.
+func (*Watch) Descriptor() ([]byte, []int) {
+	return file_mapping_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *Watch) GetOff() bool {
+	if x != nil {
+		return x.Off
+	}
+	return false
+}
+
 // NickQuery asks who holds a name, and for so many of those who held it before.
 type NickQuery struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -898,7 +975,7 @@ type NickQuery struct {
 
 func (x *NickQuery) Reset() {
 	*x = NickQuery{}
-	mi := &file_mapping_proto_msgTypes[11]
+	mi := &file_mapping_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -910,7 +987,7 @@ func (x *NickQuery) String() string {
 func (*NickQuery) ProtoMessage() {}
 
 func (x *NickQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[11]
+	mi := &file_mapping_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -923,7 +1000,7 @@ func (x *NickQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NickQuery.ProtoReflect.Descriptor instead.
 func (*NickQuery) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{11}
+	return file_mapping_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *NickQuery) GetPast() uint32 {
@@ -944,7 +1021,7 @@ type NickAnswer struct {
 
 func (x *NickAnswer) Reset() {
 	*x = NickAnswer{}
-	mi := &file_mapping_proto_msgTypes[12]
+	mi := &file_mapping_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -956,7 +1033,7 @@ func (x *NickAnswer) String() string {
 func (*NickAnswer) ProtoMessage() {}
 
 func (x *NickAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[12]
+	mi := &file_mapping_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -969,7 +1046,7 @@ func (x *NickAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NickAnswer.ProtoReflect.Descriptor instead.
 func (*NickAnswer) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{12}
+	return file_mapping_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *NickAnswer) GetClaim() *Claim {
@@ -1003,7 +1080,7 @@ type Member struct {
 
 func (x *Member) Reset() {
 	*x = Member{}
-	mi := &file_mapping_proto_msgTypes[13]
+	mi := &file_mapping_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1015,7 +1092,7 @@ func (x *Member) String() string {
 func (*Member) ProtoMessage() {}
 
 func (x *Member) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[13]
+	mi := &file_mapping_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1028,7 +1105,7 @@ func (x *Member) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Member.ProtoReflect.Descriptor instead.
 func (*Member) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{13}
+	return file_mapping_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Member) GetNode() uint32 {
@@ -1098,7 +1175,7 @@ type Node struct {
 
 func (x *Node) Reset() {
 	*x = Node{}
-	mi := &file_mapping_proto_msgTypes[14]
+	mi := &file_mapping_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1110,7 +1187,7 @@ func (x *Node) String() string {
 func (*Node) ProtoMessage() {}
 
 func (x *Node) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[14]
+	mi := &file_mapping_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1123,7 +1200,7 @@ func (x *Node) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Node.ProtoReflect.Descriptor instead.
 func (*Node) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{14}
+	return file_mapping_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Node) GetId() []byte {
@@ -1157,7 +1234,7 @@ type Removal struct {
 
 func (x *Removal) Reset() {
 	*x = Removal{}
-	mi := &file_mapping_proto_msgTypes[15]
+	mi := &file_mapping_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1169,7 +1246,7 @@ func (x *Removal) String() string {
 func (*Removal) ProtoMessage() {}
 
 func (x *Removal) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[15]
+	mi := &file_mapping_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1182,7 +1259,7 @@ func (x *Removal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Removal.ProtoReflect.Descriptor instead.
 func (*Removal) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{15}
+	return file_mapping_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Removal) GetNode() uint32 {
@@ -1253,7 +1330,7 @@ type Topic struct {
 
 func (x *Topic) Reset() {
 	*x = Topic{}
-	mi := &file_mapping_proto_msgTypes[16]
+	mi := &file_mapping_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1265,7 +1342,7 @@ func (x *Topic) String() string {
 func (*Topic) ProtoMessage() {}
 
 func (x *Topic) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[16]
+	mi := &file_mapping_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1278,7 +1355,7 @@ func (x *Topic) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Topic.ProtoReflect.Descriptor instead.
 func (*Topic) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{16}
+	return file_mapping_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Topic) GetText() []byte {
@@ -1323,7 +1400,7 @@ type Mode struct {
 
 func (x *Mode) Reset() {
 	*x = Mode{}
-	mi := &file_mapping_proto_msgTypes[17]
+	mi := &file_mapping_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1335,7 +1412,7 @@ func (x *Mode) String() string {
 func (*Mode) ProtoMessage() {}
 
 func (x *Mode) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[17]
+	mi := &file_mapping_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1348,7 +1425,7 @@ func (x *Mode) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Mode.ProtoReflect.Descriptor instead.
 func (*Mode) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{17}
+	return file_mapping_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Mode) GetLetter() uint32 {
@@ -1400,7 +1477,7 @@ type Ban struct {
 
 func (x *Ban) Reset() {
 	*x = Ban{}
-	mi := &file_mapping_proto_msgTypes[18]
+	mi := &file_mapping_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1412,7 +1489,7 @@ func (x *Ban) String() string {
 func (*Ban) ProtoMessage() {}
 
 func (x *Ban) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[18]
+	mi := &file_mapping_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1425,7 +1502,7 @@ func (x *Ban) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ban.ProtoReflect.Descriptor instead.
 func (*Ban) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{18}
+	return file_mapping_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Ban) GetMask() []byte {
@@ -1475,7 +1552,7 @@ type Invitation struct {
 
 func (x *Invitation) Reset() {
 	*x = Invitation{}
-	mi := &file_mapping_proto_msgTypes[19]
+	mi := &file_mapping_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1487,7 +1564,7 @@ func (x *Invitation) String() string {
 func (*Invitation) ProtoMessage() {}
 
 func (x *Invitation) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[19]
+	mi := &file_mapping_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1500,7 +1577,7 @@ func (x *Invitation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Invitation.ProtoReflect.Descriptor instead.
 func (*Invitation) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{19}
+	return file_mapping_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Invitation) GetNode() uint32 {
@@ -1557,7 +1634,7 @@ type ChannelState struct {
 
 func (x *ChannelState) Reset() {
 	*x = ChannelState{}
-	mi := &file_mapping_proto_msgTypes[20]
+	mi := &file_mapping_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1569,7 +1646,7 @@ func (x *ChannelState) String() string {
 func (*ChannelState) ProtoMessage() {}
 
 func (x *ChannelState) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[20]
+	mi := &file_mapping_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1582,7 +1659,7 @@ func (x *ChannelState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChannelState.ProtoReflect.Descriptor instead.
 func (*ChannelState) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{20}
+	return file_mapping_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ChannelState) GetBirth() *Birth {
@@ -1709,7 +1786,7 @@ type LastKnock struct {
 
 func (x *LastKnock) Reset() {
 	*x = LastKnock{}
-	mi := &file_mapping_proto_msgTypes[21]
+	mi := &file_mapping_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1721,7 +1798,7 @@ func (x *LastKnock) String() string {
 func (*LastKnock) ProtoMessage() {}
 
 func (x *LastKnock) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[21]
+	mi := &file_mapping_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1734,7 +1811,7 @@ func (x *LastKnock) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LastKnock.ProtoReflect.Descriptor instead.
 func (*LastKnock) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{21}
+	return file_mapping_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *LastKnock) GetNode() []byte {
@@ -1775,7 +1852,7 @@ type Former struct {
 
 func (x *Former) Reset() {
 	*x = Former{}
-	mi := &file_mapping_proto_msgTypes[22]
+	mi := &file_mapping_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1787,7 +1864,7 @@ func (x *Former) String() string {
 func (*Former) ProtoMessage() {}
 
 func (x *Former) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[22]
+	mi := &file_mapping_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1800,7 +1877,7 @@ func (x *Former) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Former.ProtoReflect.Descriptor instead.
 func (*Former) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{22}
+	return file_mapping_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Former) GetNode() []byte {
@@ -1870,7 +1947,7 @@ type Rest struct {
 
 func (x *Rest) Reset() {
 	*x = Rest{}
-	mi := &file_mapping_proto_msgTypes[23]
+	mi := &file_mapping_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1882,7 +1959,7 @@ func (x *Rest) String() string {
 func (*Rest) ProtoMessage() {}
 
 func (x *Rest) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[23]
+	mi := &file_mapping_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1895,7 +1972,7 @@ func (x *Rest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rest.ProtoReflect.Descriptor instead.
 func (*Rest) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{23}
+	return file_mapping_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Rest) GetBirth() *Birth {
@@ -1970,7 +2047,7 @@ type Line struct {
 
 func (x *Line) Reset() {
 	*x = Line{}
-	mi := &file_mapping_proto_msgTypes[24]
+	mi := &file_mapping_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1982,7 +2059,7 @@ func (x *Line) String() string {
 func (*Line) ProtoMessage() {}
 
 func (x *Line) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[24]
+	mi := &file_mapping_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1995,7 +2072,7 @@ func (x *Line) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Line.ProtoReflect.Descriptor instead.
 func (*Line) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{24}
+	return file_mapping_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Line) GetNode() uint32 {
@@ -2065,7 +2142,7 @@ type ChannelRequest struct {
 
 func (x *ChannelRequest) Reset() {
 	*x = ChannelRequest{}
-	mi := &file_mapping_proto_msgTypes[25]
+	mi := &file_mapping_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2077,7 +2154,7 @@ func (x *ChannelRequest) String() string {
 func (*ChannelRequest) ProtoMessage() {}
 
 func (x *ChannelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[25]
+	mi := &file_mapping_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2090,7 +2167,7 @@ func (x *ChannelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChannelRequest.ProtoReflect.Descriptor instead.
 func (*ChannelRequest) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{25}
+	return file_mapping_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ChannelRequest) GetWhat() isChannelRequest_What {
@@ -2287,7 +2364,7 @@ type Join struct {
 
 func (x *Join) Reset() {
 	*x = Join{}
-	mi := &file_mapping_proto_msgTypes[26]
+	mi := &file_mapping_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2299,7 +2376,7 @@ func (x *Join) String() string {
 func (*Join) ProtoMessage() {}
 
 func (x *Join) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[26]
+	mi := &file_mapping_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2312,7 +2389,7 @@ func (x *Join) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Join.ProtoReflect.Descriptor instead.
 func (*Join) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{26}
+	return file_mapping_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Join) GetName() []byte {
@@ -2345,7 +2422,7 @@ type Part struct {
 
 func (x *Part) Reset() {
 	*x = Part{}
-	mi := &file_mapping_proto_msgTypes[27]
+	mi := &file_mapping_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2357,7 +2434,7 @@ func (x *Part) String() string {
 func (*Part) ProtoMessage() {}
 
 func (x *Part) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[27]
+	mi := &file_mapping_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2370,7 +2447,7 @@ func (x *Part) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Part.ProtoReflect.Descriptor instead.
 func (*Part) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{27}
+	return file_mapping_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Part) GetReason() []byte {
@@ -2390,7 +2467,7 @@ type Quit struct {
 
 func (x *Quit) Reset() {
 	*x = Quit{}
-	mi := &file_mapping_proto_msgTypes[28]
+	mi := &file_mapping_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2402,7 +2479,7 @@ func (x *Quit) String() string {
 func (*Quit) ProtoMessage() {}
 
 func (x *Quit) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[28]
+	mi := &file_mapping_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2415,7 +2492,7 @@ func (x *Quit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Quit.ProtoReflect.Descriptor instead.
 func (*Quit) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{28}
+	return file_mapping_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Quit) GetReason() []byte {
@@ -2442,7 +2519,7 @@ type Tag struct {
 
 func (x *Tag) Reset() {
 	*x = Tag{}
-	mi := &file_mapping_proto_msgTypes[29]
+	mi := &file_mapping_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2454,7 +2531,7 @@ func (x *Tag) String() string {
 func (*Tag) ProtoMessage() {}
 
 func (x *Tag) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[29]
+	mi := &file_mapping_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2467,7 +2544,7 @@ func (x *Tag) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tag.ProtoReflect.Descriptor instead.
 func (*Tag) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{29}
+	return file_mapping_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Tag) GetName() []byte {
@@ -2503,7 +2580,7 @@ type Message struct {
 
 func (x *Message) Reset() {
 	*x = Message{}
-	mi := &file_mapping_proto_msgTypes[30]
+	mi := &file_mapping_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2515,7 +2592,7 @@ func (x *Message) String() string {
 func (*Message) ProtoMessage() {}
 
 func (x *Message) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[30]
+	mi := &file_mapping_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2528,7 +2605,7 @@ func (x *Message) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Message.ProtoReflect.Descriptor instead.
 func (*Message) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{30}
+	return file_mapping_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Message) GetNotice() bool {
@@ -2589,7 +2666,7 @@ type SetTopic struct {
 
 func (x *SetTopic) Reset() {
 	*x = SetTopic{}
-	mi := &file_mapping_proto_msgTypes[31]
+	mi := &file_mapping_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2601,7 +2678,7 @@ func (x *SetTopic) String() string {
 func (*SetTopic) ProtoMessage() {}
 
 func (x *SetTopic) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[31]
+	mi := &file_mapping_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2614,7 +2691,7 @@ func (x *SetTopic) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetTopic.ProtoReflect.Descriptor instead.
 func (*SetTopic) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{31}
+	return file_mapping_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *SetTopic) GetText() []byte {
@@ -2637,7 +2714,7 @@ type ModeChange struct {
 
 func (x *ModeChange) Reset() {
 	*x = ModeChange{}
-	mi := &file_mapping_proto_msgTypes[32]
+	mi := &file_mapping_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2649,7 +2726,7 @@ func (x *ModeChange) String() string {
 func (*ModeChange) ProtoMessage() {}
 
 func (x *ModeChange) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[32]
+	mi := &file_mapping_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2662,7 +2739,7 @@ func (x *ModeChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModeChange.ProtoReflect.Descriptor instead.
 func (*ModeChange) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{32}
+	return file_mapping_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ModeChange) GetAdd() bool {
@@ -2702,7 +2779,7 @@ type SetModes struct {
 
 func (x *SetModes) Reset() {
 	*x = SetModes{}
-	mi := &file_mapping_proto_msgTypes[33]
+	mi := &file_mapping_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2714,7 +2791,7 @@ func (x *SetModes) String() string {
 func (*SetModes) ProtoMessage() {}
 
 func (x *SetModes) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[33]
+	mi := &file_mapping_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2727,7 +2804,7 @@ func (x *SetModes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetModes.ProtoReflect.Descriptor instead.
 func (*SetModes) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{33}
+	return file_mapping_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *SetModes) GetChanges() []*ModeChange {
@@ -2748,7 +2825,7 @@ type Kick struct {
 
 func (x *Kick) Reset() {
 	*x = Kick{}
-	mi := &file_mapping_proto_msgTypes[34]
+	mi := &file_mapping_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2760,7 +2837,7 @@ func (x *Kick) String() string {
 func (*Kick) ProtoMessage() {}
 
 func (x *Kick) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[34]
+	mi := &file_mapping_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2773,7 +2850,7 @@ func (x *Kick) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Kick.ProtoReflect.Descriptor instead.
 func (*Kick) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{34}
+	return file_mapping_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Kick) GetTarget() *Session {
@@ -2808,7 +2885,7 @@ type Invite struct {
 
 func (x *Invite) Reset() {
 	*x = Invite{}
-	mi := &file_mapping_proto_msgTypes[35]
+	mi := &file_mapping_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2820,7 +2897,7 @@ func (x *Invite) String() string {
 func (*Invite) ProtoMessage() {}
 
 func (x *Invite) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[35]
+	mi := &file_mapping_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2833,7 +2910,7 @@ func (x *Invite) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Invite.ProtoReflect.Descriptor instead.
 func (*Invite) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{35}
+	return file_mapping_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Invite) GetTarget() *Session {
@@ -2861,7 +2938,7 @@ type Knock struct {
 
 func (x *Knock) Reset() {
 	*x = Knock{}
-	mi := &file_mapping_proto_msgTypes[36]
+	mi := &file_mapping_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2873,7 +2950,7 @@ func (x *Knock) String() string {
 func (*Knock) ProtoMessage() {}
 
 func (x *Knock) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[36]
+	mi := &file_mapping_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2886,7 +2963,7 @@ func (x *Knock) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Knock.ProtoReflect.Descriptor instead.
 func (*Knock) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{36}
+	return file_mapping_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Knock) GetPerson() *Person {
@@ -2913,14 +2990,14 @@ type Result struct {
 	AtMs          int64                  `protobuf:"varint,5,opt,name=at_ms,json=atMs,proto3" json:"at_ms,omitempty"`
 	Name          []byte                 `protobuf:"bytes,6,opt,name=name,proto3" json:"name,omitempty"`      // of the channel, as its founder wrote it
 	Member        bool                   `protobuf:"varint,7,opt,name=member,proto3" json:"member,omitempty"` // the asker was on the channel
-	Holder        *Claim                 `protobuf:"bytes,8,opt,name=holder,proto3" json:"holder,omitempty"`  // NICK_IN_USE: whose it is
+	Holder        *Claim                 `protobuf:"bytes,8,opt,name=holder,proto3" json:"holder,omitempty"`  // NICK_IN_USE: whose it is; of a watch: who has the name
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_mapping_proto_msgTypes[37]
+	mi := &file_mapping_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2932,7 +3009,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[37]
+	mi := &file_mapping_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2945,7 +3022,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{37}
+	return file_mapping_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Result) GetCode() Code {
@@ -3031,7 +3108,7 @@ type ChannelEvent struct {
 
 func (x *ChannelEvent) Reset() {
 	*x = ChannelEvent{}
-	mi := &file_mapping_proto_msgTypes[38]
+	mi := &file_mapping_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3043,7 +3120,7 @@ func (x *ChannelEvent) String() string {
 func (*ChannelEvent) ProtoMessage() {}
 
 func (x *ChannelEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[38]
+	mi := &file_mapping_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3056,7 +3133,7 @@ func (x *ChannelEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChannelEvent.ProtoReflect.Descriptor instead.
 func (*ChannelEvent) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{38}
+	return file_mapping_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ChannelEvent) GetWhat() isChannelEvent_What {
@@ -3281,7 +3358,7 @@ type Joined struct {
 
 func (x *Joined) Reset() {
 	*x = Joined{}
-	mi := &file_mapping_proto_msgTypes[39]
+	mi := &file_mapping_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3293,7 +3370,7 @@ func (x *Joined) String() string {
 func (*Joined) ProtoMessage() {}
 
 func (x *Joined) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[39]
+	mi := &file_mapping_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3306,7 +3383,7 @@ func (x *Joined) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Joined.ProtoReflect.Descriptor instead.
 func (*Joined) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{39}
+	return file_mapping_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Joined) GetPerson() *Person {
@@ -3377,7 +3454,7 @@ type Gone struct {
 
 func (x *Gone) Reset() {
 	*x = Gone{}
-	mi := &file_mapping_proto_msgTypes[40]
+	mi := &file_mapping_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3389,7 +3466,7 @@ func (x *Gone) String() string {
 func (*Gone) ProtoMessage() {}
 
 func (x *Gone) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[40]
+	mi := &file_mapping_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3402,7 +3479,7 @@ func (x *Gone) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Gone.ProtoReflect.Descriptor instead.
 func (*Gone) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{40}
+	return file_mapping_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Gone) GetSessions() []*Session {
@@ -3439,7 +3516,7 @@ type ChannelRenewal struct {
 
 func (x *ChannelRenewal) Reset() {
 	*x = ChannelRenewal{}
-	mi := &file_mapping_proto_msgTypes[41]
+	mi := &file_mapping_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3451,7 +3528,7 @@ func (x *ChannelRenewal) String() string {
 func (*ChannelRenewal) ProtoMessage() {}
 
 func (x *ChannelRenewal) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[41]
+	mi := &file_mapping_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3464,7 +3541,7 @@ func (x *ChannelRenewal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChannelRenewal.ProtoReflect.Descriptor instead.
 func (*ChannelRenewal) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{41}
+	return file_mapping_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ChannelRenewal) GetBirth() *Birth {
@@ -3503,7 +3580,7 @@ type ChannelQuery struct {
 
 func (x *ChannelQuery) Reset() {
 	*x = ChannelQuery{}
-	mi := &file_mapping_proto_msgTypes[42]
+	mi := &file_mapping_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3515,7 +3592,7 @@ func (x *ChannelQuery) String() string {
 func (*ChannelQuery) ProtoMessage() {}
 
 func (x *ChannelQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[42]
+	mi := &file_mapping_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3528,7 +3605,7 @@ func (x *ChannelQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChannelQuery.ProtoReflect.Descriptor instead.
 func (*ChannelQuery) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{42}
+	return file_mapping_proto_rawDescGZIP(), []int{43}
 }
 
 // ChannelAnswer is a channel as those outside may see it.
@@ -3544,7 +3621,7 @@ type ChannelAnswer struct {
 
 func (x *ChannelAnswer) Reset() {
 	*x = ChannelAnswer{}
-	mi := &file_mapping_proto_msgTypes[43]
+	mi := &file_mapping_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3556,7 +3633,7 @@ func (x *ChannelAnswer) String() string {
 func (*ChannelAnswer) ProtoMessage() {}
 
 func (x *ChannelAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[43]
+	mi := &file_mapping_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3569,7 +3646,7 @@ func (x *ChannelAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChannelAnswer.ProtoReflect.Descriptor instead.
 func (*ChannelAnswer) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{43}
+	return file_mapping_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *ChannelAnswer) GetExists() bool {
@@ -3616,7 +3693,7 @@ type Listing struct {
 
 func (x *Listing) Reset() {
 	*x = Listing{}
-	mi := &file_mapping_proto_msgTypes[44]
+	mi := &file_mapping_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3628,7 +3705,7 @@ func (x *Listing) String() string {
 func (*Listing) ProtoMessage() {}
 
 func (x *Listing) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[44]
+	mi := &file_mapping_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3641,7 +3718,7 @@ func (x *Listing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Listing.ProtoReflect.Descriptor instead.
 func (*Listing) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{44}
+	return file_mapping_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *Listing) GetName() []byte {
@@ -3714,7 +3791,7 @@ type Census struct {
 
 func (x *Census) Reset() {
 	*x = Census{}
-	mi := &file_mapping_proto_msgTypes[45]
+	mi := &file_mapping_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3726,7 +3803,7 @@ func (x *Census) String() string {
 func (*Census) ProtoMessage() {}
 
 func (x *Census) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[45]
+	mi := &file_mapping_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3739,7 +3816,7 @@ func (x *Census) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Census.ProtoReflect.Descriptor instead.
 func (*Census) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{45}
+	return file_mapping_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *Census) GetNode() []byte {
@@ -3790,7 +3867,7 @@ type Listings struct {
 
 func (x *Listings) Reset() {
 	*x = Listings{}
-	mi := &file_mapping_proto_msgTypes[46]
+	mi := &file_mapping_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3802,7 +3879,7 @@ func (x *Listings) String() string {
 func (*Listings) ProtoMessage() {}
 
 func (x *Listings) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[46]
+	mi := &file_mapping_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3815,7 +3892,7 @@ func (x *Listings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Listings.ProtoReflect.Descriptor instead.
 func (*Listings) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{46}
+	return file_mapping_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *Listings) GetItems() []*Listing {
@@ -3849,7 +3926,7 @@ type DirectoryQuery struct {
 
 func (x *DirectoryQuery) Reset() {
 	*x = DirectoryQuery{}
-	mi := &file_mapping_proto_msgTypes[47]
+	mi := &file_mapping_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3861,7 +3938,7 @@ func (x *DirectoryQuery) String() string {
 func (*DirectoryQuery) ProtoMessage() {}
 
 func (x *DirectoryQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[47]
+	mi := &file_mapping_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3874,7 +3951,7 @@ func (x *DirectoryQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DirectoryQuery.ProtoReflect.Descriptor instead.
 func (*DirectoryQuery) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{47}
+	return file_mapping_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *DirectoryQuery) GetCensus() bool {
@@ -3899,7 +3976,7 @@ type Direct struct {
 
 func (x *Direct) Reset() {
 	*x = Direct{}
-	mi := &file_mapping_proto_msgTypes[48]
+	mi := &file_mapping_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3911,7 +3988,7 @@ func (x *Direct) String() string {
 func (*Direct) ProtoMessage() {}
 
 func (x *Direct) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[48]
+	mi := &file_mapping_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3924,7 +4001,7 @@ func (x *Direct) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Direct.ProtoReflect.Descriptor instead.
 func (*Direct) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{48}
+	return file_mapping_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *Direct) GetWhat() isDirect_What {
@@ -3996,7 +4073,7 @@ type Letters struct {
 
 func (x *Letters) Reset() {
 	*x = Letters{}
-	mi := &file_mapping_proto_msgTypes[49]
+	mi := &file_mapping_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4008,7 +4085,7 @@ func (x *Letters) String() string {
 func (*Letters) ProtoMessage() {}
 
 func (x *Letters) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[49]
+	mi := &file_mapping_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4021,7 +4098,7 @@ func (x *Letters) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Letters.ProtoReflect.Descriptor instead.
 func (*Letters) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{49}
+	return file_mapping_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *Letters) GetFrom() *Session {
@@ -4066,7 +4143,7 @@ type Letter struct {
 
 func (x *Letter) Reset() {
 	*x = Letter{}
-	mi := &file_mapping_proto_msgTypes[50]
+	mi := &file_mapping_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4078,7 +4155,7 @@ func (x *Letter) String() string {
 func (*Letter) ProtoMessage() {}
 
 func (x *Letter) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[50]
+	mi := &file_mapping_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4091,7 +4168,7 @@ func (x *Letter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Letter.ProtoReflect.Descriptor instead.
 func (*Letter) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{50}
+	return file_mapping_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *Letter) GetNumber() uint64 {
@@ -4146,7 +4223,7 @@ type WhoisAsk struct {
 
 func (x *WhoisAsk) Reset() {
 	*x = WhoisAsk{}
-	mi := &file_mapping_proto_msgTypes[51]
+	mi := &file_mapping_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4158,7 +4235,7 @@ func (x *WhoisAsk) String() string {
 func (*WhoisAsk) ProtoMessage() {}
 
 func (x *WhoisAsk) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[51]
+	mi := &file_mapping_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4171,7 +4248,7 @@ func (x *WhoisAsk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhoisAsk.ProtoReflect.Descriptor instead.
 func (*WhoisAsk) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{51}
+	return file_mapping_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *WhoisAsk) GetNick() []byte {
@@ -4200,7 +4277,7 @@ type Invited struct {
 
 func (x *Invited) Reset() {
 	*x = Invited{}
-	mi := &file_mapping_proto_msgTypes[52]
+	mi := &file_mapping_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4212,7 +4289,7 @@ func (x *Invited) String() string {
 func (*Invited) ProtoMessage() {}
 
 func (x *Invited) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[52]
+	mi := &file_mapping_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4225,7 +4302,7 @@ func (x *Invited) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Invited.ProtoReflect.Descriptor instead.
 func (*Invited) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{52}
+	return file_mapping_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *Invited) GetFrom() *Session {
@@ -4270,7 +4347,7 @@ type DirectReply struct {
 
 func (x *DirectReply) Reset() {
 	*x = DirectReply{}
-	mi := &file_mapping_proto_msgTypes[53]
+	mi := &file_mapping_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4282,7 +4359,7 @@ func (x *DirectReply) String() string {
 func (*DirectReply) ProtoMessage() {}
 
 func (x *DirectReply) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[53]
+	mi := &file_mapping_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4295,7 +4372,7 @@ func (x *DirectReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DirectReply.ProtoReflect.Descriptor instead.
 func (*DirectReply) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{53}
+	return file_mapping_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *DirectReply) GetCode() Code {
@@ -4346,7 +4423,7 @@ type WhoisReply struct {
 
 func (x *WhoisReply) Reset() {
 	*x = WhoisReply{}
-	mi := &file_mapping_proto_msgTypes[54]
+	mi := &file_mapping_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4358,7 +4435,7 @@ func (x *WhoisReply) String() string {
 func (*WhoisReply) ProtoMessage() {}
 
 func (x *WhoisReply) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[54]
+	mi := &file_mapping_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4371,7 +4448,7 @@ func (x *WhoisReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhoisReply.ProtoReflect.Descriptor instead.
 func (*WhoisReply) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{54}
+	return file_mapping_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *WhoisReply) GetSession() *Session {
@@ -4435,7 +4512,7 @@ const file_mapping_proto_rawDesc = "" +
 	"\x04head\x18\x04 \x01(\x04R\x04head\"5\n" +
 	"\x05Stamp\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\rR\x05epoch\x12\x16\n" +
-	"\x06number\x18\x02 \x01(\x04R\x06number\"\x96\x02\n" +
+	"\x06number\x18\x02 \x01(\x04R\x06number\"\xb2\x02\n" +
 	"\x05Claim\x12\x12\n" +
 	"\x04nick\x18\x01 \x01(\fR\x04nick\x120\n" +
 	"\x05owner\x18\x02 \x01(\v2\x1a.ircbridge.mapping.SessionR\x05owner\x12\x16\n" +
@@ -4443,27 +4520,32 @@ const file_mapping_proto_rawDesc = "" +
 	"\tsignature\x18\x04 \x01(\fR\tsignature\x121\n" +
 	"\x06person\x18\x05 \x01(\v2\x19.ircbridge.mapping.PersonR\x06person\x12.\n" +
 	"\x05birth\x18\x06 \x01(\v2\x18.ircbridge.mapping.BirthR\x05birth\x12.\n" +
-	"\x05stamp\x18\a \x01(\v2\x18.ircbridge.mapping.StampR\x05stamp\"i\n" +
+	"\x05stamp\x18\a \x01(\v2\x18.ircbridge.mapping.StampR\x05stamp\x12\x1a\n" +
+	"\bwatching\x18\b \x01(\bR\bwatching\"i\n" +
 	"\bReleased\x120\n" +
 	"\x05owner\x18\x01 \x01(\v2\x1a.ircbridge.mapping.SessionR\x05owner\x12\x16\n" +
 	"\x06number\x18\x02 \x01(\x04R\x06number\x12\x13\n" +
-	"\x05at_ms\x18\x03 \x01(\x03R\x04atMs\"\xd5\x01\n" +
+	"\x05at_ms\x18\x03 \x01(\x03R\x04atMs\"\x8d\x02\n" +
 	"\tNickState\x120\n" +
 	"\x06epochs\x18\x01 \x03(\v2\x18.ircbridge.mapping.EpochR\x06epochs\x120\n" +
 	"\x06claims\x18\x02 \x03(\v2\x18.ircbridge.mapping.ClaimR\x06claims\x127\n" +
 	"\breleased\x18\x03 \x03(\v2\x1b.ircbridge.mapping.ReleasedR\breleased\x12+\n" +
-	"\x04past\x18\x04 \x03(\v2\x17.ircbridge.mapping.PastR\x04past\"\x9e\x01\n" +
+	"\x04past\x18\x04 \x03(\v2\x17.ircbridge.mapping.PastR\x04past\x126\n" +
+	"\bwatchers\x18\x05 \x03(\v2\x1a.ircbridge.mapping.SessionR\bwatchers\"\x9e\x01\n" +
 	"\x04Past\x120\n" +
 	"\x05owner\x18\x01 \x01(\v2\x1a.ircbridge.mapping.SessionR\x05owner\x12\x16\n" +
 	"\x06number\x18\x02 \x01(\x04R\x06number\x121\n" +
 	"\x06person\x18\x03 \x01(\v2\x19.ircbridge.mapping.PersonR\x06person\x12\x19\n" +
-	"\buntil_ms\x18\x04 \x01(\x03R\auntilMs\"\xb4\x01\n" +
+	"\buntil_ms\x18\x04 \x01(\x03R\auntilMs\"\xe6\x01\n" +
 	"\vNickRequest\x120\n" +
 	"\x05claim\x18\x01 \x01(\v2\x18.ircbridge.mapping.ClaimH\x00R\x05claim\x126\n" +
 	"\arelease\x18\x02 \x01(\v2\x1a.ircbridge.mapping.ReleaseH\x00R\arelease\x123\n" +
-	"\x06person\x18\x03 \x01(\v2\x19.ircbridge.mapping.PersonH\x00R\x06personB\x06\n" +
+	"\x06person\x18\x03 \x01(\v2\x19.ircbridge.mapping.PersonH\x00R\x06person\x120\n" +
+	"\x05watch\x18\x04 \x01(\v2\x18.ircbridge.mapping.WatchH\x00R\x05watchB\x06\n" +
 	"\x04what\"\t\n" +
-	"\aRelease\"\x1f\n" +
+	"\aRelease\"\x19\n" +
+	"\x05Watch\x12\x10\n" +
+	"\x03off\x18\x01 \x01(\bR\x03off\"\x1f\n" +
 	"\tNickQuery\x12\x12\n" +
 	"\x04past\x18\x01 \x01(\rR\x04past\"i\n" +
 	"\n" +
@@ -4765,7 +4847,7 @@ func file_mapping_proto_rawDescGZIP() []byte {
 }
 
 var file_mapping_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_mapping_proto_msgTypes = make([]protoimpl.MessageInfo, 55)
+var file_mapping_proto_msgTypes = make([]protoimpl.MessageInfo, 56)
 var file_mapping_proto_goTypes = []any{
 	(Code)(0),              // 0: ircbridge.mapping.Code
 	(*Session)(nil),        // 1: ircbridge.mapping.Session
@@ -4779,50 +4861,51 @@ var file_mapping_proto_goTypes = []any{
 	(*Past)(nil),           // 9: ircbridge.mapping.Past
 	(*NickRequest)(nil),    // 10: ircbridge.mapping.NickRequest
 	(*Release)(nil),        // 11: ircbridge.mapping.Release
-	(*NickQuery)(nil),      // 12: ircbridge.mapping.NickQuery
-	(*NickAnswer)(nil),     // 13: ircbridge.mapping.NickAnswer
-	(*Member)(nil),         // 14: ircbridge.mapping.Member
-	(*Node)(nil),           // 15: ircbridge.mapping.Node
-	(*Removal)(nil),        // 16: ircbridge.mapping.Removal
-	(*Topic)(nil),          // 17: ircbridge.mapping.Topic
-	(*Mode)(nil),           // 18: ircbridge.mapping.Mode
-	(*Ban)(nil),            // 19: ircbridge.mapping.Ban
-	(*Invitation)(nil),     // 20: ircbridge.mapping.Invitation
-	(*ChannelState)(nil),   // 21: ircbridge.mapping.ChannelState
-	(*LastKnock)(nil),      // 22: ircbridge.mapping.LastKnock
-	(*Former)(nil),         // 23: ircbridge.mapping.Former
-	(*Rest)(nil),           // 24: ircbridge.mapping.Rest
-	(*Line)(nil),           // 25: ircbridge.mapping.Line
-	(*ChannelRequest)(nil), // 26: ircbridge.mapping.ChannelRequest
-	(*Join)(nil),           // 27: ircbridge.mapping.Join
-	(*Part)(nil),           // 28: ircbridge.mapping.Part
-	(*Quit)(nil),           // 29: ircbridge.mapping.Quit
-	(*Tag)(nil),            // 30: ircbridge.mapping.Tag
-	(*Message)(nil),        // 31: ircbridge.mapping.Message
-	(*SetTopic)(nil),       // 32: ircbridge.mapping.SetTopic
-	(*ModeChange)(nil),     // 33: ircbridge.mapping.ModeChange
-	(*SetModes)(nil),       // 34: ircbridge.mapping.SetModes
-	(*Kick)(nil),           // 35: ircbridge.mapping.Kick
-	(*Invite)(nil),         // 36: ircbridge.mapping.Invite
-	(*Knock)(nil),          // 37: ircbridge.mapping.Knock
-	(*Result)(nil),         // 38: ircbridge.mapping.Result
-	(*ChannelEvent)(nil),   // 39: ircbridge.mapping.ChannelEvent
-	(*Joined)(nil),         // 40: ircbridge.mapping.Joined
-	(*Gone)(nil),           // 41: ircbridge.mapping.Gone
-	(*ChannelRenewal)(nil), // 42: ircbridge.mapping.ChannelRenewal
-	(*ChannelQuery)(nil),   // 43: ircbridge.mapping.ChannelQuery
-	(*ChannelAnswer)(nil),  // 44: ircbridge.mapping.ChannelAnswer
-	(*Listing)(nil),        // 45: ircbridge.mapping.Listing
-	(*Census)(nil),         // 46: ircbridge.mapping.Census
-	(*Listings)(nil),       // 47: ircbridge.mapping.Listings
-	(*DirectoryQuery)(nil), // 48: ircbridge.mapping.DirectoryQuery
-	(*Direct)(nil),         // 49: ircbridge.mapping.Direct
-	(*Letters)(nil),        // 50: ircbridge.mapping.Letters
-	(*Letter)(nil),         // 51: ircbridge.mapping.Letter
-	(*WhoisAsk)(nil),       // 52: ircbridge.mapping.WhoisAsk
-	(*Invited)(nil),        // 53: ircbridge.mapping.Invited
-	(*DirectReply)(nil),    // 54: ircbridge.mapping.DirectReply
-	(*WhoisReply)(nil),     // 55: ircbridge.mapping.WhoisReply
+	(*Watch)(nil),          // 12: ircbridge.mapping.Watch
+	(*NickQuery)(nil),      // 13: ircbridge.mapping.NickQuery
+	(*NickAnswer)(nil),     // 14: ircbridge.mapping.NickAnswer
+	(*Member)(nil),         // 15: ircbridge.mapping.Member
+	(*Node)(nil),           // 16: ircbridge.mapping.Node
+	(*Removal)(nil),        // 17: ircbridge.mapping.Removal
+	(*Topic)(nil),          // 18: ircbridge.mapping.Topic
+	(*Mode)(nil),           // 19: ircbridge.mapping.Mode
+	(*Ban)(nil),            // 20: ircbridge.mapping.Ban
+	(*Invitation)(nil),     // 21: ircbridge.mapping.Invitation
+	(*ChannelState)(nil),   // 22: ircbridge.mapping.ChannelState
+	(*LastKnock)(nil),      // 23: ircbridge.mapping.LastKnock
+	(*Former)(nil),         // 24: ircbridge.mapping.Former
+	(*Rest)(nil),           // 25: ircbridge.mapping.Rest
+	(*Line)(nil),           // 26: ircbridge.mapping.Line
+	(*ChannelRequest)(nil), // 27: ircbridge.mapping.ChannelRequest
+	(*Join)(nil),           // 28: ircbridge.mapping.Join
+	(*Part)(nil),           // 29: ircbridge.mapping.Part
+	(*Quit)(nil),           // 30: ircbridge.mapping.Quit
+	(*Tag)(nil),            // 31: ircbridge.mapping.Tag
+	(*Message)(nil),        // 32: ircbridge.mapping.Message
+	(*SetTopic)(nil),       // 33: ircbridge.mapping.SetTopic
+	(*ModeChange)(nil),     // 34: ircbridge.mapping.ModeChange
+	(*SetModes)(nil),       // 35: ircbridge.mapping.SetModes
+	(*Kick)(nil),           // 36: ircbridge.mapping.Kick
+	(*Invite)(nil),         // 37: ircbridge.mapping.Invite
+	(*Knock)(nil),          // 38: ircbridge.mapping.Knock
+	(*Result)(nil),         // 39: ircbridge.mapping.Result
+	(*ChannelEvent)(nil),   // 40: ircbridge.mapping.ChannelEvent
+	(*Joined)(nil),         // 41: ircbridge.mapping.Joined
+	(*Gone)(nil),           // 42: ircbridge.mapping.Gone
+	(*ChannelRenewal)(nil), // 43: ircbridge.mapping.ChannelRenewal
+	(*ChannelQuery)(nil),   // 44: ircbridge.mapping.ChannelQuery
+	(*ChannelAnswer)(nil),  // 45: ircbridge.mapping.ChannelAnswer
+	(*Listing)(nil),        // 46: ircbridge.mapping.Listing
+	(*Census)(nil),         // 47: ircbridge.mapping.Census
+	(*Listings)(nil),       // 48: ircbridge.mapping.Listings
+	(*DirectoryQuery)(nil), // 49: ircbridge.mapping.DirectoryQuery
+	(*Direct)(nil),         // 50: ircbridge.mapping.Direct
+	(*Letters)(nil),        // 51: ircbridge.mapping.Letters
+	(*Letter)(nil),         // 52: ircbridge.mapping.Letter
+	(*WhoisAsk)(nil),       // 53: ircbridge.mapping.WhoisAsk
+	(*Invited)(nil),        // 54: ircbridge.mapping.Invited
+	(*DirectReply)(nil),    // 55: ircbridge.mapping.DirectReply
+	(*WhoisReply)(nil),     // 56: ircbridge.mapping.WhoisReply
 }
 var file_mapping_proto_depIdxs = []int32{
 	1,   // 0: ircbridge.mapping.Claim.owner:type_name -> ircbridge.mapping.Session
@@ -4834,113 +4917,115 @@ var file_mapping_proto_depIdxs = []int32{
 	6,   // 6: ircbridge.mapping.NickState.claims:type_name -> ircbridge.mapping.Claim
 	7,   // 7: ircbridge.mapping.NickState.released:type_name -> ircbridge.mapping.Released
 	9,   // 8: ircbridge.mapping.NickState.past:type_name -> ircbridge.mapping.Past
-	1,   // 9: ircbridge.mapping.Past.owner:type_name -> ircbridge.mapping.Session
-	2,   // 10: ircbridge.mapping.Past.person:type_name -> ircbridge.mapping.Person
-	6,   // 11: ircbridge.mapping.NickRequest.claim:type_name -> ircbridge.mapping.Claim
-	11,  // 12: ircbridge.mapping.NickRequest.release:type_name -> ircbridge.mapping.Release
-	2,   // 13: ircbridge.mapping.NickRequest.person:type_name -> ircbridge.mapping.Person
-	6,   // 14: ircbridge.mapping.NickAnswer.claim:type_name -> ircbridge.mapping.Claim
-	9,   // 15: ircbridge.mapping.NickAnswer.past:type_name -> ircbridge.mapping.Past
-	2,   // 16: ircbridge.mapping.Member.person:type_name -> ircbridge.mapping.Person
-	5,   // 17: ircbridge.mapping.Member.joined:type_name -> ircbridge.mapping.Stamp
-	5,   // 18: ircbridge.mapping.Member.status_stamp:type_name -> ircbridge.mapping.Stamp
-	5,   // 19: ircbridge.mapping.Removal.stamp:type_name -> ircbridge.mapping.Stamp
-	5,   // 20: ircbridge.mapping.Topic.stamp:type_name -> ircbridge.mapping.Stamp
-	5,   // 21: ircbridge.mapping.Mode.stamp:type_name -> ircbridge.mapping.Stamp
-	5,   // 22: ircbridge.mapping.Ban.stamp:type_name -> ircbridge.mapping.Stamp
-	5,   // 23: ircbridge.mapping.Invitation.stamp:type_name -> ircbridge.mapping.Stamp
-	3,   // 24: ircbridge.mapping.ChannelState.birth:type_name -> ircbridge.mapping.Birth
-	4,   // 25: ircbridge.mapping.ChannelState.epochs:type_name -> ircbridge.mapping.Epoch
-	15,  // 26: ircbridge.mapping.ChannelState.nodes:type_name -> ircbridge.mapping.Node
-	14,  // 27: ircbridge.mapping.ChannelState.members:type_name -> ircbridge.mapping.Member
-	16,  // 28: ircbridge.mapping.ChannelState.removals:type_name -> ircbridge.mapping.Removal
-	17,  // 29: ircbridge.mapping.ChannelState.topic:type_name -> ircbridge.mapping.Topic
-	18,  // 30: ircbridge.mapping.ChannelState.modes:type_name -> ircbridge.mapping.Mode
-	19,  // 31: ircbridge.mapping.ChannelState.bans:type_name -> ircbridge.mapping.Ban
-	20,  // 32: ircbridge.mapping.ChannelState.invitations:type_name -> ircbridge.mapping.Invitation
-	25,  // 33: ircbridge.mapping.ChannelState.tail:type_name -> ircbridge.mapping.Line
-	23,  // 34: ircbridge.mapping.ChannelState.former:type_name -> ircbridge.mapping.Former
-	24,  // 35: ircbridge.mapping.ChannelState.rest:type_name -> ircbridge.mapping.Rest
-	19,  // 36: ircbridge.mapping.ChannelState.excepts:type_name -> ircbridge.mapping.Ban
-	19,  // 37: ircbridge.mapping.ChannelState.invexes:type_name -> ircbridge.mapping.Ban
-	22,  // 38: ircbridge.mapping.ChannelState.knocks:type_name -> ircbridge.mapping.LastKnock
-	3,   // 39: ircbridge.mapping.Former.birth:type_name -> ircbridge.mapping.Birth
-	5,   // 40: ircbridge.mapping.Former.stamp:type_name -> ircbridge.mapping.Stamp
-	3,   // 41: ircbridge.mapping.Rest.birth:type_name -> ircbridge.mapping.Birth
-	17,  // 42: ircbridge.mapping.Rest.topic:type_name -> ircbridge.mapping.Topic
-	18,  // 43: ircbridge.mapping.Rest.modes:type_name -> ircbridge.mapping.Mode
-	19,  // 44: ircbridge.mapping.Rest.bans:type_name -> ircbridge.mapping.Ban
-	5,   // 45: ircbridge.mapping.Rest.stamp:type_name -> ircbridge.mapping.Stamp
-	19,  // 46: ircbridge.mapping.Rest.excepts:type_name -> ircbridge.mapping.Ban
-	19,  // 47: ircbridge.mapping.Rest.invexes:type_name -> ircbridge.mapping.Ban
-	5,   // 48: ircbridge.mapping.Line.stamp:type_name -> ircbridge.mapping.Stamp
-	31,  // 49: ircbridge.mapping.Line.message:type_name -> ircbridge.mapping.Message
-	27,  // 50: ircbridge.mapping.ChannelRequest.join:type_name -> ircbridge.mapping.Join
-	28,  // 51: ircbridge.mapping.ChannelRequest.part:type_name -> ircbridge.mapping.Part
-	31,  // 52: ircbridge.mapping.ChannelRequest.message:type_name -> ircbridge.mapping.Message
-	32,  // 53: ircbridge.mapping.ChannelRequest.topic:type_name -> ircbridge.mapping.SetTopic
-	34,  // 54: ircbridge.mapping.ChannelRequest.modes:type_name -> ircbridge.mapping.SetModes
-	35,  // 55: ircbridge.mapping.ChannelRequest.kick:type_name -> ircbridge.mapping.Kick
-	36,  // 56: ircbridge.mapping.ChannelRequest.invite:type_name -> ircbridge.mapping.Invite
-	2,   // 57: ircbridge.mapping.ChannelRequest.person:type_name -> ircbridge.mapping.Person
-	29,  // 58: ircbridge.mapping.ChannelRequest.quit:type_name -> ircbridge.mapping.Quit
-	21,  // 59: ircbridge.mapping.ChannelRequest.merge:type_name -> ircbridge.mapping.ChannelState
-	37,  // 60: ircbridge.mapping.ChannelRequest.knock:type_name -> ircbridge.mapping.Knock
-	2,   // 61: ircbridge.mapping.Join.person:type_name -> ircbridge.mapping.Person
-	30,  // 62: ircbridge.mapping.Message.tags:type_name -> ircbridge.mapping.Tag
-	2,   // 63: ircbridge.mapping.Message.person:type_name -> ircbridge.mapping.Person
-	1,   // 64: ircbridge.mapping.ModeChange.target:type_name -> ircbridge.mapping.Session
-	33,  // 65: ircbridge.mapping.SetModes.changes:type_name -> ircbridge.mapping.ModeChange
-	1,   // 66: ircbridge.mapping.Kick.target:type_name -> ircbridge.mapping.Session
-	1,   // 67: ircbridge.mapping.Invite.target:type_name -> ircbridge.mapping.Session
-	2,   // 68: ircbridge.mapping.Invite.person:type_name -> ircbridge.mapping.Person
-	2,   // 69: ircbridge.mapping.Knock.person:type_name -> ircbridge.mapping.Person
-	0,   // 70: ircbridge.mapping.Result.code:type_name -> ircbridge.mapping.Code
-	33,  // 71: ircbridge.mapping.Result.applied:type_name -> ircbridge.mapping.ModeChange
-	6,   // 72: ircbridge.mapping.Result.holder:type_name -> ircbridge.mapping.Claim
-	40,  // 73: ircbridge.mapping.ChannelEvent.joined:type_name -> ircbridge.mapping.Joined
-	28,  // 74: ircbridge.mapping.ChannelEvent.parted:type_name -> ircbridge.mapping.Part
-	31,  // 75: ircbridge.mapping.ChannelEvent.message:type_name -> ircbridge.mapping.Message
-	17,  // 76: ircbridge.mapping.ChannelEvent.topic:type_name -> ircbridge.mapping.Topic
-	34,  // 77: ircbridge.mapping.ChannelEvent.modes:type_name -> ircbridge.mapping.SetModes
-	35,  // 78: ircbridge.mapping.ChannelEvent.kicked:type_name -> ircbridge.mapping.Kick
-	2,   // 79: ircbridge.mapping.ChannelEvent.person:type_name -> ircbridge.mapping.Person
-	29,  // 80: ircbridge.mapping.ChannelEvent.quit:type_name -> ircbridge.mapping.Quit
-	41,  // 81: ircbridge.mapping.ChannelEvent.gone:type_name -> ircbridge.mapping.Gone
-	21,  // 82: ircbridge.mapping.ChannelEvent.merged:type_name -> ircbridge.mapping.ChannelState
-	36,  // 83: ircbridge.mapping.ChannelEvent.invited:type_name -> ircbridge.mapping.Invite
-	37,  // 84: ircbridge.mapping.ChannelEvent.knocked:type_name -> ircbridge.mapping.Knock
-	2,   // 85: ircbridge.mapping.Joined.person:type_name -> ircbridge.mapping.Person
-	3,   // 86: ircbridge.mapping.Joined.birth:type_name -> ircbridge.mapping.Birth
-	1,   // 87: ircbridge.mapping.Joined.session:type_name -> ircbridge.mapping.Session
-	1,   // 88: ircbridge.mapping.Gone.sessions:type_name -> ircbridge.mapping.Session
-	3,   // 89: ircbridge.mapping.ChannelRenewal.birth:type_name -> ircbridge.mapping.Birth
-	4,   // 90: ircbridge.mapping.ChannelRenewal.epochs:type_name -> ircbridge.mapping.Epoch
-	14,  // 91: ircbridge.mapping.ChannelRenewal.members:type_name -> ircbridge.mapping.Member
-	21,  // 92: ircbridge.mapping.ChannelAnswer.state:type_name -> ircbridge.mapping.ChannelState
-	45,  // 93: ircbridge.mapping.Listings.items:type_name -> ircbridge.mapping.Listing
-	46,  // 94: ircbridge.mapping.Listings.census:type_name -> ircbridge.mapping.Census
-	46,  // 95: ircbridge.mapping.Listings.total:type_name -> ircbridge.mapping.Census
-	50,  // 96: ircbridge.mapping.Direct.letters:type_name -> ircbridge.mapping.Letters
-	52,  // 97: ircbridge.mapping.Direct.whois:type_name -> ircbridge.mapping.WhoisAsk
-	53,  // 98: ircbridge.mapping.Direct.invited:type_name -> ircbridge.mapping.Invited
-	1,   // 99: ircbridge.mapping.Letters.from:type_name -> ircbridge.mapping.Session
-	2,   // 100: ircbridge.mapping.Letters.person:type_name -> ircbridge.mapping.Person
-	51,  // 101: ircbridge.mapping.Letters.items:type_name -> ircbridge.mapping.Letter
-	30,  // 102: ircbridge.mapping.Letter.tags:type_name -> ircbridge.mapping.Tag
-	1,   // 103: ircbridge.mapping.WhoisAsk.asker:type_name -> ircbridge.mapping.Session
-	1,   // 104: ircbridge.mapping.Invited.from:type_name -> ircbridge.mapping.Session
-	2,   // 105: ircbridge.mapping.Invited.person:type_name -> ircbridge.mapping.Person
-	1,   // 106: ircbridge.mapping.Invited.target:type_name -> ircbridge.mapping.Session
-	0,   // 107: ircbridge.mapping.DirectReply.code:type_name -> ircbridge.mapping.Code
-	55,  // 108: ircbridge.mapping.DirectReply.whois:type_name -> ircbridge.mapping.WhoisReply
-	1,   // 109: ircbridge.mapping.WhoisReply.session:type_name -> ircbridge.mapping.Session
-	2,   // 110: ircbridge.mapping.WhoisReply.person:type_name -> ircbridge.mapping.Person
-	111, // [111:111] is the sub-list for method output_type
-	111, // [111:111] is the sub-list for method input_type
-	111, // [111:111] is the sub-list for extension type_name
-	111, // [111:111] is the sub-list for extension extendee
-	0,   // [0:111] is the sub-list for field type_name
+	1,   // 9: ircbridge.mapping.NickState.watchers:type_name -> ircbridge.mapping.Session
+	1,   // 10: ircbridge.mapping.Past.owner:type_name -> ircbridge.mapping.Session
+	2,   // 11: ircbridge.mapping.Past.person:type_name -> ircbridge.mapping.Person
+	6,   // 12: ircbridge.mapping.NickRequest.claim:type_name -> ircbridge.mapping.Claim
+	11,  // 13: ircbridge.mapping.NickRequest.release:type_name -> ircbridge.mapping.Release
+	2,   // 14: ircbridge.mapping.NickRequest.person:type_name -> ircbridge.mapping.Person
+	12,  // 15: ircbridge.mapping.NickRequest.watch:type_name -> ircbridge.mapping.Watch
+	6,   // 16: ircbridge.mapping.NickAnswer.claim:type_name -> ircbridge.mapping.Claim
+	9,   // 17: ircbridge.mapping.NickAnswer.past:type_name -> ircbridge.mapping.Past
+	2,   // 18: ircbridge.mapping.Member.person:type_name -> ircbridge.mapping.Person
+	5,   // 19: ircbridge.mapping.Member.joined:type_name -> ircbridge.mapping.Stamp
+	5,   // 20: ircbridge.mapping.Member.status_stamp:type_name -> ircbridge.mapping.Stamp
+	5,   // 21: ircbridge.mapping.Removal.stamp:type_name -> ircbridge.mapping.Stamp
+	5,   // 22: ircbridge.mapping.Topic.stamp:type_name -> ircbridge.mapping.Stamp
+	5,   // 23: ircbridge.mapping.Mode.stamp:type_name -> ircbridge.mapping.Stamp
+	5,   // 24: ircbridge.mapping.Ban.stamp:type_name -> ircbridge.mapping.Stamp
+	5,   // 25: ircbridge.mapping.Invitation.stamp:type_name -> ircbridge.mapping.Stamp
+	3,   // 26: ircbridge.mapping.ChannelState.birth:type_name -> ircbridge.mapping.Birth
+	4,   // 27: ircbridge.mapping.ChannelState.epochs:type_name -> ircbridge.mapping.Epoch
+	16,  // 28: ircbridge.mapping.ChannelState.nodes:type_name -> ircbridge.mapping.Node
+	15,  // 29: ircbridge.mapping.ChannelState.members:type_name -> ircbridge.mapping.Member
+	17,  // 30: ircbridge.mapping.ChannelState.removals:type_name -> ircbridge.mapping.Removal
+	18,  // 31: ircbridge.mapping.ChannelState.topic:type_name -> ircbridge.mapping.Topic
+	19,  // 32: ircbridge.mapping.ChannelState.modes:type_name -> ircbridge.mapping.Mode
+	20,  // 33: ircbridge.mapping.ChannelState.bans:type_name -> ircbridge.mapping.Ban
+	21,  // 34: ircbridge.mapping.ChannelState.invitations:type_name -> ircbridge.mapping.Invitation
+	26,  // 35: ircbridge.mapping.ChannelState.tail:type_name -> ircbridge.mapping.Line
+	24,  // 36: ircbridge.mapping.ChannelState.former:type_name -> ircbridge.mapping.Former
+	25,  // 37: ircbridge.mapping.ChannelState.rest:type_name -> ircbridge.mapping.Rest
+	20,  // 38: ircbridge.mapping.ChannelState.excepts:type_name -> ircbridge.mapping.Ban
+	20,  // 39: ircbridge.mapping.ChannelState.invexes:type_name -> ircbridge.mapping.Ban
+	23,  // 40: ircbridge.mapping.ChannelState.knocks:type_name -> ircbridge.mapping.LastKnock
+	3,   // 41: ircbridge.mapping.Former.birth:type_name -> ircbridge.mapping.Birth
+	5,   // 42: ircbridge.mapping.Former.stamp:type_name -> ircbridge.mapping.Stamp
+	3,   // 43: ircbridge.mapping.Rest.birth:type_name -> ircbridge.mapping.Birth
+	18,  // 44: ircbridge.mapping.Rest.topic:type_name -> ircbridge.mapping.Topic
+	19,  // 45: ircbridge.mapping.Rest.modes:type_name -> ircbridge.mapping.Mode
+	20,  // 46: ircbridge.mapping.Rest.bans:type_name -> ircbridge.mapping.Ban
+	5,   // 47: ircbridge.mapping.Rest.stamp:type_name -> ircbridge.mapping.Stamp
+	20,  // 48: ircbridge.mapping.Rest.excepts:type_name -> ircbridge.mapping.Ban
+	20,  // 49: ircbridge.mapping.Rest.invexes:type_name -> ircbridge.mapping.Ban
+	5,   // 50: ircbridge.mapping.Line.stamp:type_name -> ircbridge.mapping.Stamp
+	32,  // 51: ircbridge.mapping.Line.message:type_name -> ircbridge.mapping.Message
+	28,  // 52: ircbridge.mapping.ChannelRequest.join:type_name -> ircbridge.mapping.Join
+	29,  // 53: ircbridge.mapping.ChannelRequest.part:type_name -> ircbridge.mapping.Part
+	32,  // 54: ircbridge.mapping.ChannelRequest.message:type_name -> ircbridge.mapping.Message
+	33,  // 55: ircbridge.mapping.ChannelRequest.topic:type_name -> ircbridge.mapping.SetTopic
+	35,  // 56: ircbridge.mapping.ChannelRequest.modes:type_name -> ircbridge.mapping.SetModes
+	36,  // 57: ircbridge.mapping.ChannelRequest.kick:type_name -> ircbridge.mapping.Kick
+	37,  // 58: ircbridge.mapping.ChannelRequest.invite:type_name -> ircbridge.mapping.Invite
+	2,   // 59: ircbridge.mapping.ChannelRequest.person:type_name -> ircbridge.mapping.Person
+	30,  // 60: ircbridge.mapping.ChannelRequest.quit:type_name -> ircbridge.mapping.Quit
+	22,  // 61: ircbridge.mapping.ChannelRequest.merge:type_name -> ircbridge.mapping.ChannelState
+	38,  // 62: ircbridge.mapping.ChannelRequest.knock:type_name -> ircbridge.mapping.Knock
+	2,   // 63: ircbridge.mapping.Join.person:type_name -> ircbridge.mapping.Person
+	31,  // 64: ircbridge.mapping.Message.tags:type_name -> ircbridge.mapping.Tag
+	2,   // 65: ircbridge.mapping.Message.person:type_name -> ircbridge.mapping.Person
+	1,   // 66: ircbridge.mapping.ModeChange.target:type_name -> ircbridge.mapping.Session
+	34,  // 67: ircbridge.mapping.SetModes.changes:type_name -> ircbridge.mapping.ModeChange
+	1,   // 68: ircbridge.mapping.Kick.target:type_name -> ircbridge.mapping.Session
+	1,   // 69: ircbridge.mapping.Invite.target:type_name -> ircbridge.mapping.Session
+	2,   // 70: ircbridge.mapping.Invite.person:type_name -> ircbridge.mapping.Person
+	2,   // 71: ircbridge.mapping.Knock.person:type_name -> ircbridge.mapping.Person
+	0,   // 72: ircbridge.mapping.Result.code:type_name -> ircbridge.mapping.Code
+	34,  // 73: ircbridge.mapping.Result.applied:type_name -> ircbridge.mapping.ModeChange
+	6,   // 74: ircbridge.mapping.Result.holder:type_name -> ircbridge.mapping.Claim
+	41,  // 75: ircbridge.mapping.ChannelEvent.joined:type_name -> ircbridge.mapping.Joined
+	29,  // 76: ircbridge.mapping.ChannelEvent.parted:type_name -> ircbridge.mapping.Part
+	32,  // 77: ircbridge.mapping.ChannelEvent.message:type_name -> ircbridge.mapping.Message
+	18,  // 78: ircbridge.mapping.ChannelEvent.topic:type_name -> ircbridge.mapping.Topic
+	35,  // 79: ircbridge.mapping.ChannelEvent.modes:type_name -> ircbridge.mapping.SetModes
+	36,  // 80: ircbridge.mapping.ChannelEvent.kicked:type_name -> ircbridge.mapping.Kick
+	2,   // 81: ircbridge.mapping.ChannelEvent.person:type_name -> ircbridge.mapping.Person
+	30,  // 82: ircbridge.mapping.ChannelEvent.quit:type_name -> ircbridge.mapping.Quit
+	42,  // 83: ircbridge.mapping.ChannelEvent.gone:type_name -> ircbridge.mapping.Gone
+	22,  // 84: ircbridge.mapping.ChannelEvent.merged:type_name -> ircbridge.mapping.ChannelState
+	37,  // 85: ircbridge.mapping.ChannelEvent.invited:type_name -> ircbridge.mapping.Invite
+	38,  // 86: ircbridge.mapping.ChannelEvent.knocked:type_name -> ircbridge.mapping.Knock
+	2,   // 87: ircbridge.mapping.Joined.person:type_name -> ircbridge.mapping.Person
+	3,   // 88: ircbridge.mapping.Joined.birth:type_name -> ircbridge.mapping.Birth
+	1,   // 89: ircbridge.mapping.Joined.session:type_name -> ircbridge.mapping.Session
+	1,   // 90: ircbridge.mapping.Gone.sessions:type_name -> ircbridge.mapping.Session
+	3,   // 91: ircbridge.mapping.ChannelRenewal.birth:type_name -> ircbridge.mapping.Birth
+	4,   // 92: ircbridge.mapping.ChannelRenewal.epochs:type_name -> ircbridge.mapping.Epoch
+	15,  // 93: ircbridge.mapping.ChannelRenewal.members:type_name -> ircbridge.mapping.Member
+	22,  // 94: ircbridge.mapping.ChannelAnswer.state:type_name -> ircbridge.mapping.ChannelState
+	46,  // 95: ircbridge.mapping.Listings.items:type_name -> ircbridge.mapping.Listing
+	47,  // 96: ircbridge.mapping.Listings.census:type_name -> ircbridge.mapping.Census
+	47,  // 97: ircbridge.mapping.Listings.total:type_name -> ircbridge.mapping.Census
+	51,  // 98: ircbridge.mapping.Direct.letters:type_name -> ircbridge.mapping.Letters
+	53,  // 99: ircbridge.mapping.Direct.whois:type_name -> ircbridge.mapping.WhoisAsk
+	54,  // 100: ircbridge.mapping.Direct.invited:type_name -> ircbridge.mapping.Invited
+	1,   // 101: ircbridge.mapping.Letters.from:type_name -> ircbridge.mapping.Session
+	2,   // 102: ircbridge.mapping.Letters.person:type_name -> ircbridge.mapping.Person
+	52,  // 103: ircbridge.mapping.Letters.items:type_name -> ircbridge.mapping.Letter
+	31,  // 104: ircbridge.mapping.Letter.tags:type_name -> ircbridge.mapping.Tag
+	1,   // 105: ircbridge.mapping.WhoisAsk.asker:type_name -> ircbridge.mapping.Session
+	1,   // 106: ircbridge.mapping.Invited.from:type_name -> ircbridge.mapping.Session
+	2,   // 107: ircbridge.mapping.Invited.person:type_name -> ircbridge.mapping.Person
+	1,   // 108: ircbridge.mapping.Invited.target:type_name -> ircbridge.mapping.Session
+	0,   // 109: ircbridge.mapping.DirectReply.code:type_name -> ircbridge.mapping.Code
+	56,  // 110: ircbridge.mapping.DirectReply.whois:type_name -> ircbridge.mapping.WhoisReply
+	1,   // 111: ircbridge.mapping.WhoisReply.session:type_name -> ircbridge.mapping.Session
+	2,   // 112: ircbridge.mapping.WhoisReply.person:type_name -> ircbridge.mapping.Person
+	113, // [113:113] is the sub-list for method output_type
+	113, // [113:113] is the sub-list for method input_type
+	113, // [113:113] is the sub-list for extension type_name
+	113, // [113:113] is the sub-list for extension extendee
+	0,   // [0:113] is the sub-list for field type_name
 }
 
 func init() { file_mapping_proto_init() }
@@ -4952,8 +5037,9 @@ func file_mapping_proto_init() {
 		(*NickRequest_Claim)(nil),
 		(*NickRequest_Release)(nil),
 		(*NickRequest_Person)(nil),
+		(*NickRequest_Watch)(nil),
 	}
-	file_mapping_proto_msgTypes[25].OneofWrappers = []any{
+	file_mapping_proto_msgTypes[26].OneofWrappers = []any{
 		(*ChannelRequest_Join)(nil),
 		(*ChannelRequest_Part)(nil),
 		(*ChannelRequest_Message)(nil),
@@ -4966,7 +5052,7 @@ func file_mapping_proto_init() {
 		(*ChannelRequest_Merge)(nil),
 		(*ChannelRequest_Knock)(nil),
 	}
-	file_mapping_proto_msgTypes[38].OneofWrappers = []any{
+	file_mapping_proto_msgTypes[39].OneofWrappers = []any{
 		(*ChannelEvent_Joined)(nil),
 		(*ChannelEvent_Parted)(nil),
 		(*ChannelEvent_Message)(nil),
@@ -4980,7 +5066,7 @@ func file_mapping_proto_init() {
 		(*ChannelEvent_Invited)(nil),
 		(*ChannelEvent_Knocked)(nil),
 	}
-	file_mapping_proto_msgTypes[48].OneofWrappers = []any{
+	file_mapping_proto_msgTypes[49].OneofWrappers = []any{
 		(*Direct_Letters)(nil),
 		(*Direct_Whois)(nil),
 		(*Direct_Invited)(nil),
@@ -4991,7 +5077,7 @@ func file_mapping_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mapping_proto_rawDesc), len(file_mapping_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   55,
+			NumMessages:   56,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

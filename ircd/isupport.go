@@ -28,6 +28,8 @@ func isupportTokens(cfg *Config) []string {
 		fmt.Sprintf("MAXLIST=b:%d,e:%d,I:%d", chat.MaxList, chat.MaxList, chat.MaxList),
 		"EXCEPTS=e",
 		"INVEX=I",
+		"EXTBAN=," + chat.ExtendedBans,
+		"ACCOUNTEXTBAN=account,a",
 		fmt.Sprintf("CHANLIMIT=#:%d", cfg.Limits.Channels),
 		fmt.Sprintf("NICKLEN=%d", chat.MaxNick),
 		fmt.Sprintf("NAMELEN=%d", chat.MaxRealname),

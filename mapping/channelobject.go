@@ -165,7 +165,7 @@ func (c *channelObject) join(t turn, w *wire.Join) *wire.Result {
 		joined.Status = uint32(chat.Operator)
 	case again: // his leaving was lost on the way
 		joined.Status = uint32(old.status)
-	case lists.ban(p.mask(from)):
+	case lists.ban(p, from):
 		return refuse(wire.Code_BANNED)
 	case len(c.s.members) >= maxMembers:
 		return refuse(wire.Code_CHANNEL_FULL)
@@ -173,7 +173,7 @@ func (c *channelObject) join(t turn, w *wire.Join) *wire.Result {
 		joined.Status = uint32(status)
 	case modes['R'].on && accountOf(from) == "":
 		return refuse(wire.Code_NEED_ACCOUNT)
-	case modes['i'].on && !invited && !lists.of('I').match(p.mask(from)):
+	case modes['i'].on && !invited && !lists.of('I').match(false, p, from):
 		return refuse(wire.Code_INVITE_ONLY)
 	case modes['k'].on && modes['k'].key != string(w.Key):
 		return refuse(wire.Code_BAD_KEY)
@@ -223,8 +223,10 @@ func (c *channelObject) message(t turn, w *wire.Message) *wire.Result {
 		detail = "takes no messages from outside (+n)"
 	case c.s.is('m'):
 		detail = "is moderated (+m)"
-	case c.s.lists.ban(m.person.mask(t.From())):
+	case c.s.lists.ban(m.person, t.From()):
 		detail = "has banned you (+b)"
+	case c.s.lists.mute(m.person, t.From()):
+		detail = "has muted you (+b m:)"
 	}
 	if detail != "" {
 		return &wire.Result{Code: wire.Code_CANNOT_SEND, Detail: detail, Member: on}

@@ -208,6 +208,11 @@ func TestChannelRules(t *testing.T) {
 		{"join without key", guest, reqJoin(guest, "x"), wire.Code_BAD_KEY},
 		{"-k+l", op, reqModes(modeChange(false, 'k', "x"), modeChange(true, 'l', "1")), wire.Code_OK},
 		{"join over the limit", guest, reqJoin(guest, ""), wire.Code_CHANNEL_FULL},
+		{"mute of all", op, reqModes(modeChange(true, 'b', "m:*"), modeChange(false, 'l', "")), wire.Code_OK},
+		{"join of the muted", guest, reqJoin(guest, ""), wire.Code_OK},
+		{"message of the muted", guest, reqSay(guest, "x"), wire.Code_CANNOT_SEND},
+		{"an extended ban that is none", op, reqModes(modeChange(true, 'b', "z:*")), wire.Code_BAD_MODE_PARAM},
+		{"part of the muted", guest, reqPart(), wire.Code_OK},
 		{"+C", op, reqModes(modeChange(true, 'C', "")), wire.Code_OK},
 		{"CTCP of an operator under +C", op, reqSay(op, "\x01PING 1\x01"), wire.Code_CANNOT_SEND},
 		{"an action under +C", op, reqSay(op, "\x01ACTION waves\x01"), wire.Code_OK},
@@ -272,7 +277,7 @@ func randomHistory(t *testing.T, k *keptChannel, n int) {
 		case 8:
 			req = reqModes(statusChange(k.rand.IntN(2) == 0, "ov"[k.rand.IntN(2)], o))
 		case 9:
-			req = reqModes(modeChange(k.rand.IntN(3) > 0, chat.ListModes[k.rand.IntN(3)], fmt.Sprint("x", k.rand.IntN(6))))
+			req = reqModes(modeChange(k.rand.IntN(3) > 0, chat.ListModes[k.rand.IntN(3)], fmt.Sprint([]string{"", "m:", "a:"}[k.rand.IntN(3)], "x", k.rand.IntN(6))))
 		case 10:
 			req = reqInvite(o)
 		case 11:

@@ -97,7 +97,7 @@ func (c *channelObject) knock(t turn, w *wire.Knock) *wire.Result {
 		return refuse(wire.Code_ALREADY_JOINED)
 	case !c.s.is('i'):
 		return refuse(wire.Code_CHANNEL_OPEN)
-	case c.s.lists.ban(p.mask(from)):
+	case c.s.lists.ban(p, from):
 		return refuse(wire.Code_BANNED)
 	case again || n >= chat.MaxKnocks:
 		return refuse(wire.Code_TOO_MANY_KNOCKS)

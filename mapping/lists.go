@@ -36,13 +36,25 @@ func newLists() (l lists) {
 // of is the list of a letter of chat.ListModes.
 func (l *lists) of(letter byte) maskList { return l[strings.IndexByte(chat.ListModes, letter)] }
 
-// ban reports whether a mask is banned, and not exempt.
-func (l *lists) ban(mask string) bool { return l.of('b').match(mask) && !l.of('e').match(mask) }
+// ban reports whether somebody is banned, and not exempt.
+func (l *lists) ban(p person, who overlay.Stream) bool {
+	return l.of('b').match(false, p, who) && !l.of('e').match(false, p, who)
+}
 
-// match reports whether an entry in force fits a mask.
-func (m maskList) match(mask string) bool {
+// mute reports whether somebody may not speak, and is not exempt from that.
+func (l *lists) mute(p person, who overlay.Stream) bool {
+	return l.of('b').match(true, p, who) && !l.of('e').match(true, p, who)
+}
+
+// match reports whether an entry in force fits somebody: one about speaking, or
+// another.
+func (m maskList) match(mute bool, p person, who overlay.Stream) bool {
+	if len(m) == 0 {
+		return false
+	}
+	mask, account := p.mask(who), accountOf(who)
 	for _, e := range m { // any order: one match is enough
-		if !e.gone && chat.MatchMask(e.mask, mask) {
+		if !e.gone && chat.MatchEntry(e.mask, mute, mask, account) {
 			return true
 		}
 	}

@@ -43,7 +43,7 @@ func (s *state) change(c *wire.ModeChange) (*wire.ModeChange, wire.Code) {
 	case 'o', 'v':
 		return s.changeStatus(c, statusBit(letter))
 	case 'b', 'e', 'I':
-		return s.changeList(c, s.lists.of(letter))
+		return s.changeList(c)
 	case 'k':
 		return s.changeKey(c, arg)
 	case 'l':
@@ -80,8 +80,9 @@ func (s *state) changeStatus(c *wire.ModeChange, bit chat.Status) (*wire.ModeCha
 	return &wire.ModeChange{Add: c.Add, Letter: c.Letter, Target: sessionToWire(who)}, wire.Code_OK
 }
 
-func (s *state) changeList(c *wire.ModeChange, list maskList) (*wire.ModeChange, wire.Code) {
-	mask, ok := chat.FullMask(string(c.Arg))
+func (s *state) changeList(c *wire.ModeChange) (*wire.ModeChange, wire.Code) {
+	list := s.lists.of(byte(c.Letter))
+	mask, ok := chat.FullMask(byte(c.Letter), string(c.Arg))
 	if !ok {
 		return nil, wire.Code_BAD_MODE_PARAM
 	}

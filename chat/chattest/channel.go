@@ -68,7 +68,7 @@ func (c *channel) admitLocked(se *session, key string) error {
 		return chat.ErrBanned
 	case c.modes.Registered && se.self.Account == "":
 		return chat.ErrNeedAccount
-	case c.modes.InviteOnly && !c.invited[se] && !c.listedLocked('I', se):
+	case c.modes.InviteOnly && !c.invited[se] && !c.listedLocked('I', false, se):
 		return chat.ErrInviteOnly
 	case c.modes.Key != "" && c.modes.Key != key:
 		return chat.ErrBadKey
@@ -79,13 +79,20 @@ func (c *channel) admitLocked(se *session, key string) error {
 }
 
 func (c *channel) bannedLocked(se *session) bool {
-	return c.listedLocked('b', se) && !c.listedLocked('e', se)
+	return c.listedLocked('b', false, se) && !c.listedLocked('e', false, se)
 }
 
-// listedLocked reports whether an entry of a list fits se.
-func (c *channel) listedLocked(letter byte, se *session) bool {
+func (c *channel) mutedLocked(se *session) bool {
+	return c.listedLocked('b', true, se) && !c.listedLocked('e', true, se)
+}
+
+// listedLocked reports whether an entry of a list fits se: one about speaking, or
+// another.
+func (c *channel) listedLocked(letter byte, mute bool, se *session) bool {
 	mask := se.self.Mask()
-	return slices.ContainsFunc(c.lists[letter], func(e chat.ListEntry) bool { return chat.MatchMask(e.Mask, mask) })
+	return slices.ContainsFunc(c.lists[letter], func(e chat.ListEntry) bool {
+		return chat.MatchEntry(e.Mask, mute, mask, se.self.Account)
+	})
 }
 
 // maySendLocked says whether se may write a text to the channel (RFC 2812,
@@ -104,6 +111,8 @@ func (c *channel) maySendLocked(se *session, text string) error {
 		return fmt.Errorf("%s is moderated (+m): %w", c.name, chat.ErrCannotSend)
 	case c.bannedLocked(se):
 		return fmt.Errorf("%s has banned you (+b): %w", c.name, chat.ErrCannotSend)
+	case c.mutedLocked(se):
+		return fmt.Errorf("%s has muted you (+b m:): %w", c.name, chat.ErrCannotSend)
 	}
 	return nil
 }

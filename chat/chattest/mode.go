@@ -78,7 +78,7 @@ func (n *network) changeStatusLocked(c *channel, by *session, m chat.ModeChange,
 }
 
 func (n *network) changeListLocked(c *channel, by *session, m chat.ModeChange) (chat.ModeChange, bool, error) {
-	mask, ok := chat.FullMask(m.Arg)
+	mask, ok := chat.FullMask(m.Mode, m.Arg)
 	if !ok {
 		return m, false, badParam(m)
 	}

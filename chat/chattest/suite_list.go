@@ -19,6 +19,9 @@ func listCases() []testCase {
 		{"Except", 3, testListExcept},
 		{"Invex", 3, testListInvex},
 		{"Rests", 2, testListRests},
+		{"Extended", 2, testListExtended},
+		{"Mute", 3, testListMute},
+		{"Account", 3, testListAccount},
 	}
 }
 
@@ -151,4 +154,94 @@ func testListRests(w *world) {
 	c.listIs("#rest", 'I', "cat!*@*")
 	w.open(0, "ann").join("#rest")
 	c.sees("#rest", "ann", "cat")
+}
+
+// What is no entry is refused; names are understood, and made letters.
+func testListExtended(w *world) {
+	a, b := w.open(0, "ann"), w.open(1, "bob")
+	w.joinAll("#a", a, b)
+	for _, row := range []struct {
+		letter      byte
+		given, want string // "": refused
+	}{
+		{'b', "m:evil", "m:evil!*@*"}, {'b', "Mute:*@bad.host", "m:*!*@bad.host"}, {'e', "mute:good", "m:good!*@*"}, {'I', "m:good", ""},
+		{'b', "account:K*", "a:K*"}, {'e', "a:K", "a:K"}, {'I', "A:K", "a:K"}, {'b', "mute:account:K", "m:a:K"},
+		{'b', "m:", ""}, {'b', "a:", ""}, {'b', "z:evil", ""}, {'b', "m:m:x", ""}, {'e', "nonsense:x", ""},
+	} {
+		what := fmt.Sprintf("+%c %s", row.letter, row.given)
+		done, err := a.SetMode(context.Background(), "#a", []chat.ModeChange{plus(row.letter, row.given)})
+		if row.want == "" {
+			w.want(what, err, chat.ErrBadModeParam)
+			continue
+		}
+		w.must(what, err)
+		if !reflect.DeepEqual(done, []chat.ModeChange{plus(row.letter, row.want)}) {
+			w.T().Errorf("%s took effect as %v, want %s", what, done, row.want)
+		}
+		await(b, what, func(e chat.ModeChanged) bool { return e.Changes[0] == plus(row.letter, row.want) })
+		if done := a.mode("#a", minus(row.letter, row.given)); !reflect.DeepEqual(done, []chat.ModeChange{minus(row.letter, row.want)}) {
+			w.T().Errorf("-%c %s took effect as %v", row.letter, row.given, done)
+		}
+	}
+}
+
+// Who is muted may join and listen, and not speak, from outside neither, unless he
+// has a status, or is exempt from that; being exempt from bans is another thing.
+func testListMute(w *world) {
+	a, b, c := w.open(0, "ann"), w.open(1, "bob"), w.open(2, "cat")
+	w.meet(a, b, c)
+	a.join("#a")
+	a.mode("#a", plus('b', "m:*!*@*"), plus('e', "m:cat"))
+	b.refused(chat.ErrCannotSend, "#a", "from outside")
+	b.join("#a")
+	c.join("#a")
+	b.sees("#a", "ann", "bob", "cat")
+	b.refused(chat.ErrCannotSend, "#a", "muted")
+	c.said("#a", "exempt")
+	for _, u := range []*user{a, b} {
+		u.gets("exempt")
+	}
+	a.mode("#a", plus('e', "bob"))
+	b.refused(chat.ErrCannotSend, "#a", "exempt from bans only")
+	a.mode("#a", plus('v', "bob"))
+	b.said("#a", "voiced")
+	a.mode("#a", minus('v', "bob"), minus('b', "mute:*!*@*"))
+	b.said("#a", "again")
+	c.gets("again")
+	a.mode("#a", plus('b', "*!*@*"), plus('b', "m:*!*@*"))
+	c.refused(chat.ErrCannotSend, "#a", "banned, though not muted")
+}
+
+// Entries for an account fit all who have it, by whatever nick. Here the users of
+// one node share theirs, or nobody has one.
+func testListAccount(w *world) {
+	ctx := context.Background()
+	a, b, c := w.open(0, "ann"), w.open(1, "bob"), w.open(2, "cat")
+	account := b.Self().Account
+	if account == "" {
+		a.join("#a")
+		a.mode("#a", plus('b', "a:*"), plus('b', "m:a:*"))
+		b.join("#a")
+		b.said("#a", "no account")
+		a.gets("no account")
+		return
+	}
+	a.join("#a")
+	a.mode("#a", plus('b', "a:"+account))
+	_, err := b.Join(ctx, "#a", "")
+	w.want("banned by account", err, chat.ErrBanned)
+	b.refused(chat.ErrCannotSend, "#a", "banned by account")
+	a.mode("#a", minus('b', "a:"+account), plus('i', ""), plus('I', "a:"+account))
+	b.join("#a")
+	a.mode("#a", plus('b', "m:a:"+account))
+	b.refused(chat.ErrCannotSend, "#a", "muted by account")
+	a.mode("#a", plus('e', "m:a:"+account))
+	b.said("#a", "exempt by account")
+	if c.Self().Account != account {
+		_, err = c.Join(ctx, "#a", "")
+		w.want("another account", err, chat.ErrInviteOnly)
+	}
+	a.mode("#a", minus('i', ""), plus('b', "*!*@*"), plus('e', "a:"+c.Self().Account))
+	c.join("#a")
+	a.sees("#a", "ann", "bob", "cat")
 }

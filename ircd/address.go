@@ -62,11 +62,17 @@ func (t *tries) giveBack(address string) {
 
 // address is where the client is: the IP address, without its port; "" for one on this
 // machine that has none.
-func (c *conn) address() string { return addressOf(c.nc) }
-
-func addressOf(nc net.Conn) string {
-	if a, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
+func (c *conn) address() string {
+	if a, ok := c.nc.from.(*net.TCPAddr); ok {
 		return a.IP.String()
 	}
 	return ""
+}
+
+// origin is that address with its port, or what there is of it.
+func (c *conn) origin() string {
+	if c.nc.from == nil {
+		return ""
+	}
+	return c.nc.from.String()
 }

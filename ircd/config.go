@@ -26,7 +26,23 @@ type Config struct {
 	// TLSListen holds the addresses (HOST:PORT) at which IRC clients may
 	// connect with TLS; any machine may reach them. Default: none.
 	TLSListen []string `toml:"tls_listen"`
-	// TLSCert and TLSKey are the PEM files of the certificate for TLSListen and
+	// WebsocketListen and WebsocketTLSListen hold the addresses (HOST:PORT) at which clients
+	// may connect by WebSocket, as those in browsers do: without TLS (ws://; the rule for
+	// Listen holds) and with it (wss://). Default: none.
+	WebsocketListen    []string `toml:"websocket_listen"`
+	WebsocketTLSListen []string `toml:"websocket_tls_listen"`
+	// WebsocketOrigins are the websites whose pages may connect by WebSocket, each
+	// SCHEME://HOST with * and ? as in masks, or "*" for all. Default: none, which leaves clients
+	// that are no browsers.
+	WebsocketOrigins []string `toml:"websocket_origins"`
+	// Proxied are those of the addresses above, as they are written there, whose clients come
+	// through a proxy that says who they are: by the PROXY protocol, or over WebSocket also by
+	// X-Forwarded-For. Nobody else can connect there. Default: none.
+	Proxied []string `toml:"proxied"`
+	// Proxies are the addresses of such proxies, IP addresses or networks ("10.0.0.0/8").
+	// Default: this machine.
+	Proxies []string `toml:"proxies"`
+	// TLSCert and TLSKey are the PEM files of the certificate for TLS and
 	// of its key. They are read again when they change. Default: "" for both:
 	// the node makes a certificate of its own, once, and prints its fingerprint.
 	TLSCert string `toml:"tls_cert"`
@@ -95,10 +111,15 @@ const (
 
 func defaultConfig() Config {
 	return Config{
-		TLSListen: []string{},
-		Network:   "ircbridge",
-		Admin:     []string{},
-		Opers:     []Oper{},
+		TLSListen:          []string{},
+		WebsocketListen:    []string{},
+		WebsocketTLSListen: []string{},
+		WebsocketOrigins:   []string{},
+		Proxied:            []string{},
+		Proxies:            []string{"127.0.0.1", "::1"},
+		Network:            "ircbridge",
+		Admin:              []string{},
+		Opers:              []Oper{},
 		Limits: Limits{
 			MaxConnections: 2000,
 			Registration:   30 * time.Second,
@@ -136,10 +157,39 @@ func (c *Config) check() error {
 	if err := c.Limits.check(); err != nil {
 		return err
 	}
-	for _, addr := range c.Listen {
-		if err := c.checkAddress(addr); err != nil {
-			return err
+	return c.checkListen()
+}
+
+func (c *Config) checkListen() error {
+	known := map[string]bool{}
+	for _, way := range c.ways() {
+		for _, addr := range way.list {
+			known[addr] = true
+			if _, port, err := net.SplitHostPort(addr); err != nil || port == "" {
+				return fmt.Errorf("[irc] %s = %q: not an address: write HOST:PORT, such as \"127.0.0.1:6667\"", way.key, addr)
+			}
+			if !way.tls {
+				if err := c.checkPlain(way.key, addr); err != nil {
+					return err
+				}
+			}
 		}
+	}
+	for _, addr := range c.Proxied {
+		if !known[addr] {
+			return fmt.Errorf("[irc] proxied = %q: there is no such address: name one as it stands in listen, tls_listen, websocket_listen or websocket_tls_listen", addr)
+		}
+	}
+	for _, proxy := range c.Proxies {
+		if _, err := parseNetwork(proxy); err != nil {
+			return fmt.Errorf("[irc] proxies = %q: neither an IP address nor a network, such as \"10.0.0.0/8\"", proxy)
+		}
+	}
+	if len(c.Proxied) > 0 && len(c.Proxies) == 0 {
+		return errors.New("[irc] proxied: nobody could connect there: name the proxy in proxies")
+	}
+	if err := c.checkOrigins(); err != nil {
+		return err
 	}
 	return c.checkTLS()
 }
@@ -160,13 +210,8 @@ func (c *Config) checkTLS() error {
 	switch {
 	case (c.TLSCert == "") != (c.TLSKey == ""):
 		return errors.New("[irc] tls_cert and tls_key belong together: name both files, or none for a certificate that the node makes")
-	case c.TLSCert != "" && len(c.TLSListen) == 0:
+	case c.TLSCert != "" && !c.hasTLS():
 		return errors.New("[irc] tls_cert: there is no address for TLS: name one with tls_listen, such as [\"0.0.0.0:6697\"]")
-	}
-	for _, addr := range c.TLSListen {
-		if _, port, err := net.SplitHostPort(addr); err != nil || port == "" {
-			return fmt.Errorf("[irc] tls_listen = %q: not an address: write HOST:PORT, such as \"0.0.0.0:6697\"", addr)
-		}
 	}
 	return nil
 }
@@ -199,20 +244,17 @@ func (l *Limits) check() error {
 	return nil
 }
 
-// checkAddress refuses an address that other machines can reach, unless that
-// is meant (section 7 of the rules: safe by default).
-func (c *Config) checkAddress(addr string) error {
-	host, port, err := net.SplitHostPort(addr)
-	if err != nil || port == "" {
-		return fmt.Errorf("[irc] listen = %q: not an address: write HOST:PORT, such as \"127.0.0.1:6667\"", addr)
-	}
+// checkPlain refuses an address without TLS that other machines can reach, unless that
+// is meant.
+func (c *Config) checkPlain(key, addr string) error {
+	host, _, _ := net.SplitHostPort(addr)
 	if c.Insecure || c.Password != "" || host == "localhost" {
 		return nil
 	}
 	if ip := net.ParseIP(host); ip != nil && ip.IsLoopback() {
 		return nil
 	}
-	return fmt.Errorf("[irc] listen = %q: other machines could connect there, in plain text and without a password: listen on 127.0.0.1, or set a password, or insecure = true if that is meant", addr)
+	return fmt.Errorf("[irc] %s = %q: other machines could connect there, in plain text and without a password: listen on 127.0.0.1, or set a password, or insecure = true if that is meant", key, addr)
 }
 
 func validServerName(name string) bool {

@@ -46,7 +46,7 @@ const (
 type conn struct {
 	srv    *Server
 	cfg    *settings // as they were when the client came
-	nc     net.Conn
+	nc     *arrival
 	in     lineReader
 	out    outbox
 	bucket *bucket // nil: no limit on the line rate
@@ -102,14 +102,15 @@ type conn struct {
 	inbox   inbox   // what others of this server have for the client (inbox.go)
 }
 
-func newConn(s *Server, nc net.Conn) *conn {
+func newConn(s *Server, nc *arrival) *conn {
 	c := &conn{
 		srv: s, cfg: s.live.Load(), nc: nc, in: lineReader{src: nc},
 		settled: make(chan struct{}, 1),
 		traffic: traffic{since: s.now()},
 	}
+	c.out.disarms = nc.writesToRead()
 	c.out.start = func() { go c.writer() } // ends with the outbox; serve waits for it
-	if limits := &c.cfg.Limits; limits.LineRate > 0 && (limits.LimitLoopback || !isLoopback(nc)) {
+	if limits := &c.cfg.Limits; limits.LineRate > 0 && (limits.LimitLoopback || !nc.local) {
 		c.bucket = newBucket(limits.LineRate, limits.LineBurst)
 	}
 	return c
@@ -200,7 +201,7 @@ func (c *conn) goodbye(why *closing) {
 		c.srv.retire(c)
 		c.writeInbox()
 		if !why.stop {
-			c.srv.notice("Client exiting: %s (%s@%s) [%s]", c.self.Nick, c.self.Username, addrText(c.nc), why.client)
+			c.srv.notice("Client exiting: %s (%s@%s) [%s]", c.self.Nick, c.self.Username, c.origin(), why.client)
 		}
 		c.turn.Unlock()
 		c.srv.registered(-1)
@@ -209,7 +210,7 @@ func (c *conn) goodbye(why *closing) {
 	if why.cutOff {
 		level = slog.LevelInfo
 	}
-	c.srv.log.Log(context.Background(), level, "irc: connection closed", "from", addrText(c.nc), "why", why.client)
+	c.srv.log.Log(context.Background(), level, "irc: connection closed", "from", c.origin(), "why", why.client)
 	c.out.close(appendLine(nil, "", "", "ERROR", nil, "Closing link ("+why.client+")", true))
 }
 
@@ -328,7 +329,7 @@ func (c *conn) handle(line []byte, err error) error {
 	}
 	if err != nil && !c.complained && !errors.Is(err, errBlank) {
 		c.complained = true // once for each connection: no client fills the log
-		c.srv.log.Info("irc: a line was refused", "from", addrText(c.nc), "why", err)
+		c.srv.log.Info("irc: a line was refused", "from", c.origin(), "why", err)
 	}
 	if errors.Is(err, errBlank) {
 		return nil
@@ -426,9 +427,4 @@ func (c *conn) settle() {
 func linger(nc net.Conn) {
 	nc.SetReadDeadline(time.Now().Add(lingerTime))
 	io.Copy(io.Discard, io.LimitReader(nc, 1<<20))
-}
-
-func isLoopback(nc net.Conn) bool {
-	a, ok := nc.RemoteAddr().(*net.TCPAddr)
-	return !ok || a.IP.IsLoopback() // a pipe or a Unix socket is local too
 }

@@ -20,6 +20,8 @@
 //     is an event or a line, and ends when there is neither, so that a silent
 //     client costs one goroutine and no buffer for writing.
 //
+// A client over WebSocket has a third one, which makes lines of its messages (webConn).
+//
 // One mutex, the turn, orders "handle one command" and "write some events": who
 // holds it may use the connection's fields and write lines. A handler holds it
 // while it asks the session for something that events will refer to (a JOIN,
@@ -40,7 +42,7 @@
 //
 // Read deadlines drive PING and the registration timeout; who waits for the nick
 // of a ghost has a timer of his own; certificate files are looked at when a TLS
-// client comes. Nothing polls.
+// client comes; who comes by WebSocket is sent its pings. Nothing polls.
 //
 // # Sources
 //
@@ -49,5 +51,5 @@
 // negotiation 3.2, message-tags, message-ids, server-time, echo-message,
 // extended-join, account-notify, account-tag, away-notify, chghost, setname,
 // invite-notify, multi-prefix, userhost-in-names, batch, labeled-response,
-// standard-replies, UTF8ONLY; ircu for WHOX.
+// standard-replies, UTF8ONLY, WebSocket; the PROXY protocol of HAProxy; ircu for WHOX.
 package ircd

@@ -177,7 +177,7 @@ func (c *conn) overseen() []*conn {
 
 // hostOf is what the client may know of the address of a user of this server.
 func (c *conn) hostOf(user *conn, who chat.Profile) string {
-	if from := addressOf(user.nc); from != "" && c.srv.isOperator(c.self.Session) {
+	if from := user.address(); from != "" && c.srv.isOperator(c.self.Session) {
 		return from
 	}
 	return who.Host

@@ -64,7 +64,7 @@ func (c *Config) checkOpers() error {
 			return fmt.Errorf("[[irc.oper]] %s: password: a bcrypt hash of cost %d takes too long to compare; at most %d: \"ircbridge hash\" makes another", o.Name, cost, maxHashCost)
 		case o.Certificate != "" && len(plainFingerprint(o.Certificate)) != 64:
 			return fmt.Errorf("[[irc.oper]] %s: certificate = %q: a SHA-256 fingerprint has 64 hexadecimal digits, with or without colons", o.Name, o.Certificate)
-		case o.Certificate != "" && len(c.TLSListen) == 0:
+		case o.Certificate != "" && len(c.TLSListen) == 0: // by WebSocket nobody is asked for one
 			return fmt.Errorf("[[irc.oper]] %s: certificate: there is no address for TLS: name one with tls_listen, such as [\"0.0.0.0:6697\"]", o.Name)
 		}
 	}
@@ -84,11 +84,10 @@ func plainFingerprint(text string) string {
 // clientCertificate is the fingerprint of the certificate that the client has shown,
 // and whose key it has; "" for none.
 func (c *conn) clientCertificate() string {
-	tc, ok := c.nc.(*tls.Conn)
-	if !ok {
+	if c.nc.secure == nil {
 		return ""
 	}
-	shown := tc.ConnectionState().PeerCertificates
+	shown := c.nc.secure.ConnectionState().PeerCertificates
 	if len(shown) == 0 {
 		return ""
 	}
@@ -151,8 +150,8 @@ func cmdOper(c *conn, m *message) error {
 		found = live.find(name, password, certificate)
 	})
 	if found == nil {
-		c.srv.log.Warn("irc: OPER refused", "name", name, "nick", c.self.Nick, "from", addrText(c.nc))
-		c.srv.notice("Failed OPER as %s by %s (%s@%s)", name, c.self.Nick, c.self.Username, addrText(c.nc))
+		c.srv.log.Warn("irc: OPER refused", "name", name, "nick", c.self.Nick, "from", c.origin())
+		c.srv.notice("Failed OPER as %s by %s (%s@%s)", name, c.self.Nick, c.self.Username, c.origin())
 		c.reply(errPasswdMismatch)
 		return nil
 	}
@@ -161,8 +160,8 @@ func cmdOper(c *conn, m *message) error {
 		c.reply(errPasswdMismatch)
 		return nil
 	}
-	c.srv.log.Info("irc: OPER", "name", name, "nick", c.self.Nick, "from", addrText(c.nc))
-	c.srv.notice("%s (%s@%s) is now an operator (%s)", c.self.Nick, c.self.Username, addrText(c.nc), name)
+	c.srv.log.Info("irc: OPER", "name", name, "nick", c.self.Nick, "from", c.origin())
+	c.srv.notice("%s (%s@%s) is now an operator (%s)", c.self.Nick, c.self.Username, c.origin(), name)
 	c.setModes(c.modes() | modeOperator | modeServerNotices | modeWallops)
 	c.reply(rplYoureOper)
 	return nil

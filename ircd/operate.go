@@ -99,7 +99,7 @@ func cmdDie(c *conn, m *message) error {
 	if !c.mayOperate() || c.elsewhere(m.param(0)) {
 		return nil
 	}
-	c.srv.log.Warn("irc: DIE", "by", c.self.Nick, "from", addrText(c.nc))
+	c.srv.log.Warn("irc: DIE", "by", c.self.Nick, "from", c.origin())
 	c.srv.die(errByOperator)
 	return nil
 }

@@ -1,7 +1,6 @@
 package ircd
 
 import (
-	"crypto/tls"
 	"errors"
 	"net"
 	"sync"
@@ -21,7 +20,8 @@ var errOutboxClosed = errors.New("outbox closed")
 // holds the writer's place: start is called when there is something to do and
 // nobody does it. A silent client has neither a writer nor a buffer.
 type outbox struct {
-	start func() // set before use; must not block
+	start   func() // set before use; must not block
+	disarms bool   // no deadline stays when there is nothing to write
 
 	mu      sync.Mutex
 	buf     *buffer       // what waits; nil when nothing does
@@ -254,10 +254,10 @@ func (o *outbox) arm(nc net.Conn, stall time.Duration) error {
 	return nc.SetWriteDeadline(o.armed)
 }
 
-// disarm takes a deadline back that is met. Over TLS reading writes too, now
+// disarm takes a deadline back that is met. Over TLS and WebSocket reading writes too, now
 // and then, and a write that comes after its deadline breaks the connection.
 func (o *outbox) disarm(nc net.Conn) {
-	if _, ok := nc.(*tls.Conn); !ok {
+	if !o.disarms {
 		return
 	}
 	o.mu.Lock()

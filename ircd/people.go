@@ -126,7 +126,7 @@ func (c *conn) sendWhoisHost(who chat.Profile) {
 		return
 	}
 	if user := c.srv.holder(who.Nick); user != nil && user.session.Self().Session == who.Session {
-		if from := addressOf(user.nc); from != "" {
+		if from := user.address(); from != "" {
 			c.replyText(rplWhoisHost, "is connecting from *@"+from+" "+from, who.Nick)
 		}
 	}

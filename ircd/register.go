@@ -132,7 +132,7 @@ func (c *conn) tryRegister() error {
 	c.events = c.takerOf(session)
 	c.welcome()
 	c.events.Notify(c.stir)
-	c.srv.notice("Client connecting: %s (%s@%s)", c.self.Nick, c.self.Username, addrText(c.nc))
+	c.srv.notice("Client connecting: %s (%s@%s)", c.self.Nick, c.self.Username, c.origin())
 	return nil
 }
 

@@ -38,10 +38,13 @@ func (s *Server) Reload(decode func(v any) error) (later []string, err error) {
 	// The addresses of the start and the rest of the new configuration may not
 	// go together.
 	if err := next.check(); err != nil {
-		return nil, fmt.Errorf("%w (listen and tls_listen change with a restart only)", err)
+		return nil, fmt.Errorf("%w (addresses change with a restart only)", err)
 	}
-	for _, addr := range s.plain {
-		if err := next.checkAddress(addr); err != nil {
+	for _, e := range s.entrances {
+		if e.tls != nil {
+			continue
+		}
+		if err := next.checkPlain(e.key, e.Addr().String()); err != nil {
 			return nil, err
 		}
 	}
@@ -67,6 +70,9 @@ func (s *Server) keepFixed(next *Config) (later []string) {
 	}{
 		{"listen", !sameAddresses(was.Listen, next.Listen), func() { next.Listen = was.Listen }},
 		{"tls_listen", !slices.Equal(was.TLSListen, next.TLSListen), func() { next.TLSListen = was.TLSListen }},
+		{"websocket_listen", !slices.Equal(was.WebsocketListen, next.WebsocketListen), func() { next.WebsocketListen = was.WebsocketListen }},
+		{"websocket_tls_listen", !slices.Equal(was.WebsocketTLSListen, next.WebsocketTLSListen), func() { next.WebsocketTLSListen = was.WebsocketTLSListen }},
+		{"proxied", !slices.Equal(was.Proxied, next.Proxied), func() { next.Proxied = was.Proxied }},
 		{"server_name", was.ServerName != next.ServerName, func() { next.ServerName = was.ServerName }},
 		// Clients keep logs and settings under the network's name.
 		{"network", was.Network != next.Network, func() { next.Network = was.Network }},

@@ -66,8 +66,9 @@ func TestReload(t *testing.T) {
 
 	reload(func(c *Config) {
 		c.Listen, c.TLSListen, c.ServerName, c.Network = nil, []string{"127.0.0.1:0"}, "other.name", "other"
+		c.WebsocketListen, c.WebsocketTLSListen, c.Proxied = []string{"127.0.0.1:0"}, []string{"127.0.0.1:0"}, []string{"127.0.0.1:0"}
 		c.MOTD = "taken all the same"
-	}, "listen", "tls_listen", "server_name", "network")
+	}, "listen", "tls_listen", "websocket_listen", "websocket_tls_listen", "proxied", "server_name", "network")
 	ask(old, "MOTD", "taken all the same")
 	if s.name == "other.name" || s.live.Load().Network != "ircbridge" || len(s.Addrs()) != 1 {
 		t.Error("what needs a restart has changed")

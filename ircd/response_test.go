@@ -67,7 +67,7 @@ func converse(t *testing.T, svc chat.Service, lines []string, want []string) {
 			t.Fatal(err)
 		}
 		near, far := net.Pipe()
-		c := newConn(s, far)
+		c := newConn(s, arrived(far))
 		var wg sync.WaitGroup
 		wg.Go(func() {
 			ended := make(chan struct{})

@@ -2,16 +2,14 @@ package ircd
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/net/netutil"
 
 	"ircbridge/chat"
 )
@@ -37,9 +35,7 @@ type Server struct {
 	live      atomic.Pointer[settings] // what Reload may change
 	reloading sync.Mutex
 	certs     *certificates // of the TLS ports; nil before Listen, or without them
-	listeners []net.Listener
-	plain     []string // addresses of those without TLS
-	ports     []port
+	entrances []*entrance
 	hints     []string
 	lines     sharedLines
 
@@ -58,12 +54,9 @@ type Server struct {
 	maxGlobal int
 }
 
-// port is a listener, as STATS shows it.
-type port struct{ addr, kind string }
-
 // New makes the front-end from its table [irc]. It is a chat.Factory: it
 // starts nothing, and returns nil, nil when the table turns IRC off: no
-// address, neither for plain text nor for TLS.
+// address at all.
 func New(setup chat.Setup) (chat.Frontend, error) {
 	cfg := defaultConfig()
 	if setup.Decode != nil {
@@ -71,7 +64,7 @@ func New(setup chat.Setup) (chat.Frontend, error) {
 			return nil, err
 		}
 	}
-	if cfg.Listen != nil && len(cfg.Listen) == 0 && len(cfg.TLSListen) == 0 {
+	if cfg.Listen != nil && !slices.ContainsFunc(cfg.ways(), func(w way) bool { return len(w.list) > 0 }) {
 		return nil, nil
 	}
 	s, err := newServer(setup, cfg)
@@ -109,122 +102,21 @@ func newServer(setup chat.Setup, cfg Config) (*Server, error) {
 	return s, nil
 }
 
-// Listen opens the ports. Errors are one line that names the address and what
-// to do.
-func (s *Server) Listen() (err error) {
-	defer func() {
-		if err != nil {
-			s.closeListeners()
-		}
-	}()
-	if s.cfg.Listen == nil {
-		if err := s.listenDefault(); err != nil {
-			return err
-		}
-	}
-	for _, addr := range s.cfg.Listen {
-		l, err := net.Listen("tcp", addr)
-		if err != nil {
-			return fmt.Errorf("[irc] listen = %q: cannot listen there: %w: another program may have that port (perhaps an ircbridge that runs already): choose another", addr, err)
-		}
-		s.addListener(l)
-		// A name may stand for an address that nobody thought of.
-		if err := s.cfg.checkAddress(l.Addr().String()); err != nil {
-			return err
-		}
-	}
-	return s.listenTLS()
-}
-
-func (s *Server) listenTLS() error {
-	if len(s.cfg.TLSListen) == 0 {
-		return nil
-	}
-	certs, err := s.loadCertificates()
-	if err != nil {
-		return err
-	}
-	s.certs = certs
-	for _, addr := range s.cfg.TLSListen {
-		l, err := net.Listen("tcp", addr)
-		if err != nil {
-			return fmt.Errorf("[irc] tls_listen = %q: cannot listen there: %w: another program may have that port (perhaps an ircbridge that runs already): choose another", addr, err)
-		}
-		s.listeners = append(s.listeners, tls.NewListener(s.limited(l), certs.config(s.asksForCertificates)))
-		s.ports = append(s.ports, port{l.Addr().String(), "TLS"})
-		host, port := shownAddress(l)
-		sum, flags := fingerprint(certs.current()), "-tls"
-		if s.cfg.TLSCert == "" {
-			flags = "-tls -notls_verify -tls_pinned_cert " + sum
-		}
-		s.hints = append(s.hints,
-			fmt.Sprintf("IRC with TLS: %s port %s; SHA-256 of the certificate (%s): %s", host, port, certs.origin, sum),
-			fmt.Sprintf("irssi:   /connect %s %s %s", flags, host, port))
-	}
-	return nil
-}
-
-// limited is the hard bound on connections, a little above the limit that is
-// told.
-func (s *Server) limited(l net.Listener) net.Listener {
-	return netutil.LimitListener(l, s.cfg.Limits.MaxConnections+slack)
-}
-
-// shownAddress is where a client of this machine reaches a listener.
-func shownAddress(l net.Listener) (host, port string) {
-	host, port, _ = net.SplitHostPort(l.Addr().String())
-	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
-		host = "127.0.0.1"
-	}
-	return host, port
-}
-
-func (s *Server) listenDefault() error {
-	var first error
-	for port := defaultPort; port < defaultPort+defaultPorts; port++ {
-		l, err := net.Listen("tcp", net.JoinHostPort(defaultHost, fmt.Sprint(port)))
-		if err != nil {
-			first = errors.Join(first, err)
-			continue
-		}
-		if port != defaultPort {
-			s.hints = append(s.hints, fmt.Sprintf("IRC: port %d is busy, so it is port %d this time", defaultPort, port))
-		}
-		s.addListener(l)
-		return nil
-	}
-	return fmt.Errorf("irc: no free port from %d to %d on %s: name another with listen in [irc]", defaultPort, defaultPort+defaultPorts-1, defaultHost)
-}
-
-func (s *Server) addListener(l net.Listener) {
-	s.listeners = append(s.listeners, s.limited(l))
-	s.plain = append(s.plain, l.Addr().String())
-	s.ports = append(s.ports, port{l.Addr().String(), "plain text"})
-	host, port := shownAddress(l)
-	pass := ""
-	if s.cfg.Password != "" {
-		pass = " (and the password)"
-	}
-	s.hints = append(s.hints,
-		fmt.Sprintf("irssi:   irssi -c %s -p %s%s", host, port, pass),
-		fmt.Sprintf("WeeChat: /server add %s %s/%s -notls%s, then /connect %s", s.cfg.Network, host, port, pass, s.cfg.Network))
-}
-
 // Hints tells how to connect. It is called after Listen.
 func (s *Server) Hints() []string { return append([]string(nil), s.hints...) }
 
 // Addrs are the addresses on which it listens, after Listen.
 func (s *Server) Addrs() []net.Addr {
 	var addrs []net.Addr
-	for _, l := range s.listeners {
-		addrs = append(addrs, l.Addr())
+	for _, e := range s.entrances {
+		addrs = append(addrs, e.Addr())
 	}
 	return addrs
 }
 
 func (s *Server) closeListeners() {
-	for _, l := range s.listeners {
-		l.Close()
+	for _, e := range s.entrances {
+		e.Close()
 	}
 }
 
@@ -239,16 +131,16 @@ func (s *Server) Serve(ctx context.Context) error {
 	defer s.closeListeners()
 
 	var wg sync.WaitGroup
-	failed := make([]error, len(s.listeners))
-	for i, l := range s.listeners {
+	failed := make([]error, len(s.entrances))
+	for i, e := range s.entrances {
 		wg.Go(func() {
-			if err := s.accept(ctx, l, &wg); err != nil {
-				failed[i] = fmt.Errorf("irc: %s: %w", l.Addr(), err)
+			if err := s.accept(ctx, e, &wg); err != nil {
+				failed[i] = fmt.Errorf("irc: %s: %w", e.Addr(), err)
 				cancel(failed[i])
 			}
 		})
 	}
-	if len(s.listeners) == 0 {
+	if len(s.entrances) == 0 {
 		<-ctx.Done()
 	}
 	wg.Wait()
@@ -267,11 +159,11 @@ func (s *Server) whileAlive(ctx context.Context) (context.Context, context.Cance
 
 // accept takes connections until the listener is closed by ctx. What fails for
 // a while, such as a lack of file descriptors, is tried again.
-func (s *Server) accept(ctx context.Context, l net.Listener, wg *sync.WaitGroup) error {
+func (s *Server) accept(ctx context.Context, e *entrance, wg *sync.WaitGroup) error {
 	const maxPause = time.Second
 	pause := 5 * time.Millisecond
 	for {
-		nc, err := l.Accept()
+		nc, err := e.Accept()
 		switch {
 		case ctx.Err() != nil:
 			if err == nil {
@@ -292,7 +184,7 @@ func (s *Server) accept(ctx context.Context, l net.Listener, wg *sync.WaitGroup)
 		}
 		pause = 5 * time.Millisecond
 		wg.Add(1)
-		go s.serveConn(ctx, nc, wg.Done)
+		go s.serveConn(ctx, e, nc, wg.Done)
 	}
 }
 
@@ -302,31 +194,31 @@ func (s *Server) ServeConn(ctx context.Context, nc net.Conn) {
 	ctx, cancel := s.whileAlive(ctx)
 	defer cancel(nil)
 	closed := make(chan struct{})
-	s.serveConn(ctx, nc, func() { close(closed) })
+	s.serveConn(ctx, &entrance{}, nc, func() { close(closed) })
 	<-closed
 }
 
 // serveConn serves one client, and calls ended after its connection is closed.
 // It may return earlier.
-func (s *Server) serveConn(ctx context.Context, nc net.Conn, ended func()) {
+func (s *Server) serveConn(ctx context.Context, e *entrance, nc net.Conn, ended func()) {
 	if !s.admit() {
-		s.turnAway(nc)
-		closeConn(nc)
+		s.turnAway(e, nc)
 		ended()
 		return
 	}
-	newConn(s, nc).start(ctx, func() {
+	a, err := s.open(ctx, e, nc)
+	if err != nil {
+		s.log.Info("irc: a connection was refused", "from", nc.RemoteAddr().String(), "why", err)
 		s.discharge()
-		closeConn(nc)
+		nc.Close()
+		ended()
+		return
+	}
+	newConn(s, a).start(ctx, func() {
+		s.discharge()
+		a.Close()
 		ended()
 	})
-}
-
-func (s *Server) turnAway(nc net.Conn) {
-	s.log.Info("irc: too many connections", "from", addrText(nc), "limit", s.live.Load().Limits.MaxConnections)
-	nc.SetDeadline(time.Now().Add(time.Second)) // TLS shakes hands first
-	nc.Write([]byte("ERROR :Too many connections\r\n"))
-	linger(nc)
 }
 
 func (s *Server) admit() bool {
@@ -351,11 +243,4 @@ func (s *Server) registered(by int) {
 	defer s.mu.Unlock()
 	s.users += by
 	s.maxUsers = max(s.maxUsers, s.users)
-}
-
-func addrText(nc net.Conn) string {
-	if a := nc.RemoteAddr(); a != nil {
-		return a.String()
-	}
-	return ""
 }

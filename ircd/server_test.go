@@ -55,7 +55,15 @@ func TestConfigIsRefusedInOneLineWithTheRemedy(t *testing.T) {
 		"oper cert":    {func(c *Config) { c.Opers = []Oper{{Name: "a", Certificate: "AB:CD"}} }, []string{"certificate", "64"}},
 		"oper no TLS":  {func(c *Config) { c.Opers = []Oper{{Name: "a", Certificate: strings.Repeat("ab", 32)}} }, []string{"tls_listen"}},
 		"opers":        {func(c *Config) { c.Opers = make([]Oper, 101) }, []string{"100"}},
-		"motd":         {func(c *Config) { c.MOTD = strings.Repeat("x\n", 101) }, []string{"motd", "100"}},
+		"web open":     {func(c *Config) { c.WebsocketListen = []string{"0.0.0.0:80"} }, []string{`websocket_listen = "0.0.0.0:80"`, "insecure"}},
+		"web no port":  {func(c *Config) { c.WebsocketTLSListen = []string{"0.0.0.0"} }, []string{"websocket_tls_listen", "HOST:PORT"}},
+		"origin":       {func(c *Config) { c.WebsocketOrigins = []string{"chat.example"} }, []string{"websocket_origins", "https://"}},
+		"proxied":      {func(c *Config) { c.Proxied = []string{"127.0.0.1:1"} }, []string{"proxied", "127.0.0.1:1"}},
+		"proxies":      {func(c *Config) { c.Proxies = []string{"proxy.example"} }, []string{"proxies", "10.0.0.0/8"}},
+		"no proxies": {func(c *Config) {
+			c.WebsocketListen, c.Proxied, c.Proxies = []string{"127.0.0.1:1"}, []string{"127.0.0.1:1"}, nil
+		}, []string{"proxies"}},
+		"motd": {func(c *Config) { c.MOTD = strings.Repeat("x\n", 101) }, []string{"motd", "100"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := New(chat.Setup{Service: chattest.NewService(chattest.Options{}), Decode: decoded(test.change)})
@@ -149,6 +157,11 @@ func listening(tb testing.TB, change func(*Config)) *Server {
 	}
 	tb.Cleanup(f.(*Server).closeListeners)
 	return f.(*Server)
+}
+
+// chatSetup is that of a server on a network of its own.
+func chatSetup() chat.Setup {
+	return chat.Setup{Service: chattest.NewService(chattest.Options{}), Version: "1"}
 }
 
 // serving starts a Server; it is stopped, and awaited, at the end of the test.
@@ -399,11 +412,11 @@ func TestLineRate(t *testing.T) {
 	}
 	srv := listening(t, func(*Config) {})
 	a, _ := net.Pipe()
-	if newConn(srv, a).bucket != nil {
+	if newConn(srv, arrived(a)).bucket != nil {
 		t.Error("local clients are limited by default")
 	}
 	srv = listening(t, func(c *Config) { c.Limits.LimitLoopback = true })
-	if newConn(srv, a).bucket == nil {
+	if newConn(srv, arrived(a)).bucket == nil {
 		t.Error("limit_loopback has no effect")
 	}
 }

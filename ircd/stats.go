@@ -86,8 +86,8 @@ func (c *conn) sendStatsForOperators(letter string) {
 			}
 		}
 	case "p", "P":
-		for _, p := range s.ports {
-			c.replyText(rplStatsPort, p.kind, "P", p.addr)
+		for _, e := range s.entrances {
+			c.replyText(rplStatsPort, e.kind(), "P", e.Addr().String())
 		}
 	case "c", "C":
 		s.mu.Lock()

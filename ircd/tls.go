@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"slices"
 	"strings"
@@ -76,12 +75,12 @@ func (c *certificates) change(cfg *Config) error {
 	return nil
 }
 
-// config is the TLS configuration of a listener. While asking says so, clients are asked
+// config is the TLS configuration of a listener for a protocol (ALPN). While asking says so, clients are asked
 // for a certificate of theirs; it is held against fingerprints only.
-func (c *certificates) config(asking func() bool) *tls.Config {
+func (c *certificates) config(asking func() bool, protocol string) *tls.Config {
 	plain := &tls.Config{
 		MinVersion:     tls.VersionTLS12,
-		NextProtos:     []string{"irc"},
+		NextProtos:     []string{protocol},
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.current(), nil },
 	}
 	curious := plain.Clone()
@@ -144,18 +143,8 @@ func fingerprint(cert *tls.Certificate) string {
 	return strings.ReplaceAll(fmt.Sprintf("% X", sum[:]), " ", ":")
 }
 
-// closeTime bounds the goodbye of TLS.
+// closeTime bounds the goodbye of TLS and of WebSocket.
 const closeTime = time.Second
-
-// closeConn closes a connection; a TLS client that does not read is not waited
-// for.
-func closeConn(nc net.Conn) {
-	if tc, ok := nc.(*tls.Conn); ok {
-		timer := time.AfterFunc(closeTime, func() { tc.NetConn().Close() })
-		defer timer.Stop()
-	}
-	nc.Close()
-}
 
 // tellPlaintext answers somebody who speaks plain IRC to a TLS port.
 func tellPlaintext(err error) {

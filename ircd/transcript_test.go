@@ -54,7 +54,7 @@ func TestTranscripts(t *testing.T) {
 				t.Fatal(err)
 			}
 			var got string
-			synctest.Test(t, func(t *testing.T) { got = play(t, string(want)) })
+			synctest.Test(t, func(t *testing.T) { got = play(t, string(want), "") })
 			if got == string(want) {
 				return
 			}
@@ -88,20 +88,21 @@ func firstDifference(want, got string) string {
 
 // stage is one transcript being played.
 type stage struct {
-	t      *testing.T
-	ctx    context.Context
-	cancel context.CancelCauseFunc
-	svc    *chattest.Service
-	cfg    Config
-	ask    func(context.Context, string) []string
-	rehash func() ([]string, error) // what REHASH finds; nil: there is nobody to ask
-	ports  []port
-	from   net.Addr // nil: that of a pipe
-	srv    *Server  // made by the first client
-	wg     sync.WaitGroup
+	t         *testing.T
+	ctx       context.Context
+	cancel    context.CancelCauseFunc
+	svc       *chattest.Service
+	cfg       Config
+	ask       func(context.Context, string) []string
+	rehash    func() ([]string, error) // what REHASH finds; nil: there is nobody to ask
+	entrances []*entrance
+	from      net.Addr // nil: that of a pipe
+	srv       *Server  // made by the first client
+	wg        sync.WaitGroup
 
 	actors map[string]*actor
 	queued string // lines of >>>
+	web    string // the subprotocol of WebSocket; "" without it
 	out    strings.Builder
 
 	mu    sync.Mutex
@@ -128,7 +129,7 @@ func (s *stage) server() *Server {
 		if err != nil {
 			s.t.Fatal(err)
 		}
-		srv.ports = s.ports
+		srv.entrances = s.entrances
 		if s.rehash == nil {
 			srv.reload = nil
 		}
@@ -136,6 +137,15 @@ func (s *stage) server() *Server {
 	}
 	return s.srv
 }
+
+// nowhere is a listener that is not there, with its address.
+type nowhere string
+
+func (n nowhere) Accept() (net.Conn, error) { return nil, net.ErrClosed }
+func (n nowhere) Close() error              { return nil }
+func (n nowhere) Addr() net.Addr            { return n }
+func (n nowhere) Network() string           { return "tcp" }
+func (n nowhere) String() string            { return string(n) }
 
 // sesame is the hash of the password "sesame", of the least cost.
 const sesame = "$2a$04$2mx.cXA74Ds4f8oM./Q3JOEMH0ovhlQ.D3tf92O4tEmkVOCxPObH."
@@ -166,7 +176,16 @@ func (s *stage) actor(name string) *actor {
 	a := &actor{nc: client}
 	s.actors[name] = a
 	srv := s.server()
-	s.wg.Go(func() { srv.ServeConn(s.ctx, server) })
+	if s.web != "" {
+		s.wg.Go(func() { s.serveWeb(server) })
+		l, err := newLineSocket(client, s.web)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		a.nc = l
+	} else {
+		s.wg.Go(func() { srv.ServeConn(s.ctx, server) })
+	}
 	s.wg.Go(a.read)
 	return a
 }
@@ -252,8 +271,10 @@ var (
 )
 
 // play runs a transcript and returns it with what really came.
-func play(t *testing.T, text string) string {
+// With a subprotocol all clients come over WebSocket.
+func play(t *testing.T, text, web string) string {
 	s := newStage(t)
+	s.web = web
 	for _, line := range strings.SplitAfter(text, "\n") {
 		line = strings.TrimSuffix(line, "\n")
 		if gets.MatchString(line) {
@@ -324,7 +345,7 @@ func (s *stage) configure(line string) {
 	case "from": // where all clients connect from
 		s.from = &net.TCPAddr{IP: net.ParseIP(value), Port: 40000}
 	case "port": // where it listens, as STATS shows it
-		s.ports = append(s.ports, port{value, "plain text"})
+		s.entrances = append(s.entrances, &entrance{Listener: nowhere(value)})
 	case "ask": // what the node answers, after the question; with one word nothing
 		s.ask = func(_ context.Context, question string) []string {
 			if !strings.Contains(value, " ") || strings.HasPrefix(question, "what") {

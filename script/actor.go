@@ -29,7 +29,7 @@ type actor struct {
 	writing sync.Mutex
 }
 
-// socket is a connection to a server, plain or with TLS.
+// socket is a connection to a server: plain, with TLS, or over WebSocket.
 type socket interface {
 	net.Conn
 	CloseWrite() error

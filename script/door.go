@@ -14,6 +14,7 @@ import (
 type door struct {
 	addr   string // HOST:PORT
 	tls    bool
+	web    bool   // over WebSocket
 	pinned string // SHA-256 of the certificate, in hexadecimal; "" for any
 }
 
@@ -27,16 +28,36 @@ func (d door) open(ctx context.Context) (socket, error) {
 		return nil, err
 	}
 	plain := conn.(*net.TCPConn)
-	if !d.tls {
-		return plain, nil
+	stream := socket(plain)
+	if d.tls {
+		if stream, err = d.secure(ctx, plain); err != nil {
+			plain.Close()
+			return nil, err
+		}
+	}
+	if !d.web {
+		return stream, nil
+	}
+	web, err := openWeb(ctx, stream, d.addr)
+	if err != nil {
+		plain.Close()
+		return nil, fmt.Errorf("WebSocket with %s: %w", d.addr, err)
+	}
+	return web, nil
+}
+
+// secure shakes hands for TLS.
+func (d door) secure(ctx context.Context, plain *net.TCPConn) (socket, error) {
+	protocol := "irc"
+	if d.web {
+		protocol = "http/1.1"
 	}
 	secure := tls.Client(plain, &tls.Config{
 		InsecureSkipVerify: true,
-		NextProtos:         []string{"irc"},
+		NextProtos:         []string{protocol},
 		VerifyConnection:   d.verify,
 	})
 	if err := secure.HandshakeContext(ctx); err != nil {
-		plain.Close()
 		return nil, fmt.Errorf("TLS with %s: %w", d.addr, err)
 	}
 	return secure, nil

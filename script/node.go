@@ -26,6 +26,7 @@ type node struct {
 	irc     string // HOST:PORT of its IRC listener
 	listen  string // HOST:PORT of its overlay listener
 	tls     string // HOST:PORT for a TLS listener, if the configuration wants one
+	web     string // HOST:PORT for one of WebSocket, likewise
 	id      string // 40 hexadecimal digits, "" before the first run
 	peer    string // its peer ID, "" before the first run
 	config  string
@@ -61,6 +62,8 @@ func (n *node) known(what string) (text string, ok bool) {
 		text = n.irc
 	case "tls":
 		text = n.tls
+	case "web":
+		text = n.web
 	case "listen":
 		text = n.listen
 	case "ip":
@@ -118,7 +121,7 @@ func (p *play) node(name string) (*node, error) {
 	if err := os.MkdirAll(n.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("making a directory for %s: %w", name, err)
 	}
-	for _, addr := range []*string{&n.irc, &n.listen, &n.tls} {
+	for _, addr := range []*string{&n.irc, &n.listen, &n.tls, &n.web} {
 		port, err := freeport.Take()
 		if err != nil {
 			return nil, err
@@ -365,8 +368,8 @@ func (p *play) ownNodes(statement string) error {
 	return nil
 }
 
-// address is where a place of the script is, for clients with TLS or without.
-func (p *play) address(ctx context.Context, place string, tls bool, within time.Duration) (string, error) {
+// address is where a place of the script is, for clients of that door.
+func (p *play) address(ctx context.Context, place string, to door, within time.Duration) (string, error) {
 	if place == "server" && p.opts.Server != "" {
 		return p.opts.Server, nil
 	}
@@ -388,7 +391,10 @@ func (p *play) address(ctx context.Context, place string, tls bool, within time.
 			return "", fmt.Errorf("the server did not become ready: %w", err)
 		}
 	}
-	if tls {
+	switch {
+	case to.web:
+		return n.web, nil
+	case to.tls:
 		return n.tls, nil
 	}
 	return n.irc, nil

@@ -220,7 +220,7 @@ type idleStep struct {
 
 func (a *idleStep) play(ctx context.Context, p *play, s *step) error {
 	within := p.limit(s)
-	addr, err := p.address(ctx, a.place, false, within)
+	addr, err := p.address(ctx, a.place, door{}, within)
 	if err != nil {
 		return err
 	}

@@ -77,11 +77,12 @@ func (p *parser) enters(name string, register bool, w *words) (action, error) {
 		return nil, err
 	}
 	if w.take("over") {
-		if !w.take("TLS") {
-			return nil, errors.New("write `over TLS`")
+		a.web = w.take("WebSocket")
+		a.tls = w.take("TLS")
+		if !a.web && !a.tls {
+			return nil, errors.New("write `over TLS`, `over WebSocket` or `over WebSocket TLS`")
 		}
-		a.tls = true
-		if w.take("pinned") {
+		if a.tls && w.take("pinned") {
 			if a.pinned, err = parseTemplate(w.word(), false); err != nil {
 				return nil, err
 			}

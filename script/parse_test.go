@@ -23,6 +23,7 @@ func TestParseErrors(t *testing.T) {
 		{"a enters server twice", `"twice" is too much`},
 		{"a enters server with", "which capabilities"},
 		{"a enters server over tls", "write `over TLS`"},
+		{"a enters server over WebSocket pinned x", `"pinned" is too much`},
 		{"a runs", "runs what"},
 		{"start a\na runs x", "a is a node already"},
 		{"start n2 join ${", "{ without }"},

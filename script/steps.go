@@ -61,6 +61,7 @@ type enterStep struct {
 	actor    string
 	place    template
 	tls      bool
+	web      bool
 	pinned   template
 	register bool
 	nick     template
@@ -74,11 +75,11 @@ func (a *enterStep) play(ctx context.Context, p *play, s *step) error {
 	if err != nil {
 		return err
 	}
-	to := door{tls: a.tls}
+	to := door{tls: a.tls, web: a.web}
 	if to.pinned, err = p.text(a.pinned); err != nil {
 		return err
 	}
-	if to.addr, err = p.address(ctx, place, a.tls, within); err != nil {
+	if to.addr, err = p.address(ctx, place, to, within); err != nil {
 		return err
 	}
 	c, err := p.connect(ctx, a.actor, to, within)

@@ -160,6 +160,13 @@ type Session interface {
 	// Errors now: ErrBadTarget, ErrQueueFull. Errors as an outcome:
 	// ErrNoSuchNick, ErrNoSuchNode, ErrCannotSend, ErrUnreachable, ….
 	Send(m Outgoing) (uint64, error)
+	// Redact asks that what was said to target (a channel, a nick, or the ID of a
+	// node) under a message ID be shown no more. In a channel it is for its
+	// sender, or for an operator; a private message is its sender's. Everybody
+	// else whom it was shown gets a Redacted, which is also the result. Errors: ErrBadTarget,
+	// ErrNotOnChannel, ErrNoSuchChannel, ErrNoSuchNick, ErrNoSuchNode, ErrUnknownMessage,
+	// ErrNotYourMessage, ErrMessageTooOld, ErrUnreachable.
+	Redact(ctx context.Context, target, id, reason string) (Redacted, error)
 	// Flush waits until the outcomes of all that was sent before have been
 	// put into this session's queue of events. It does not wait until Next
 	// has handed them out: count Sent events for that.

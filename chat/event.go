@@ -146,6 +146,16 @@ type Message struct {
 // Address is the target with the sign of the least status.
 func (m Message) Address() string { return m.Least.Sign() + m.Target }
 
+// Redacted: what was said under an ID is to be shown no more. Who was not shown it
+// before is not shown it at all.
+type Redacted struct {
+	Target string // channel as its founder wrote it, or the receiver's nick
+	ID     string // of the message
+	By     string // mask of who asked for it
+	Reason string
+	At     time.Time
+}
+
 // Sent is the outcome of a Send.
 type Sent struct {
 	Number uint64
@@ -214,6 +224,7 @@ func (Presence) event()       {}
 func (TopicChanged) event()   {}
 func (ModeChanged) event()    {}
 func (Message) event()        {}
+func (Redacted) event()       {}
 func (Sent) event()           {}
 func (Invited) event()        {}
 func (Knocked) event()        {}

@@ -31,6 +31,19 @@ const (
 	MaxKnocks  = 10
 )
 
+// RedactWindow is how old a message may be that is redacted: as long as a redaction
+// is remembered.
+const RedactWindow = 24 * time.Hour
+
+// maxMessageID bounds the ID of a message, in bytes.
+const maxMessageID = 64
+
+// ValidMessageID reports whether id can be the ID of a message: one word of no more
+// than 64 bytes.
+func ValidMessageID(id string) bool {
+	return id != "" && len(id) <= maxMessageID && !strings.ContainsFunc(id, func(r rune) bool { return r <= ' ' || r >= 0x7f })
+}
+
 // Fold is the form under which names are compared and kept: ASCII letters in
 // lower case (CASEMAPPING=ascii), all else as it is.
 func Fold(name string) string {

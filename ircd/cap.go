@@ -22,6 +22,7 @@ const (
 	capInviteNotify
 	capLabeledResponse
 	capMessageTags
+	capMessageRedaction
 	capMultiPrefix
 	capNoImplicitNames
 	capServerTime
@@ -41,6 +42,7 @@ var capabilities = []struct {
 	{"batch", capBatch},
 	{"cap-notify", capCapNotify},
 	{"chghost", capChghost},
+	{"draft/message-redaction", capMessageRedaction},
 	{"echo-message", capEchoMessage},
 	{"extended-join", capExtendedJoin},
 	{"extended-monitor", capExtendedMonitor},

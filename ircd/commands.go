@@ -49,6 +49,8 @@ func commandTable() map[string]command {
 			help: "As PRIVMSG, but nothing answers it by itself."},
 		"TAGMSG": {run: cmdTagmsg, least: 1, when: after, asIs: true, needs: capMessageTags, usage: "<target>{,<target>}",
 			help: "Sends client-only tags without a text, as when you are typing; for clients with message-tags."},
+		"REDACT": {run: cmdRedact, least: 2, when: after, needs: capMessageRedaction, usage: "<target> <message ID> [:<reason>]",
+			help: "Takes back what you said, or for channel operators what anybody said there; for clients with draft/message-redaction."},
 
 		"JOIN": {run: cmdJoin, least: 1, when: after, usage: "<channel>{,<channel>} [<key>{,<key>}] | 0",
 			help: "Joins channels; one that does not exist is made, and you are its operator. JOIN 0 leaves all."},

@@ -77,6 +77,12 @@ func (c *conn) event(e chat.Event) {
 		c.received(&e)
 	case chat.Sent:
 		c.outcome(e)
+	case chat.Redacted:
+		if e.Target == "" || e.Target[0] != '#' {
+			c.redacted(e, c.tags(e.At))
+		} else if c.on(e.Target) {
+			c.redacted(e, c.tagsBy(e.Target, e.By, e.At))
+		}
 	case chat.Joined:
 		if c.on(e.Channel) {
 			c.came(e.Channel, c.srv.name, chat.Member{Profile: e.Who, Status: e.Status}, e.At)

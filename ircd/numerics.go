@@ -232,6 +232,9 @@ var failures = []failure{
 	{chat.ErrUnknownMode, errUnknownMode, aboutMode},
 	{chat.ErrBadModeParam, errInvalidModeParam, aboutParam},
 	{chat.ErrWatchFull, errMonListFull, aboutWatch},
+	{chat.ErrUnknownMessage, numeric{}, nil}, // in failCodes, as the next two
+	{chat.ErrNotYourMessage, numeric{}, nil},
+	{chat.ErrMessageTooOld, numeric{}, nil},
 	{chat.ErrQueueFull, rplTryAgain, aboutCommand},
 	{chat.ErrUnreachable, errUnavailable, aboutPlace},
 	{context.DeadlineExceeded, errUnavailable, aboutPlace},
@@ -244,10 +247,39 @@ var knockFailures = []failure{
 	{chat.ErrBanned, errCannotKnock, aboutChannel},
 }
 
+// A failCode is a row of the table of those errors for which the specification
+// of a command has a standard reply, not a numeric.
+type failCode struct {
+	command string
+	err     error
+	code    string
+	text    string
+	params  func(subject) []string
+}
+
+const notFromThere = "You cannot delete messages from there"
+
+var failCodes = []failCode{
+	{"REDACT", chat.ErrBadTarget, "INVALID_TARGET", notFromThere, aboutPlace},
+	{"REDACT", chat.ErrNotOnChannel, "INVALID_TARGET", notFromThere, aboutPlace},
+	{"REDACT", chat.ErrNoSuchChannel, "INVALID_TARGET", notFromThere, aboutPlace},
+	{"REDACT", chat.ErrNoSuchNick, "INVALID_TARGET", notFromThere, aboutPlace},
+	{"REDACT", chat.ErrNoSuchNode, "INVALID_TARGET", notFromThere, aboutPlace},
+	{"REDACT", chat.ErrNotYourMessage, "REDACT_FORBIDDEN", "You may not delete this message", aboutMessage},
+	{"REDACT", chat.ErrMessageTooOld, "REDACT_WINDOW_EXPIRED", "The message is too old to be deleted", aboutOldMessage},
+	{"REDACT", chat.ErrUnknownMessage, "UNKNOWN_MSGID", "There is no such message, or it is too old", aboutMessage},
+}
+
 // fail answers a request with the numeric of its error. It is the one place
 // where errors become lines.
 func (c *conn) fail(err error, about subject) {
 	c.unsure = c.unsure || errors.Is(err, context.DeadlineExceeded)
+	for _, f := range failCodes {
+		if f.command == about.command && errors.Is(err, f.err) {
+			c.standard(replyFail, f.command, f.code, f.text, f.params(about)...)
+			return
+		}
+	}
 	rows := failures
 	if about.command == "KNOCK" {
 		rows = slices.Concat(knockFailures, failures)

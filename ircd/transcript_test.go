@@ -375,6 +375,8 @@ func (s *stage) service(w []string, line string) {
 		return chat.Profile{Session: "far", Nick: "far", Username: "f", Host: "far.test", Server: "far.test", Realname: "Far Away"}
 	}
 	switch w[0] {
+	case "redact": // of a message to a channel, by far
+		s.inject(w[1], chat.Redacted{Target: w[2], ID: w[3], By: "f!f@far.test", Reason: rest(4), At: time.Now()})
 	case "sleep":
 		d, err := time.ParseDuration(w[1])
 		if err != nil {

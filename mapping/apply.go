@@ -75,6 +75,13 @@ func (s *state) apply(st step, ev *wire.ChannelEvent) {
 		}
 	case *wire.ChannelEvent_Knocked:
 		s.applyKnock(st, w.Knocked)
+	case *wire.ChannelEvent_Redacted:
+		if author, err := sessionFromWire(w.Redacted.Author); err == nil {
+			s.redact(origin{author, w.Redacted.Number}, redaction{
+				by: string(ev.By), reason: string(w.Redacted.Reason), at: st.at, stamp: st.stamp,
+				least: chat.Status(w.Redacted.LeastStatus) & (chat.Voice | chat.Operator),
+			})
+		}
 	case *wire.ChannelEvent_Merged:
 		if part, err := stateFromWire(w.Merged); err == nil {
 			s.merge(part)

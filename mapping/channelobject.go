@@ -105,6 +105,8 @@ func (c *channelObject) request(t turn, w *wire.ChannelRequest) *wire.Result {
 			return &wire.Result{} // a copy that came later than another
 		}
 		return c.emit(t, &wire.ChannelEvent{What: &wire.ChannelEvent_Person{Person: w.Person}})
+	case *wire.ChannelRequest_Redact:
+		return c.redact(t, w.Redact)
 	case *wire.ChannelRequest_Merge:
 		return c.mergePart(t, w.Merge)
 	}
@@ -212,29 +214,35 @@ func (c *channelObject) message(t turn, w *wire.Message) *wire.Result {
 	} else if w.Person != nil {
 		m.person, _ = personFromWire(w.Person)
 	}
-	var detail string
-	switch {
-	case len(c.s.members) == 0:
+	if len(c.s.members) == 0 {
 		return refuse(wire.Code_NO_SUCH_CHANNEL)
-	case c.s.is('C') && chat.IsCTCP(string(w.Text)):
-		detail = "takes no CTCP (+C)"
-	case m.status != 0:
-	case !on && (c.s.is('n') || w.Person == nil):
-		detail = "takes no messages from outside (+n)"
-	case c.s.is('m'):
-		detail = "is moderated (+m)"
-	case c.s.lists.ban(m.person, t.From()):
-		detail = "has banned you (+b)"
-	case c.s.lists.mute(m.person, t.From()):
-		detail = "has muted you (+b m:)"
 	}
-	if detail != "" {
+	if c.s.is('C') && chat.IsCTCP(string(w.Text)) {
+		return &wire.Result{Code: wire.Code_CANNOT_SEND, Detail: "takes no CTCP (+C)", Member: on}
+	}
+	if detail := c.muted(t.From(), m, on || w.Person != nil, on); detail != "" {
 		return &wire.Result{Code: wire.Code_CANNOT_SEND, Detail: detail, Member: on}
 	}
 	w.After = min(max(w.After, c.s.lastSaid(t.From())), t.Number()-1)
 	res := c.emit(t, &wire.ChannelEvent{What: &wire.ChannelEvent_Message{Message: w}})
 	res.Member = on
 	return res
+}
+
+// muted says why somebody may not speak, "" if he may.
+func (c *channelObject) muted(who overlay.Stream, m member, known, on bool) string {
+	switch {
+	case m.status != 0:
+	case !on && (c.s.is('n') || !known):
+		return "takes no messages from outside (+n)"
+	case c.s.is('m'):
+		return "is moderated (+m)"
+	case c.s.lists.ban(m.person, who):
+		return "has banned you (+b)"
+	case c.s.lists.mute(m.person, who):
+		return "has muted you (+b m:)"
+	}
+	return ""
 }
 
 func (c *channelObject) setTopic(t turn, w *wire.SetTopic) *wire.Result {
@@ -406,7 +414,7 @@ func (c *channelObject) Query(_ host.PeerID, q []byte) []byte {
 		return encode(a)
 	}
 	show := c.s.clone()
-	show.removals, show.invitations, show.knocks, show.heads, show.tail = nil, nil, nil, nil, nil
+	show.removals, show.invitations, show.knocks, show.heads, show.tail, show.redactions = nil, nil, nil, nil, nil, nil
 	if a.Secret {
 		show.members, show.lists, show.topic = nil, lists{}, topic{}
 	}

@@ -72,6 +72,7 @@ type state struct {
 	tail        []line // the last messages, in the order of stamps
 	former      map[formerID]former
 	rest        rest
+	redactions  map[origin]redaction
 }
 
 // member is one session in the channel.
@@ -133,6 +134,7 @@ func newState() *state {
 		invitations: map[overlay.Stream]invitation{},
 		knocks:      knocks{},
 		former:      map[formerID]former{},
+		redactions:  map[origin]redaction{},
 	}
 }
 
@@ -144,7 +146,7 @@ func (s *state) found(b birth, name string, at overlay.Stamp) {
 }
 
 // end forgets what belonged to the channel when its last member is gone.
-// Removals stay, what is known of epochs, and of who vanished.
+// Removals and redactions stay, what is known of epochs, and of who vanished.
 func (s *state) end() {
 	s.birth, s.name = birth{}, ""
 	s.topic = topic{}
@@ -228,6 +230,7 @@ func (s *state) prune(now int64) {
 	}
 	s.lists.prune()
 	s.pruneFormer(now)
+	s.pruneRedactions(now)
 	if len(s.heads) > maxHeads {
 		for _, e := range s.heads.sorted()[maxHeads:] {
 			delete(s.heads, e)

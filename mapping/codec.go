@@ -108,10 +108,15 @@ func (s *state) toWire() *wire.ChannelState {
 		w.Invitations = append(w.Invitations, &wire.Invitation{Node: t.node(k), Session: k.Session, Gone: i.gone, Stamp: t.stamp(i.stamp)})
 	}
 	for _, l := range s.tail {
-		w.Tail = append(w.Tail, &wire.Line{
+		wl := &wire.Line{
 			Node: t.node(l.from), Session: l.from.Session, Number: l.number, Stamp: t.stamp(l.stamp), AtMs: l.at, Message: l.msg,
-		})
+		}
+		if l.msg == nil {
+			wl.Size = uint32(l.size)
+		}
+		w.Tail = append(w.Tail, wl)
 	}
+	w.Redactions = s.redactionsToWire(t)
 	w.Former, w.Rest, w.Knocks = s.formerToWire(t), s.rest.toWire(t), s.knocks.toWire()
 	w.Epochs, w.Nodes = t.epochs, t.nodes
 	return w
@@ -219,7 +224,8 @@ func stateFromWire(w *wire.ChannelState) (*state, error) {
 	}
 	if len(w.GetNodes()) > maxMembers+maxKept || len(w.GetMembers()) > maxMembers || len(w.GetRemovals()) > maxKept ||
 		tooLong(w) || len(w.GetInvitations()) > maxKept || len(w.GetModes()) > 16 || len(w.GetTail()) > 4*maxLines ||
-		len(w.GetFormer()) > 4*maxFormer || len(w.GetKnocks()) > maxKept || tooLong(w.GetRest()) || len(w.GetRest().GetModes()) > 16 {
+		len(w.GetFormer()) > 4*maxFormer || len(w.GetKnocks()) > maxKept || len(w.GetRedactions()) > 4*maxRedactions ||
+		tooLong(w.GetRest()) || len(w.GetRest().GetModes()) > 16 {
 		return nil, fmt.Errorf("%w: a list is too long", errWire)
 	}
 	s.birth, s.name = birthFromWire(w.GetBirth()), string(w.GetName())
@@ -234,6 +240,7 @@ func stateFromWire(w *wire.ChannelState) (*state, error) {
 		r.nodes = append(r.nodes, overlay.Stream{Node: id, Run: n.Run})
 	}
 	s.membersFromWire(r, w)
+	s.redactionsFromWire(r, w.GetRedactions())
 	s.listsFromWire(r, w)
 	s.formerFromWire(r, w.GetFormer())
 	s.rest = restFromWire(r, w.GetRest())
@@ -269,11 +276,19 @@ func (s *state) listsFromWire(r *reader, w *wire.ChannelState) {
 	s.topic, s.modes, s.lists = topicFromWire(r, w.GetTopic()), modesFromWire(r, w.GetModes()), listsFromWire(r, w)
 	var tail []line
 	for _, l := range w.GetTail() {
-		if l.GetMessage() == nil || l.Message.TagsOnly || checkMessage(l.Message) != nil {
-			r.fail("message")
+		n := line{from: r.session(l.GetNode(), l.GetSession()), number: l.GetNumber(), stamp: r.stamp(l.GetStamp()), at: l.GetAtMs(), size: int(l.GetSize())}
+		switch {
+		case l.GetMessage() != nil:
+			n = newLine(n.from, n.number, n.stamp, n.at, l.Message)
+			if l.Message.TagsOnly || checkMessage(l.Message) != nil {
+				r.fail("message")
+				return
+			}
+		case n.size == 0 || n.size > maxLineBytes:
+			r.fail("a message that was redacted weighs %d", n.size)
 			return
 		}
-		tail = append(tail, newLine(r.session(l.Node, l.Session), l.Number, r.stamp(l.Stamp), l.AtMs, l.Message))
+		tail = append(tail, n)
 	}
 	s.addLines(tail)
 	for _, i := range w.GetInvitations() {
@@ -350,6 +365,10 @@ func decodeEvent(b []byte, name string) (*wire.ChannelEvent, error) {
 		}
 		_, err := personFromWire(w.Knocked.GetPerson())
 		return ev, err
+	case *wire.ChannelEvent_Redacted:
+		if _, err := sessionFromWire(w.Redacted.GetAuthor()); err != nil {
+			return nil, err
+		}
 	case *wire.ChannelEvent_Merged:
 		_, err := stateFromWire(w.Merged)
 		return ev, err
@@ -367,7 +386,7 @@ func decodeEvent(b []byte, name string) (*wire.ChannelEvent, error) {
 			return nil, fmt.Errorf("%w: topic", errWire)
 		}
 	}
-	for _, text := range [][]byte{ev.GetParted().GetReason(), ev.GetKicked().GetReason(), ev.GetQuit().GetReason(), ev.GetGone().GetReason()} {
+	for _, text := range [][]byte{ev.GetParted().GetReason(), ev.GetKicked().GetReason(), ev.GetQuit().GetReason(), ev.GetGone().GetReason(), ev.GetRedacted().GetReason()} {
 		if len(text) > chat.MaxReason || !oneLine(string(text)) {
 			return nil, fmt.Errorf("%w: reason of %d bytes", errWire, len(text))
 		}

@@ -127,6 +127,8 @@ func (s *Service) onDirect(from host.Peer, raw []byte) []byte {
 		reply = s.onWhois(w.Whois)
 	case *wire.Direct_Invited:
 		reply = s.onInvited(from.ID, w.Invited)
+	case *wire.Direct_Redact:
+		reply = s.onRedact(from.ID, w.Redact)
 	}
 	return encode(reply)
 }
@@ -174,8 +176,10 @@ func (s *Service) onLetters(from host.PeerID, w *wire.Letters) *wire.DirectReply
 			if se.stream == who && len(w.Nick) == 0 {
 				continue // what one sends to oneself by nick comes back
 			}
+			id := letterID(who, l.Number, to)
+			se.receivedLocked(id, who)
 			se.pushLocked(chat.Message{
-				ID: letterID(who, l.Number, to), At: time.UnixMilli(now.UnixMilli()), From: p.profile(who), Target: se.me.nick,
+				ID: id, At: time.UnixMilli(now.UnixMilli()), From: p.profile(who), Target: se.me.nick,
 				Notice: l.Notice, Text: string(l.Text), Tags: tagsFromWire(l.Tags), TagsOnly: l.TagsOnly,
 			})
 		}

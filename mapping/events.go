@@ -210,6 +210,8 @@ func channelOf(e chat.Event, of chat.SessionID) string {
 		}
 	case chat.Knocked:
 		return e.Channel
+	case chat.Redacted:
+		return e.Target
 	case chat.Message:
 		return e.Target // a nick is never the name of a channel
 	}
@@ -242,6 +244,8 @@ func eventBytes(e chat.Event) int {
 		return base + changeBytes(e.Changes)
 	case chat.Message:
 		return base + len(e.Text) + tagBytes(e.Tags)
+	case chat.Redacted:
+		return base + len(e.Reason)
 	case chat.Sent:
 		return base + len(e.Message.Text) + tagBytes(e.Message.Tags)
 	case chat.ViewChanged:

@@ -23,11 +23,13 @@ func goodChannel(t testing.TB) *keptChannel {
 		{op, reqJoin(op, "")}, {other, reqJoin(other, "")}, {op, reqTopic("tea")}, {op, reqSay(op, "hi")},
 		{op, reqModes(modeChange(true, 'b', "x"), modeChange(true, 'e', "y"), modeChange(true, 'I', "z"), modeChange(true, 'k', "k"), modeChange(true, 'l', "9"))},
 		{op, reqInvite(testStream(3, 1))}, {op, reqKick(other)}, {op, reqModes(modeChange(true, 'i', ""))}, {testStream(3, 2), reqKnock(testStream(3, 2))},
+		{op, reqSay(op, "a mistake")},
 	} {
 		if k.apply(k.turn(r.from), encode(r.req)) == nil {
 			t.Fatal("no result")
 		}
 	}
+	k.apply(k.turn(op), encode(reqRedact(k.idOf(k.s.tail[1]))))
 	return k
 }
 
@@ -63,6 +65,7 @@ func FuzzChannelRequest(f *testing.F) {
 		reqJoin(testStream(1, 2), "k"), reqPart(), reqQuit(), reqSay(testStream(1, 1), "x"), reqTopic("t"),
 		reqModes(modeChange(true, 'b', "*"), statusChange(false, 'o', testStream(1, 1))), reqKick(testStream(2, 1)),
 		reqInvite(testStream(2, 1)), reqKnock(testStream(1, 2)),
+		reqRedact("x"), reqRedact(goodChannel(f).idOf(goodChannel(f).s.tail[0])),
 		{What: &wire.ChannelRequest_Person{Person: personToWire(testPerson(testStream(1, 1)))}},
 		{What: &wire.ChannelRequest_Merge{Merge: goodChannel(f).s.toWire()}},
 	} {

@@ -106,7 +106,7 @@ func (v *view) giveLocked(e overlay.Entry, w *wire.Message) {
 // not known yet waits for the state that names him.
 func (v *view) tailBeforeLocked(tail []line, at overlay.Stamp) []line {
 	for len(tail) > 0 && tail[0].stamp.Compare(at) < 0 {
-		if l := tail[0]; l.number > v.said[l.from] {
+		if l := tail[0]; l.msg != nil && l.number > v.said[l.from] {
 			if e := l.entry(); v.knowsSpeakerLocked(e, l.msg) {
 				v.messageLocked(e, l.msg)
 			}
@@ -120,6 +120,10 @@ func (v *view) tailBeforeLocked(tail []line, at overlay.Stamp) []line {
 // not had.
 func (v *view) tailLocked(tail []line) {
 	for _, l := range tail {
+		if l.msg == nil {
+			v.sentLocked(l.entry(), false) // it was accepted all the same
+			continue
+		}
 		v.messageLocked(l.entry(), l.msg)
 	}
 }

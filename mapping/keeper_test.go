@@ -124,6 +124,14 @@ func reqSay(s overlay.Stream, text string) *wire.ChannelRequest {
 	}}}
 }
 
+func reqRedact(id string) *wire.ChannelRequest {
+	return &wire.ChannelRequest{What: &wire.ChannelRequest_Redact{Redact: &wire.Redact{Id: []byte(id)}}}
+}
+
+func (k *keptChannel) idOf(l line) string {
+	return messageID(l.from, l.number, overlay.Key(kindChannel, k.name))
+}
+
 func reqTopic(text string) *wire.ChannelRequest {
 	return &wire.ChannelRequest{What: &wire.ChannelRequest_Topic{Topic: &wire.SetTopic{Text: []byte(text)}}}
 }
@@ -261,8 +269,8 @@ func randomHistory(t *testing.T, k *keptChannel, n int) {
 		s := testStream(k.rand.IntN(4), uint64(1+k.rand.IntN(3)))
 		o := testStream(k.rand.IntN(4), uint64(1+k.rand.IntN(3)))
 		var req *wire.ChannelRequest
-		switch k.rand.IntN(15) {
-		case 14:
+		switch k.rand.IntN(19) {
+		case 18:
 			req = reqKnock(s)
 		case 0, 1, 2, 3:
 			req = reqJoin(s, "")
@@ -284,6 +292,13 @@ func randomHistory(t *testing.T, k *keptChannel, n int) {
 			p := testPerson(s)
 			p.version, p.away = uint64(k.rand.IntN(9)), fmt.Sprint("away ", k.rand.IntN(9))
 			req = &wire.ChannelRequest{What: &wire.ChannelRequest_Person{Person: personToWire(p)}}
+		case 14, 15, 16:
+			req = reqSay(s, fmt.Sprint("words ", k.rand.IntN(99)))
+		case 17:
+			if len(k.s.tail) == 0 {
+				continue
+			}
+			req = reqRedact(k.idOf(k.s.tail[k.rand.IntN(len(k.s.tail))]))
 		case 12:
 			k.nodeGone(k.turn(overlay.Stream{}), testNode(k.rand.IntN(4)), 0)
 			continue

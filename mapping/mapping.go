@@ -88,6 +88,7 @@ type Service struct {
 	located    *cache[string, overlay.Stream]
 	letters    *cache[letterKey, uint64]
 	quits      *cache[overlay.Stream, person] // sessions that are over
+	over       *cache[overlay.Stream, person] // those of this node, by its own knowledge
 	sight      sight
 	lastNode   uint64     // number of the node's own requests
 	running    int        // lanes at work
@@ -122,6 +123,7 @@ func New(cfg Config) *Service {
 		located:    newCache[string, overlay.Stream](4096),
 		letters:    newCache[letterKey, uint64](8192),
 		quits:      newCache[overlay.Stream, person](4096),
+		over:       newCache[overlay.Stream, person](256),
 		sight:      newSight(),
 		idle:       h.NewEvent(),
 		listings:   map[string]*listing{},

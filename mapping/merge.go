@@ -62,6 +62,7 @@ func (s *state) merge(other *state) {
 	}
 	s.lists.merge(o.lists)
 	s.knocks.merge(o.knocks)
+	s.mergeRedactions(o)
 	s.addLines(o.tail)
 	s.mergeFormer(o)
 	for k, i := range o.invitations { // any order: maximum
@@ -94,6 +95,7 @@ func (s *state) clone() *state {
 	c.knocks = maps.Clone(s.knocks)
 	c.tail = slices.Clone(s.tail)
 	c.former = maps.Clone(s.former)
+	c.redactions = maps.Clone(s.redactions)
 	return &c
 }
 

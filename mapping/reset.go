@@ -18,6 +18,7 @@ import (
 
 // resetLocked makes the view what its keeper says and shows the difference.
 func (v *view) resetLocked(st *state, recent []overlay.Entry) {
+	v.redactionsLocked(st)
 	tail := st.tail
 	for _, e := range recent {
 		tail = v.tailBeforeLocked(tail, e.Stamp)
@@ -88,7 +89,12 @@ func (v *view) lacking(st *state) *state {
 			d.tail = append(d.tail, l)
 		}
 	}
-	if len(d.tail)+len(d.members)+len(d.removals)+len(d.modes)+d.lists.len()+len(d.invitations) == 0 && d.topic == (topic{}) {
+	for o, r := range mine.redactions { // any order: each for itself
+		if news(r.stamp) {
+			d.redactions[o] = r
+		}
+	}
+	if len(d.tail)+len(d.redactions)+len(d.members)+len(d.removals)+len(d.modes)+d.lists.len()+len(d.invitations) == 0 && d.topic == (topic{}) {
 		return nil
 	}
 	for e, n := range mine.heads { // any order: each for itself
@@ -177,13 +183,18 @@ func (v *view) tellLocked(d *state) {
 	if len(part.members)+len(part.removals) > 0 {
 		send(part)
 	}
+	if len(d.redactions) > 0 { // before texts that they are about
+		part = newState()
+		part.birth, part.name, part.redactions = d.birth, d.name, d.redactions
+		send(part)
+	}
 	if len(d.tail) > 0 {
 		part = newState()
 		part.birth, part.name, part.tail = d.birth, d.name, d.tail
 		send(part)
 	}
 	last := d.clone()
-	last.members, last.removals, last.tail = nil, nil, nil
+	last.members, last.removals, last.tail, last.redactions = nil, nil, nil, nil
 	send(last)
 }
 

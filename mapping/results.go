@@ -49,6 +49,12 @@ func errorOf(res *wire.Result) error {
 		err = chat.ErrTooManyKnocks
 	case wire.Code_NO_SUCH_NICK, wire.Code_NOT_HERE:
 		err = chat.ErrNoSuchNick
+	case wire.Code_UNKNOWN_MESSAGE:
+		err = chat.ErrUnknownMessage
+	case wire.Code_NOT_YOUR_MESSAGE:
+		err = chat.ErrNotYourMessage
+	case wire.Code_MESSAGE_TOO_OLD:
+		err = chat.ErrMessageTooOld
 	default: // CANNOT_SEND, BAD_REQUEST, and codes of a later version
 		err = chat.ErrCannotSend
 	}

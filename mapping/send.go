@@ -136,6 +136,7 @@ func (j *job) settleFromResultLocked() {
 		sent.ID = messageID(j.lane.stream, j.number, overlay.Key(kindChannel, j.lane.name))
 		sent.Joined = j.res.Member
 		j.confirmedLocked()
+		j.send.se.sentLocked(j.lane, j.number, sent.ID, sent.At)
 		if n := string(j.res.Name); chat.Fold(n) == j.lane.name {
 			sent.Message.Target = n
 		}
@@ -156,6 +157,7 @@ func (l *lane) seenLocked(number uint64, id string, at time.Time, target string,
 	}
 	delete(l.unseen, number)
 	j.confirmedLocked()
+	j.send.se.sentLocked(l, number, id, at)
 	l.progress.Signal()
 	msg := j.send.msg
 	msg.Target = target

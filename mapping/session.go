@@ -49,6 +49,9 @@ type session struct {
 	unsentBytes int             // of these
 	lowest      uint64          // every send below it has its outcome
 	flushes     []flush
+
+	sentIDs  *cache[string, sentID]         // messages to channels, by ID; nil before the first
+	received *cache[string, overlay.Stream] // who sent private messages, by ID; nil before the first
 }
 
 // membership is a session's place in a channel, from asking to leaving.
@@ -285,6 +288,7 @@ func (se *session) closeLocked(reason string, vanished bool, why error) {
 		ms.v.leaving[se.stream]++
 		se.quits = append(se.quits, func() { se.tellLeftLocked(ms.v, quit) })
 	}
+	se.s.over.put(se.stream, se.me)
 	delete(se.s.sessions, se.number)
 	se.s.ending[se.number] = se
 	for _, name := range sortedKeys(se.claims) {

@@ -20,7 +20,7 @@ type line struct {
 	number uint64
 	stamp  overlay.Stamp
 	at     int64
-	msg    *wire.Message // nobody changes it
+	msg    *wire.Message // nobody changes it; nil when it was redacted
 	size   int           // about, in bytes
 }
 
@@ -35,6 +35,8 @@ func newLine(from overlay.Stream, number uint64, stamp overlay.Stamp, at int64, 
 	return line{from: from, number: number, stamp: stamp, at: at, msg: msg, size: proto.Size(msg) + 64}
 }
 
+func (l line) origin() origin { return origin{l.from, l.number} }
+
 func (l line) entry() overlay.Entry {
 	ev := encode(&wire.ChannelEvent{What: &wire.ChannelEvent_Message{Message: l.msg}})
 	return overlay.Entry{Stamp: l.stamp, At: time.UnixMilli(l.at), From: l.from, Number: l.number, Event: ev}
@@ -45,6 +47,9 @@ func (l line) entry() overlay.Entry {
 func once(log []overlay.Entry, tail []line) []overlay.Entry {
 	all := slices.Clone(log)
 	for _, l := range tail {
+		if l.msg == nil {
+			continue
+		}
 		said := func(e overlay.Entry) bool { return e.From == l.from && e.Number == l.number }
 		if !slices.ContainsFunc(log, said) {
 			all = append(all, l.entry())
@@ -60,30 +65,52 @@ func (s *state) addLines(lines []line) {
 	if len(lines) == 0 {
 		return
 	}
+	lines = s.blanked(lines)
 	n := len(s.tail)
 	if len(lines) == 1 && (n == 0 || s.tail[n-1].stamp.Compare(lines[0].stamp) < 0) && !s.said(lines[0]) {
 		s.tail = append(s.tail, lines[0])
 	} else {
-		type origin struct {
-			from   overlay.Stream
-			number uint64
-		}
 		all := append(slices.Clone(s.tail), lines...)
 		slices.SortStableFunc(all, func(a, b line) int { return a.stamp.Compare(b.stamp) })
+		blank := blankOf(all)
 		seen := make(map[origin]bool, len(all))
 		s.tail = slices.DeleteFunc(all, func(l line) bool {
-			o := origin{l.from, l.number}
+			o := l.origin()
 			defer func() { seen[o] = true }()
 			return seen[o]
 		})
+		for i, l := range s.tail {
+			if size, ok := blank[l.origin()]; ok {
+				s.tail[i].msg, s.tail[i].size = nil, size
+			}
+		}
 	}
 	s.trimTail()
+}
+
+// blankOf is which of several copies of messages are without text in one of
+// them, and what they weigh.
+func blankOf(all []line) map[origin]int {
+	blank := map[origin]int{}
+	for _, l := range all {
+		if l.msg == nil {
+			blank[l.origin()] = 0
+		}
+	}
+	if len(blank) > 0 {
+		for _, l := range all {
+			if size, ok := blank[l.origin()]; ok {
+				blank[l.origin()] = max(size, l.size)
+			}
+		}
+	}
+	return blank
 }
 
 // lastSaid is the number of somebody's last message in the tail, or 0.
 func (s *state) lastSaid(who overlay.Stream) uint64 {
 	for i := len(s.tail) - 1; i >= 0; i-- {
-		if s.tail[i].from == who {
+		if s.tail[i].from == who && s.tail[i].msg != nil {
 			return s.tail[i].number
 		}
 	}

@@ -31,6 +31,7 @@ type view struct {
 	said    map[overlay.Stream]uint64          // the same of its messages alone
 	held    map[overlay.Stream][]overlay.Entry // messages that wait for one before them
 	waiters []waiter
+	tagged  *cache[string, origin] // messages of tags only, by ID; nil before the first
 }
 
 // crowd is the local sessions on a channel, in order, as long as nobody comes
@@ -384,11 +385,15 @@ func (v *view) sentLocked(e overlay.Entry, fresh bool) {
 // is made once for all.
 func (v *view) spreadLocked(e overlay.Entry, w *wire.Message, there func(overlay.Stream) bool) {
 	p, ok := v.speakerLocked(e, w)
-	if !ok {
+	if !ok || v.state.redacted(origin{e.From, e.Number}) {
 		return
 	}
+	id := messageID(e.From, e.Number, v.key)
+	if w.TagsOnly {
+		v.taggedLocked(id, origin{e.From, e.Number})
+	}
 	var msg chat.Event = chat.Message{
-		ID: messageID(e.From, e.Number, v.key), At: e.At, From: p.profile(e.From), Target: v.display(),
+		ID: id, At: e.At, From: p.profile(e.From), Target: v.display(),
 		Notice: w.Notice, Text: string(w.Text), Tags: tagsFromWire(w.Tags), TagsOnly: w.TagsOnly, Least: chat.Status(w.LeastStatus),
 	}
 	least := chat.Status(w.LeastStatus)

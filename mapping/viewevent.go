@@ -65,11 +65,14 @@ func (v *view) takeLocked(e overlay.Entry, ev *wire.ChannelEvent) {
 		if fresh {
 			v.knockedLocked(e, w.Knocked)
 		}
+	case *wire.ChannelEvent_Redacted:
+		v.redactedLocked(st, e, ev)
 	case *wire.ChannelEvent_Merged:
 		part, err := stateFromWire(w.Merged)
 		if err != nil {
 			return // decodeEvent has checked it
 		}
+		v.redactionsLocked(part)
 		now := v.state.clone()
 		now.apply(st, ev)
 		v.differLocked(v.adoptLocked(now, e.At), e.At)

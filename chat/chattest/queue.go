@@ -160,6 +160,8 @@ func channelOf(e chat.Event, of chat.SessionID) string {
 		}
 	case chat.Knocked:
 		return e.Channel
+	case chat.Redacted:
+		return e.Target
 	case chat.Message:
 		return e.Target // a nick is never the name of a channel
 	}
@@ -193,6 +195,8 @@ func eventBytes(e chat.Event) int {
 		size += changeBytes(e.Changes)
 	case chat.Message:
 		size += len(e.Text) + tagBytes(e.Tags)
+	case chat.Redacted:
+		size += len(e.Reason)
 	case chat.Sent:
 		size += len(e.Message.Text) + tagBytes(e.Message.Tags)
 	case chat.ViewChanged:

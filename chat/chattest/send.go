@@ -94,6 +94,7 @@ func (n *network) deliverLocked(p pending) {
 	} else {
 		out.ID, out.At = n.nextIDLocked(), n.opt.Now()
 		se.pushLocked(out)
+		n.said[out.ID] = &said{from: se, to: chat.Fold(out.Message.Target), got: append(slices.Clone(receivers), se), at: out.At}
 		n.handOutLocked(se, out, receivers)
 	}
 	close(se.settled)

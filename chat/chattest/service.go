@@ -34,7 +34,8 @@ type Options struct {
 	// Fail, when it returns an error, makes what was asked fail with it (and
 	// do nothing): a network that does not answer. op is the name of the
 	// method (Open, SetNick, Join, Kick, Invite, Knock, SetTopic, SetMode, Channel,
-	// List, Send, Lookup, Whowas, Watch, Keeper); target the nick or channel. A
+	// List, Send, Redact, Lookup, Whowas, Watch, Keeper); target the nick or
+	// channel. A
 	// failed Send is an outcome. It is called with the network locked.
 	Fail func(op, target string) error
 }
@@ -57,6 +58,7 @@ type network struct {
 	channels map[string]*channel    // by folded name
 	resting  map[string]*channel    // nobody is on them, and somebody may return
 	past     map[string][]chat.Past // by folded nick, the latest first
+	said     map[string]*said       // what was accepted, by ID
 	opened   int                    // sessions ever opened
 	messages int                    // messages ever accepted, for the default IDs
 	held     bool                   // Hold was called
@@ -76,7 +78,7 @@ func NewService(o Options) *Service {
 	if o.MaxStall == 0 {
 		o.MaxStall = chat.MaxStall
 	}
-	n := &network{opt: o, nicks: map[string]*session{}, channels: map[string]*channel{}, resting: map[string]*channel{}, past: map[string][]chat.Past{}}
+	n := &network{opt: o, nicks: map[string]*session{}, channels: map[string]*channel{}, resting: map[string]*channel{}, past: map[string][]chat.Past{}, said: map[string]*said{}}
 	return n.add(o.Node)
 }
 

@@ -32,28 +32,31 @@ const (
 type Code int32
 
 const (
-	Code_OK              Code = 0
-	Code_BAD_REQUEST     Code = 1
-	Code_NICK_IN_USE     Code = 2
-	Code_NO_SUCH_CHANNEL Code = 3
-	Code_NOT_ON_CHANNEL  Code = 4
-	Code_NOT_IN_CHANNEL  Code = 5
-	Code_USER_ON_CHANNEL Code = 6
-	Code_ALREADY_JOINED  Code = 7
-	Code_NO_PRIVILEGES   Code = 8
-	Code_CANNOT_SEND     Code = 9
-	Code_BANNED          Code = 10
-	Code_INVITE_ONLY     Code = 11
-	Code_BAD_KEY         Code = 12
-	Code_CHANNEL_FULL    Code = 13
-	Code_LIST_FULL       Code = 14
-	Code_UNKNOWN_MODE    Code = 15
-	Code_BAD_MODE_PARAM  Code = 16
-	Code_NO_SUCH_NICK    Code = 17
-	Code_NOT_HERE        Code = 18 // direct: that user is not on this node, or no longer so named
-	Code_CHANNEL_OPEN    Code = 19
-	Code_TOO_MANY_KNOCKS Code = 20
-	Code_NEED_ACCOUNT    Code = 21 // under +R
+	Code_OK               Code = 0
+	Code_BAD_REQUEST      Code = 1
+	Code_NICK_IN_USE      Code = 2
+	Code_NO_SUCH_CHANNEL  Code = 3
+	Code_NOT_ON_CHANNEL   Code = 4
+	Code_NOT_IN_CHANNEL   Code = 5
+	Code_USER_ON_CHANNEL  Code = 6
+	Code_ALREADY_JOINED   Code = 7
+	Code_NO_PRIVILEGES    Code = 8
+	Code_CANNOT_SEND      Code = 9
+	Code_BANNED           Code = 10
+	Code_INVITE_ONLY      Code = 11
+	Code_BAD_KEY          Code = 12
+	Code_CHANNEL_FULL     Code = 13
+	Code_LIST_FULL        Code = 14
+	Code_UNKNOWN_MODE     Code = 15
+	Code_BAD_MODE_PARAM   Code = 16
+	Code_NO_SUCH_NICK     Code = 17
+	Code_NOT_HERE         Code = 18 // direct: that user is not on this node, or no longer so named
+	Code_CHANNEL_OPEN     Code = 19
+	Code_TOO_MANY_KNOCKS  Code = 20
+	Code_NEED_ACCOUNT     Code = 21 // under +R
+	Code_UNKNOWN_MESSAGE  Code = 30
+	Code_NOT_YOUR_MESSAGE Code = 31
+	Code_MESSAGE_TOO_OLD  Code = 32
 )
 
 // Enum value maps for Code.
@@ -81,30 +84,36 @@ var (
 		19: "CHANNEL_OPEN",
 		20: "TOO_MANY_KNOCKS",
 		21: "NEED_ACCOUNT",
+		30: "UNKNOWN_MESSAGE",
+		31: "NOT_YOUR_MESSAGE",
+		32: "MESSAGE_TOO_OLD",
 	}
 	Code_value = map[string]int32{
-		"OK":              0,
-		"BAD_REQUEST":     1,
-		"NICK_IN_USE":     2,
-		"NO_SUCH_CHANNEL": 3,
-		"NOT_ON_CHANNEL":  4,
-		"NOT_IN_CHANNEL":  5,
-		"USER_ON_CHANNEL": 6,
-		"ALREADY_JOINED":  7,
-		"NO_PRIVILEGES":   8,
-		"CANNOT_SEND":     9,
-		"BANNED":          10,
-		"INVITE_ONLY":     11,
-		"BAD_KEY":         12,
-		"CHANNEL_FULL":    13,
-		"LIST_FULL":       14,
-		"UNKNOWN_MODE":    15,
-		"BAD_MODE_PARAM":  16,
-		"NO_SUCH_NICK":    17,
-		"NOT_HERE":        18,
-		"CHANNEL_OPEN":    19,
-		"TOO_MANY_KNOCKS": 20,
-		"NEED_ACCOUNT":    21,
+		"OK":               0,
+		"BAD_REQUEST":      1,
+		"NICK_IN_USE":      2,
+		"NO_SUCH_CHANNEL":  3,
+		"NOT_ON_CHANNEL":   4,
+		"NOT_IN_CHANNEL":   5,
+		"USER_ON_CHANNEL":  6,
+		"ALREADY_JOINED":   7,
+		"NO_PRIVILEGES":    8,
+		"CANNOT_SEND":      9,
+		"BANNED":           10,
+		"INVITE_ONLY":      11,
+		"BAD_KEY":          12,
+		"CHANNEL_FULL":     13,
+		"LIST_FULL":        14,
+		"UNKNOWN_MODE":     15,
+		"BAD_MODE_PARAM":   16,
+		"NO_SUCH_NICK":     17,
+		"NOT_HERE":         18,
+		"CHANNEL_OPEN":     19,
+		"TOO_MANY_KNOCKS":  20,
+		"NEED_ACCOUNT":     21,
+		"UNKNOWN_MESSAGE":  30,
+		"NOT_YOUR_MESSAGE": 31,
+		"MESSAGE_TOO_OLD":  32,
 	}
 )
 
@@ -1628,6 +1637,7 @@ type ChannelState struct {
 	Excepts       []*Ban                 `protobuf:"bytes,14,rep,name=excepts,proto3" json:"excepts,omitempty"` // exempt from bans
 	Invexes       []*Ban                 `protobuf:"bytes,15,rep,name=invexes,proto3" json:"invexes,omitempty"` // need no invitation
 	Knocks        []*LastKnock           `protobuf:"bytes,16,rep,name=knocks,proto3" json:"knocks,omitempty"`
+	Redactions    []*Redaction           `protobuf:"bytes,17,rep,name=redactions,proto3" json:"redactions,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1770,6 +1780,13 @@ func (x *ChannelState) GetInvexes() []*Ban {
 func (x *ChannelState) GetKnocks() []*LastKnock {
 	if x != nil {
 		return x.Knocks
+	}
+	return nil
+}
+
+func (x *ChannelState) GetRedactions() []*Redaction {
+	if x != nil {
+		return x.Redactions
 	}
 	return nil
 }
@@ -2034,13 +2051,16 @@ func (x *Rest) GetInvexes() []*Ban {
 // Line is a message that was lately said: should the keeper die, whoever saw
 // it brings it back for those who did not.
 type Line struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Node          uint32                 `protobuf:"varint,1,opt,name=node,proto3" json:"node,omitempty"`
-	Session       uint64                 `protobuf:"varint,2,opt,name=session,proto3" json:"session,omitempty"`
-	Number        uint64                 `protobuf:"varint,3,opt,name=number,proto3" json:"number,omitempty"` // of its request
-	Stamp         *Stamp                 `protobuf:"bytes,4,opt,name=stamp,proto3" json:"stamp,omitempty"`
-	AtMs          int64                  `protobuf:"varint,5,opt,name=at_ms,json=atMs,proto3" json:"at_ms,omitempty"`
-	Message       *Message               `protobuf:"bytes,6,opt,name=message,proto3" json:"message,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Node    uint32                 `protobuf:"varint,1,opt,name=node,proto3" json:"node,omitempty"`
+	Session uint64                 `protobuf:"varint,2,opt,name=session,proto3" json:"session,omitempty"`
+	Number  uint64                 `protobuf:"varint,3,opt,name=number,proto3" json:"number,omitempty"` // of its request
+	Stamp   *Stamp                 `protobuf:"bytes,4,opt,name=stamp,proto3" json:"stamp,omitempty"`
+	AtMs    int64                  `protobuf:"varint,5,opt,name=at_ms,json=atMs,proto3" json:"at_ms,omitempty"`
+	Message *Message               `protobuf:"bytes,6,opt,name=message,proto3" json:"message,omitempty"`
+	// When the message was redacted it is not there, and this is what it weighed: it
+	// keeps its place, so that all copies keep the same last messages.
+	Size          uint32 `protobuf:"varint,7,opt,name=size,proto3" json:"size,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2117,6 +2137,114 @@ func (x *Line) GetMessage() *Message {
 	return nil
 }
 
+func (x *Line) GetSize() uint32 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+// Redaction remembers that a message is to be shown to nobody any more.
+type Redaction struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Node          uint32                 `protobuf:"varint,1,opt,name=node,proto3" json:"node,omitempty"` // of the message's sender
+	Session       uint64                 `protobuf:"varint,2,opt,name=session,proto3" json:"session,omitempty"`
+	Number        uint64                 `protobuf:"varint,3,opt,name=number,proto3" json:"number,omitempty"` // of its request
+	Stamp         *Stamp                 `protobuf:"bytes,4,opt,name=stamp,proto3" json:"stamp,omitempty"`
+	AtMs          int64                  `protobuf:"varint,5,opt,name=at_ms,json=atMs,proto3" json:"at_ms,omitempty"`
+	By            []byte                 `protobuf:"bytes,6,opt,name=by,proto3" json:"by,omitempty"` // mask of who asked for it
+	Reason        []byte                 `protobuf:"bytes,7,opt,name=reason,proto3" json:"reason,omitempty"`
+	LeastStatus   uint32                 `protobuf:"varint,8,opt,name=least_status,json=leastStatus,proto3" json:"least_status,omitempty"` // of those who were shown the message
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Redaction) Reset() {
+	*x = Redaction{}
+	mi := &file_mapping_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Redaction) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Redaction) ProtoMessage() {}
+
+func (x *Redaction) ProtoReflect() protoreflect.Message {
+	mi := &file_mapping_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Redaction.ProtoReflect.Descriptor instead.
+func (*Redaction) Descriptor() ([]byte, []int) {
+	return file_mapping_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *Redaction) GetNode() uint32 {
+	if x != nil {
+		return x.Node
+	}
+	return 0
+}
+
+func (x *Redaction) GetSession() uint64 {
+	if x != nil {
+		return x.Session
+	}
+	return 0
+}
+
+func (x *Redaction) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *Redaction) GetStamp() *Stamp {
+	if x != nil {
+		return x.Stamp
+	}
+	return nil
+}
+
+func (x *Redaction) GetAtMs() int64 {
+	if x != nil {
+		return x.AtMs
+	}
+	return 0
+}
+
+func (x *Redaction) GetBy() []byte {
+	if x != nil {
+		return x.By
+	}
+	return nil
+}
+
+func (x *Redaction) GetReason() []byte {
+	if x != nil {
+		return x.Reason
+	}
+	return nil
+}
+
+func (x *Redaction) GetLeastStatus() uint32 {
+	if x != nil {
+		return x.LeastStatus
+	}
+	return 0
+}
+
 // ChannelRequest is what a session asks of a channel; the session is the
 // request's stream.
 type ChannelRequest struct {
@@ -2134,6 +2262,7 @@ type ChannelRequest struct {
 	//	*ChannelRequest_Quit
 	//	*ChannelRequest_Merge
 	//	*ChannelRequest_Knock
+	//	*ChannelRequest_Redact
 	What          isChannelRequest_What `protobuf_oneof:"what"`
 	Signature     []byte                `protobuf:"bytes,15,opt,name=signature,proto3" json:"signature,omitempty"` // reserved: the origin's, of a message or membership
 	unknownFields protoimpl.UnknownFields
@@ -2142,7 +2271,7 @@ type ChannelRequest struct {
 
 func (x *ChannelRequest) Reset() {
 	*x = ChannelRequest{}
-	mi := &file_mapping_proto_msgTypes[26]
+	mi := &file_mapping_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2154,7 +2283,7 @@ func (x *ChannelRequest) String() string {
 func (*ChannelRequest) ProtoMessage() {}
 
 func (x *ChannelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[26]
+	mi := &file_mapping_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2167,7 +2296,7 @@ func (x *ChannelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChannelRequest.ProtoReflect.Descriptor instead.
 func (*ChannelRequest) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{26}
+	return file_mapping_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ChannelRequest) GetWhat() isChannelRequest_What {
@@ -2276,6 +2405,15 @@ func (x *ChannelRequest) GetKnock() *Knock {
 	return nil
 }
 
+func (x *ChannelRequest) GetRedact() *Redact {
+	if x != nil {
+		if x, ok := x.What.(*ChannelRequest_Redact); ok {
+			return x.Redact
+		}
+	}
+	return nil
+}
+
 func (x *ChannelRequest) GetSignature() []byte {
 	if x != nil {
 		return x.Signature
@@ -2331,6 +2469,10 @@ type ChannelRequest_Knock struct {
 	Knock *Knock `protobuf:"bytes,11,opt,name=knock,proto3,oneof"`
 }
 
+type ChannelRequest_Redact struct {
+	Redact *Redact `protobuf:"bytes,13,opt,name=redact,proto3,oneof"`
+}
+
 func (*ChannelRequest_Join) isChannelRequest_What() {}
 
 func (*ChannelRequest_Part) isChannelRequest_What() {}
@@ -2353,6 +2495,8 @@ func (*ChannelRequest_Merge) isChannelRequest_What() {}
 
 func (*ChannelRequest_Knock) isChannelRequest_What() {}
 
+func (*ChannelRequest_Redact) isChannelRequest_What() {}
+
 type Join struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          []byte                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"` // as written
@@ -2364,7 +2508,7 @@ type Join struct {
 
 func (x *Join) Reset() {
 	*x = Join{}
-	mi := &file_mapping_proto_msgTypes[27]
+	mi := &file_mapping_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2376,7 +2520,7 @@ func (x *Join) String() string {
 func (*Join) ProtoMessage() {}
 
 func (x *Join) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[27]
+	mi := &file_mapping_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2389,7 +2533,7 @@ func (x *Join) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Join.ProtoReflect.Descriptor instead.
 func (*Join) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{27}
+	return file_mapping_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Join) GetName() []byte {
@@ -2422,7 +2566,7 @@ type Part struct {
 
 func (x *Part) Reset() {
 	*x = Part{}
-	mi := &file_mapping_proto_msgTypes[28]
+	mi := &file_mapping_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2434,7 +2578,7 @@ func (x *Part) String() string {
 func (*Part) ProtoMessage() {}
 
 func (x *Part) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[28]
+	mi := &file_mapping_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2447,7 +2591,7 @@ func (x *Part) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Part.ProtoReflect.Descriptor instead.
 func (*Part) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{28}
+	return file_mapping_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Part) GetReason() []byte {
@@ -2467,7 +2611,7 @@ type Quit struct {
 
 func (x *Quit) Reset() {
 	*x = Quit{}
-	mi := &file_mapping_proto_msgTypes[29]
+	mi := &file_mapping_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2479,7 +2623,7 @@ func (x *Quit) String() string {
 func (*Quit) ProtoMessage() {}
 
 func (x *Quit) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[29]
+	mi := &file_mapping_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2492,7 +2636,7 @@ func (x *Quit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Quit.ProtoReflect.Descriptor instead.
 func (*Quit) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{29}
+	return file_mapping_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Quit) GetReason() []byte {
@@ -2519,7 +2663,7 @@ type Tag struct {
 
 func (x *Tag) Reset() {
 	*x = Tag{}
-	mi := &file_mapping_proto_msgTypes[30]
+	mi := &file_mapping_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2531,7 +2675,7 @@ func (x *Tag) String() string {
 func (*Tag) ProtoMessage() {}
 
 func (x *Tag) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[30]
+	mi := &file_mapping_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2544,7 +2688,7 @@ func (x *Tag) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tag.ProtoReflect.Descriptor instead.
 func (*Tag) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{30}
+	return file_mapping_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Tag) GetName() []byte {
@@ -2559,6 +2703,163 @@ func (x *Tag) GetValue() []byte {
 		return x.Value
 	}
 	return nil
+}
+
+// Redact asks that a message be shown no more. Its ID names it among the last
+// messages; of others author and number are given, of which the ID is made.
+type Redact struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Id     []byte                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Reason []byte                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	Author *Session               `protobuf:"bytes,3,opt,name=author,proto3" json:"author,omitempty"`
+	Number uint64                 `protobuf:"varint,4,opt,name=number,proto3" json:"number,omitempty"`
+	// The asker's node says that the message's sender, an earlier session on it, was the
+	// same user.
+	Own           bool    `protobuf:"varint,5,opt,name=own,proto3" json:"own,omitempty"`
+	Person        *Person `protobuf:"bytes,6,opt,name=person,proto3" json:"person,omitempty"` // of the asker, who may not be on the channel
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Redact) Reset() {
+	*x = Redact{}
+	mi := &file_mapping_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Redact) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Redact) ProtoMessage() {}
+
+func (x *Redact) ProtoReflect() protoreflect.Message {
+	mi := &file_mapping_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Redact.ProtoReflect.Descriptor instead.
+func (*Redact) Descriptor() ([]byte, []int) {
+	return file_mapping_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *Redact) GetId() []byte {
+	if x != nil {
+		return x.Id
+	}
+	return nil
+}
+
+func (x *Redact) GetReason() []byte {
+	if x != nil {
+		return x.Reason
+	}
+	return nil
+}
+
+func (x *Redact) GetAuthor() *Session {
+	if x != nil {
+		return x.Author
+	}
+	return nil
+}
+
+func (x *Redact) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *Redact) GetOwn() bool {
+	if x != nil {
+		return x.Own
+	}
+	return false
+}
+
+func (x *Redact) GetPerson() *Person {
+	if x != nil {
+		return x.Person
+	}
+	return nil
+}
+
+// Redacted: the message of a session's request is to be shown no more.
+type Redacted struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Author        *Session               `protobuf:"bytes,1,opt,name=author,proto3" json:"author,omitempty"`
+	Number        uint64                 `protobuf:"varint,2,opt,name=number,proto3" json:"number,omitempty"`
+	Reason        []byte                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	LeastStatus   uint32                 `protobuf:"varint,4,opt,name=least_status,json=leastStatus,proto3" json:"least_status,omitempty"` // of those who were shown the message
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Redacted) Reset() {
+	*x = Redacted{}
+	mi := &file_mapping_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Redacted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Redacted) ProtoMessage() {}
+
+func (x *Redacted) ProtoReflect() protoreflect.Message {
+	mi := &file_mapping_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Redacted.ProtoReflect.Descriptor instead.
+func (*Redacted) Descriptor() ([]byte, []int) {
+	return file_mapping_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *Redacted) GetAuthor() *Session {
+	if x != nil {
+		return x.Author
+	}
+	return nil
+}
+
+func (x *Redacted) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *Redacted) GetReason() []byte {
+	if x != nil {
+		return x.Reason
+	}
+	return nil
+}
+
+func (x *Redacted) GetLeastStatus() uint32 {
+	if x != nil {
+		return x.LeastStatus
+	}
+	return 0
 }
 
 // Message to a channel. person is there when the sender is not on it.
@@ -2580,7 +2881,7 @@ type Message struct {
 
 func (x *Message) Reset() {
 	*x = Message{}
-	mi := &file_mapping_proto_msgTypes[31]
+	mi := &file_mapping_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2592,7 +2893,7 @@ func (x *Message) String() string {
 func (*Message) ProtoMessage() {}
 
 func (x *Message) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[31]
+	mi := &file_mapping_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2605,7 +2906,7 @@ func (x *Message) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Message.ProtoReflect.Descriptor instead.
 func (*Message) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{31}
+	return file_mapping_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Message) GetNotice() bool {
@@ -2666,7 +2967,7 @@ type SetTopic struct {
 
 func (x *SetTopic) Reset() {
 	*x = SetTopic{}
-	mi := &file_mapping_proto_msgTypes[32]
+	mi := &file_mapping_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2678,7 +2979,7 @@ func (x *SetTopic) String() string {
 func (*SetTopic) ProtoMessage() {}
 
 func (x *SetTopic) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[32]
+	mi := &file_mapping_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2691,7 +2992,7 @@ func (x *SetTopic) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetTopic.ProtoReflect.Descriptor instead.
 func (*SetTopic) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{32}
+	return file_mapping_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *SetTopic) GetText() []byte {
@@ -2714,7 +3015,7 @@ type ModeChange struct {
 
 func (x *ModeChange) Reset() {
 	*x = ModeChange{}
-	mi := &file_mapping_proto_msgTypes[33]
+	mi := &file_mapping_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2726,7 +3027,7 @@ func (x *ModeChange) String() string {
 func (*ModeChange) ProtoMessage() {}
 
 func (x *ModeChange) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[33]
+	mi := &file_mapping_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2739,7 +3040,7 @@ func (x *ModeChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModeChange.ProtoReflect.Descriptor instead.
 func (*ModeChange) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{33}
+	return file_mapping_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ModeChange) GetAdd() bool {
@@ -2779,7 +3080,7 @@ type SetModes struct {
 
 func (x *SetModes) Reset() {
 	*x = SetModes{}
-	mi := &file_mapping_proto_msgTypes[34]
+	mi := &file_mapping_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2791,7 +3092,7 @@ func (x *SetModes) String() string {
 func (*SetModes) ProtoMessage() {}
 
 func (x *SetModes) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[34]
+	mi := &file_mapping_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2804,7 +3105,7 @@ func (x *SetModes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetModes.ProtoReflect.Descriptor instead.
 func (*SetModes) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{34}
+	return file_mapping_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *SetModes) GetChanges() []*ModeChange {
@@ -2825,7 +3126,7 @@ type Kick struct {
 
 func (x *Kick) Reset() {
 	*x = Kick{}
-	mi := &file_mapping_proto_msgTypes[35]
+	mi := &file_mapping_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2837,7 +3138,7 @@ func (x *Kick) String() string {
 func (*Kick) ProtoMessage() {}
 
 func (x *Kick) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[35]
+	mi := &file_mapping_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2850,7 +3151,7 @@ func (x *Kick) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Kick.ProtoReflect.Descriptor instead.
 func (*Kick) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{35}
+	return file_mapping_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Kick) GetTarget() *Session {
@@ -2885,7 +3186,7 @@ type Invite struct {
 
 func (x *Invite) Reset() {
 	*x = Invite{}
-	mi := &file_mapping_proto_msgTypes[36]
+	mi := &file_mapping_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2897,7 +3198,7 @@ func (x *Invite) String() string {
 func (*Invite) ProtoMessage() {}
 
 func (x *Invite) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[36]
+	mi := &file_mapping_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2910,7 +3211,7 @@ func (x *Invite) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Invite.ProtoReflect.Descriptor instead.
 func (*Invite) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{36}
+	return file_mapping_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Invite) GetTarget() *Session {
@@ -2938,7 +3239,7 @@ type Knock struct {
 
 func (x *Knock) Reset() {
 	*x = Knock{}
-	mi := &file_mapping_proto_msgTypes[37]
+	mi := &file_mapping_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2950,7 +3251,7 @@ func (x *Knock) String() string {
 func (*Knock) ProtoMessage() {}
 
 func (x *Knock) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[37]
+	mi := &file_mapping_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2963,7 +3264,7 @@ func (x *Knock) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Knock.ProtoReflect.Descriptor instead.
 func (*Knock) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{37}
+	return file_mapping_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Knock) GetPerson() *Person {
@@ -2997,7 +3298,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_mapping_proto_msgTypes[38]
+	mi := &file_mapping_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3009,7 +3310,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[38]
+	mi := &file_mapping_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3022,7 +3323,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{38}
+	return file_mapping_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Result) GetCode() Code {
@@ -3099,8 +3400,9 @@ type ChannelEvent struct {
 	//	*ChannelEvent_Merged
 	//	*ChannelEvent_Invited
 	//	*ChannelEvent_Knocked
+	//	*ChannelEvent_Redacted
 	What          isChannelEvent_What `protobuf_oneof:"what"`
-	By            []byte              `protobuf:"bytes,14,opt,name=by,proto3" json:"by,omitempty"`               // mask of who did it, for topic, modes, kicked
+	By            []byte              `protobuf:"bytes,14,opt,name=by,proto3" json:"by,omitempty"`               // mask of who did it, for topic, modes, kicked, redacted
 	Signature     []byte              `protobuf:"bytes,15,opt,name=signature,proto3" json:"signature,omitempty"` // reserved, from the request
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3108,7 +3410,7 @@ type ChannelEvent struct {
 
 func (x *ChannelEvent) Reset() {
 	*x = ChannelEvent{}
-	mi := &file_mapping_proto_msgTypes[39]
+	mi := &file_mapping_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3120,7 +3422,7 @@ func (x *ChannelEvent) String() string {
 func (*ChannelEvent) ProtoMessage() {}
 
 func (x *ChannelEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[39]
+	mi := &file_mapping_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3133,7 +3435,7 @@ func (x *ChannelEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChannelEvent.ProtoReflect.Descriptor instead.
 func (*ChannelEvent) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{39}
+	return file_mapping_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ChannelEvent) GetWhat() isChannelEvent_What {
@@ -3251,6 +3553,15 @@ func (x *ChannelEvent) GetKnocked() *Knock {
 	return nil
 }
 
+func (x *ChannelEvent) GetRedacted() *Redacted {
+	if x != nil {
+		if x, ok := x.What.(*ChannelEvent_Redacted); ok {
+			return x.Redacted
+		}
+	}
+	return nil
+}
+
 func (x *ChannelEvent) GetBy() []byte {
 	if x != nil {
 		return x.By
@@ -3317,6 +3628,10 @@ type ChannelEvent_Knocked struct {
 	Knocked *Knock `protobuf:"bytes,12,opt,name=knocked,proto3,oneof"`
 }
 
+type ChannelEvent_Redacted struct {
+	Redacted *Redacted `protobuf:"bytes,16,opt,name=redacted,proto3,oneof"`
+}
+
 func (*ChannelEvent_Joined) isChannelEvent_What() {}
 
 func (*ChannelEvent_Parted) isChannelEvent_What() {}
@@ -3341,6 +3656,8 @@ func (*ChannelEvent_Invited) isChannelEvent_What() {}
 
 func (*ChannelEvent_Knocked) isChannelEvent_What() {}
 
+func (*ChannelEvent_Redacted) isChannelEvent_What() {}
+
 // Joined: birth and name are set when the join founded the channel.
 type Joined struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -3358,7 +3675,7 @@ type Joined struct {
 
 func (x *Joined) Reset() {
 	*x = Joined{}
-	mi := &file_mapping_proto_msgTypes[40]
+	mi := &file_mapping_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3370,7 +3687,7 @@ func (x *Joined) String() string {
 func (*Joined) ProtoMessage() {}
 
 func (x *Joined) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[40]
+	mi := &file_mapping_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3383,7 +3700,7 @@ func (x *Joined) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Joined.ProtoReflect.Descriptor instead.
 func (*Joined) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{40}
+	return file_mapping_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *Joined) GetPerson() *Person {
@@ -3454,7 +3771,7 @@ type Gone struct {
 
 func (x *Gone) Reset() {
 	*x = Gone{}
-	mi := &file_mapping_proto_msgTypes[41]
+	mi := &file_mapping_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3466,7 +3783,7 @@ func (x *Gone) String() string {
 func (*Gone) ProtoMessage() {}
 
 func (x *Gone) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[41]
+	mi := &file_mapping_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3479,7 +3796,7 @@ func (x *Gone) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Gone.ProtoReflect.Descriptor instead.
 func (*Gone) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{41}
+	return file_mapping_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *Gone) GetSessions() []*Session {
@@ -3516,7 +3833,7 @@ type ChannelRenewal struct {
 
 func (x *ChannelRenewal) Reset() {
 	*x = ChannelRenewal{}
-	mi := &file_mapping_proto_msgTypes[42]
+	mi := &file_mapping_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3528,7 +3845,7 @@ func (x *ChannelRenewal) String() string {
 func (*ChannelRenewal) ProtoMessage() {}
 
 func (x *ChannelRenewal) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[42]
+	mi := &file_mapping_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3541,7 +3858,7 @@ func (x *ChannelRenewal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChannelRenewal.ProtoReflect.Descriptor instead.
 func (*ChannelRenewal) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{42}
+	return file_mapping_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ChannelRenewal) GetBirth() *Birth {
@@ -3580,7 +3897,7 @@ type ChannelQuery struct {
 
 func (x *ChannelQuery) Reset() {
 	*x = ChannelQuery{}
-	mi := &file_mapping_proto_msgTypes[43]
+	mi := &file_mapping_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3592,7 +3909,7 @@ func (x *ChannelQuery) String() string {
 func (*ChannelQuery) ProtoMessage() {}
 
 func (x *ChannelQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[43]
+	mi := &file_mapping_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3605,7 +3922,7 @@ func (x *ChannelQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChannelQuery.ProtoReflect.Descriptor instead.
 func (*ChannelQuery) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{43}
+	return file_mapping_proto_rawDescGZIP(), []int{46}
 }
 
 // ChannelAnswer is a channel as those outside may see it.
@@ -3621,7 +3938,7 @@ type ChannelAnswer struct {
 
 func (x *ChannelAnswer) Reset() {
 	*x = ChannelAnswer{}
-	mi := &file_mapping_proto_msgTypes[44]
+	mi := &file_mapping_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3633,7 +3950,7 @@ func (x *ChannelAnswer) String() string {
 func (*ChannelAnswer) ProtoMessage() {}
 
 func (x *ChannelAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[44]
+	mi := &file_mapping_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3646,7 +3963,7 @@ func (x *ChannelAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChannelAnswer.ProtoReflect.Descriptor instead.
 func (*ChannelAnswer) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{44}
+	return file_mapping_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *ChannelAnswer) GetExists() bool {
@@ -3693,7 +4010,7 @@ type Listing struct {
 
 func (x *Listing) Reset() {
 	*x = Listing{}
-	mi := &file_mapping_proto_msgTypes[45]
+	mi := &file_mapping_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3705,7 +4022,7 @@ func (x *Listing) String() string {
 func (*Listing) ProtoMessage() {}
 
 func (x *Listing) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[45]
+	mi := &file_mapping_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3718,7 +4035,7 @@ func (x *Listing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Listing.ProtoReflect.Descriptor instead.
 func (*Listing) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{45}
+	return file_mapping_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *Listing) GetName() []byte {
@@ -3791,7 +4108,7 @@ type Census struct {
 
 func (x *Census) Reset() {
 	*x = Census{}
-	mi := &file_mapping_proto_msgTypes[46]
+	mi := &file_mapping_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3803,7 +4120,7 @@ func (x *Census) String() string {
 func (*Census) ProtoMessage() {}
 
 func (x *Census) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[46]
+	mi := &file_mapping_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3816,7 +4133,7 @@ func (x *Census) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Census.ProtoReflect.Descriptor instead.
 func (*Census) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{46}
+	return file_mapping_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *Census) GetNode() []byte {
@@ -3867,7 +4184,7 @@ type Listings struct {
 
 func (x *Listings) Reset() {
 	*x = Listings{}
-	mi := &file_mapping_proto_msgTypes[47]
+	mi := &file_mapping_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3879,7 +4196,7 @@ func (x *Listings) String() string {
 func (*Listings) ProtoMessage() {}
 
 func (x *Listings) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[47]
+	mi := &file_mapping_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3892,7 +4209,7 @@ func (x *Listings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Listings.ProtoReflect.Descriptor instead.
 func (*Listings) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{47}
+	return file_mapping_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *Listings) GetItems() []*Listing {
@@ -3926,7 +4243,7 @@ type DirectoryQuery struct {
 
 func (x *DirectoryQuery) Reset() {
 	*x = DirectoryQuery{}
-	mi := &file_mapping_proto_msgTypes[48]
+	mi := &file_mapping_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3938,7 +4255,7 @@ func (x *DirectoryQuery) String() string {
 func (*DirectoryQuery) ProtoMessage() {}
 
 func (x *DirectoryQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[48]
+	mi := &file_mapping_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3951,7 +4268,7 @@ func (x *DirectoryQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DirectoryQuery.ProtoReflect.Descriptor instead.
 func (*DirectoryQuery) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{48}
+	return file_mapping_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *DirectoryQuery) GetCensus() bool {
@@ -3969,6 +4286,7 @@ type Direct struct {
 	//	*Direct_Letters
 	//	*Direct_Whois
 	//	*Direct_Invited
+	//	*Direct_Redact
 	What          isDirect_What `protobuf_oneof:"what"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3976,7 +4294,7 @@ type Direct struct {
 
 func (x *Direct) Reset() {
 	*x = Direct{}
-	mi := &file_mapping_proto_msgTypes[49]
+	mi := &file_mapping_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3988,7 +4306,7 @@ func (x *Direct) String() string {
 func (*Direct) ProtoMessage() {}
 
 func (x *Direct) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[49]
+	mi := &file_mapping_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4001,7 +4319,7 @@ func (x *Direct) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Direct.ProtoReflect.Descriptor instead.
 func (*Direct) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{49}
+	return file_mapping_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *Direct) GetWhat() isDirect_What {
@@ -4038,6 +4356,15 @@ func (x *Direct) GetInvited() *Invited {
 	return nil
 }
 
+func (x *Direct) GetRedact() *LetterRedact {
+	if x != nil {
+		if x, ok := x.What.(*Direct_Redact); ok {
+			return x.Redact
+		}
+	}
+	return nil
+}
+
 type isDirect_What interface {
 	isDirect_What()
 }
@@ -4054,11 +4381,94 @@ type Direct_Invited struct {
 	Invited *Invited `protobuf:"bytes,3,opt,name=invited,proto3,oneof"`
 }
 
+type Direct_Redact struct {
+	Redact *LetterRedact `protobuf:"bytes,10,opt,name=redact,proto3,oneof"`
+}
+
 func (*Direct_Letters) isDirect_What() {}
 
 func (*Direct_Whois) isDirect_What() {}
 
 func (*Direct_Invited) isDirect_What() {}
+
+func (*Direct_Redact) isDirect_What() {}
+
+// LetterRedact asks that a letter be shown no more.
+type LetterRedact struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	From          *Session               `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"` // who sent it
+	Person        *Person                `protobuf:"bytes,2,opt,name=person,proto3" json:"person,omitempty"`
+	Nick          []byte                 `protobuf:"bytes,3,opt,name=nick,proto3" json:"nick,omitempty"` // folded; of whom it was for; empty: everybody on the node
+	Id            []byte                 `protobuf:"bytes,4,opt,name=id,proto3" json:"id,omitempty"`     // of the letter
+	Reason        []byte                 `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LetterRedact) Reset() {
+	*x = LetterRedact{}
+	mi := &file_mapping_proto_msgTypes[53]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LetterRedact) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LetterRedact) ProtoMessage() {}
+
+func (x *LetterRedact) ProtoReflect() protoreflect.Message {
+	mi := &file_mapping_proto_msgTypes[53]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LetterRedact.ProtoReflect.Descriptor instead.
+func (*LetterRedact) Descriptor() ([]byte, []int) {
+	return file_mapping_proto_rawDescGZIP(), []int{53}
+}
+
+func (x *LetterRedact) GetFrom() *Session {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *LetterRedact) GetPerson() *Person {
+	if x != nil {
+		return x.Person
+	}
+	return nil
+}
+
+func (x *LetterRedact) GetNick() []byte {
+	if x != nil {
+		return x.Nick
+	}
+	return nil
+}
+
+func (x *LetterRedact) GetId() []byte {
+	if x != nil {
+		return x.Id
+	}
+	return nil
+}
+
+func (x *LetterRedact) GetReason() []byte {
+	if x != nil {
+		return x.Reason
+	}
+	return nil
+}
 
 // Letters are messages of one session to one user, or to all of a node.
 type Letters struct {
@@ -4073,7 +4483,7 @@ type Letters struct {
 
 func (x *Letters) Reset() {
 	*x = Letters{}
-	mi := &file_mapping_proto_msgTypes[50]
+	mi := &file_mapping_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4085,7 +4495,7 @@ func (x *Letters) String() string {
 func (*Letters) ProtoMessage() {}
 
 func (x *Letters) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[50]
+	mi := &file_mapping_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4098,7 +4508,7 @@ func (x *Letters) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Letters.ProtoReflect.Descriptor instead.
 func (*Letters) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{50}
+	return file_mapping_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *Letters) GetFrom() *Session {
@@ -4143,7 +4553,7 @@ type Letter struct {
 
 func (x *Letter) Reset() {
 	*x = Letter{}
-	mi := &file_mapping_proto_msgTypes[51]
+	mi := &file_mapping_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4155,7 +4565,7 @@ func (x *Letter) String() string {
 func (*Letter) ProtoMessage() {}
 
 func (x *Letter) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[51]
+	mi := &file_mapping_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4168,7 +4578,7 @@ func (x *Letter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Letter.ProtoReflect.Descriptor instead.
 func (*Letter) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{51}
+	return file_mapping_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *Letter) GetNumber() uint64 {
@@ -4223,7 +4633,7 @@ type WhoisAsk struct {
 
 func (x *WhoisAsk) Reset() {
 	*x = WhoisAsk{}
-	mi := &file_mapping_proto_msgTypes[52]
+	mi := &file_mapping_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4235,7 +4645,7 @@ func (x *WhoisAsk) String() string {
 func (*WhoisAsk) ProtoMessage() {}
 
 func (x *WhoisAsk) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[52]
+	mi := &file_mapping_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4248,7 +4658,7 @@ func (x *WhoisAsk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhoisAsk.ProtoReflect.Descriptor instead.
 func (*WhoisAsk) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{52}
+	return file_mapping_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *WhoisAsk) GetNick() []byte {
@@ -4277,7 +4687,7 @@ type Invited struct {
 
 func (x *Invited) Reset() {
 	*x = Invited{}
-	mi := &file_mapping_proto_msgTypes[53]
+	mi := &file_mapping_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4289,7 +4699,7 @@ func (x *Invited) String() string {
 func (*Invited) ProtoMessage() {}
 
 func (x *Invited) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[53]
+	mi := &file_mapping_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4302,7 +4712,7 @@ func (x *Invited) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Invited.ProtoReflect.Descriptor instead.
 func (*Invited) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{53}
+	return file_mapping_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *Invited) GetFrom() *Session {
@@ -4347,7 +4757,7 @@ type DirectReply struct {
 
 func (x *DirectReply) Reset() {
 	*x = DirectReply{}
-	mi := &file_mapping_proto_msgTypes[54]
+	mi := &file_mapping_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4359,7 +4769,7 @@ func (x *DirectReply) String() string {
 func (*DirectReply) ProtoMessage() {}
 
 func (x *DirectReply) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[54]
+	mi := &file_mapping_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4372,7 +4782,7 @@ func (x *DirectReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DirectReply.ProtoReflect.Descriptor instead.
 func (*DirectReply) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{54}
+	return file_mapping_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *DirectReply) GetCode() Code {
@@ -4423,7 +4833,7 @@ type WhoisReply struct {
 
 func (x *WhoisReply) Reset() {
 	*x = WhoisReply{}
-	mi := &file_mapping_proto_msgTypes[55]
+	mi := &file_mapping_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4435,7 +4845,7 @@ func (x *WhoisReply) String() string {
 func (*WhoisReply) ProtoMessage() {}
 
 func (x *WhoisReply) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[55]
+	mi := &file_mapping_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4448,7 +4858,7 @@ func (x *WhoisReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhoisReply.ProtoReflect.Descriptor instead.
 func (*WhoisReply) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{55}
+	return file_mapping_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *WhoisReply) GetSession() *Session {
@@ -4595,7 +5005,7 @@ const file_mapping_proto_rawDesc = "" +
 	"\x04node\x18\x01 \x01(\rR\x04node\x12\x18\n" +
 	"\asession\x18\x02 \x01(\x04R\asession\x12\x12\n" +
 	"\x04gone\x18\x03 \x01(\bR\x04gone\x12.\n" +
-	"\x05stamp\x18\x04 \x01(\v2\x18.ircbridge.mapping.StampR\x05stamp\"\x93\x06\n" +
+	"\x05stamp\x18\x04 \x01(\v2\x18.ircbridge.mapping.StampR\x05stamp\"\xd1\x06\n" +
 	"\fChannelState\x12.\n" +
 	"\x05birth\x18\x01 \x01(\v2\x18.ircbridge.mapping.BirthR\x05birth\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\fR\x04name\x120\n" +
@@ -4613,7 +5023,10 @@ const file_mapping_proto_rawDesc = "" +
 	"\x04rest\x18\r \x01(\v2\x17.ircbridge.mapping.RestR\x04rest\x120\n" +
 	"\aexcepts\x18\x0e \x03(\v2\x16.ircbridge.mapping.BanR\aexcepts\x120\n" +
 	"\ainvexes\x18\x0f \x03(\v2\x16.ircbridge.mapping.BanR\ainvexes\x124\n" +
-	"\x06knocks\x18\x10 \x03(\v2\x1c.ircbridge.mapping.LastKnockR\x06knocks\"H\n" +
+	"\x06knocks\x18\x10 \x03(\v2\x1c.ircbridge.mapping.LastKnockR\x06knocks\x12<\n" +
+	"\n" +
+	"redactions\x18\x11 \x03(\v2\x1c.ircbridge.mapping.RedactionR\n" +
+	"redactions\"H\n" +
 	"\tLastKnock\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\fR\x04node\x12\x12\n" +
 	"\x04nick\x18\x02 \x01(\fR\x04nick\x12\x13\n" +
@@ -4634,14 +5047,24 @@ const file_mapping_proto_rawDesc = "" +
 	"\x04bans\x18\x05 \x03(\v2\x16.ircbridge.mapping.BanR\x04bans\x12.\n" +
 	"\x05stamp\x18\x06 \x01(\v2\x18.ircbridge.mapping.StampR\x05stamp\x120\n" +
 	"\aexcepts\x18\a \x03(\v2\x16.ircbridge.mapping.BanR\aexcepts\x120\n" +
-	"\ainvexes\x18\b \x03(\v2\x16.ircbridge.mapping.BanR\ainvexes\"\xc7\x01\n" +
+	"\ainvexes\x18\b \x03(\v2\x16.ircbridge.mapping.BanR\ainvexes\"\xdb\x01\n" +
 	"\x04Line\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\rR\x04node\x12\x18\n" +
 	"\asession\x18\x02 \x01(\x04R\asession\x12\x16\n" +
 	"\x06number\x18\x03 \x01(\x04R\x06number\x12.\n" +
 	"\x05stamp\x18\x04 \x01(\v2\x18.ircbridge.mapping.StampR\x05stamp\x12\x13\n" +
 	"\x05at_ms\x18\x05 \x01(\x03R\x04atMs\x124\n" +
-	"\amessage\x18\x06 \x01(\v2\x1a.ircbridge.mapping.MessageR\amessage\"\xe9\x04\n" +
+	"\amessage\x18\x06 \x01(\v2\x1a.ircbridge.mapping.MessageR\amessage\x12\x12\n" +
+	"\x04size\x18\a \x01(\rR\x04size\"\xe1\x01\n" +
+	"\tRedaction\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\rR\x04node\x12\x18\n" +
+	"\asession\x18\x02 \x01(\x04R\asession\x12\x16\n" +
+	"\x06number\x18\x03 \x01(\x04R\x06number\x12.\n" +
+	"\x05stamp\x18\x04 \x01(\v2\x18.ircbridge.mapping.StampR\x05stamp\x12\x13\n" +
+	"\x05at_ms\x18\x05 \x01(\x03R\x04atMs\x12\x0e\n" +
+	"\x02by\x18\x06 \x01(\fR\x02by\x12\x16\n" +
+	"\x06reason\x18\a \x01(\fR\x06reason\x12!\n" +
+	"\fleast_status\x18\b \x01(\rR\vleastStatus\"\x9e\x05\n" +
 	"\x0eChannelRequest\x12-\n" +
 	"\x04join\x18\x01 \x01(\v2\x17.ircbridge.mapping.JoinH\x00R\x04join\x12-\n" +
 	"\x04part\x18\x02 \x01(\v2\x17.ircbridge.mapping.PartH\x00R\x04part\x126\n" +
@@ -4654,7 +5077,8 @@ const file_mapping_proto_rawDesc = "" +
 	"\x04quit\x18\t \x01(\v2\x17.ircbridge.mapping.QuitH\x00R\x04quit\x127\n" +
 	"\x05merge\x18\n" +
 	" \x01(\v2\x1f.ircbridge.mapping.ChannelStateH\x00R\x05merge\x120\n" +
-	"\x05knock\x18\v \x01(\v2\x18.ircbridge.mapping.KnockH\x00R\x05knock\x12\x1c\n" +
+	"\x05knock\x18\v \x01(\v2\x18.ircbridge.mapping.KnockH\x00R\x05knock\x123\n" +
+	"\x06redact\x18\r \x01(\v2\x19.ircbridge.mapping.RedactH\x00R\x06redact\x12\x1c\n" +
 	"\tsignature\x18\x0f \x01(\fR\tsignatureB\x06\n" +
 	"\x04what\"_\n" +
 	"\x04Join\x12\x12\n" +
@@ -4668,7 +5092,19 @@ const file_mapping_proto_rawDesc = "" +
 	"\bvanished\x18\x02 \x01(\bR\bvanished\"/\n" +
 	"\x03Tag\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\fR\x04name\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\fR\x05value\"\xea\x01\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value\"\xc1\x01\n" +
+	"\x06Redact\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\fR\x02id\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\fR\x06reason\x122\n" +
+	"\x06author\x18\x03 \x01(\v2\x1a.ircbridge.mapping.SessionR\x06author\x12\x16\n" +
+	"\x06number\x18\x04 \x01(\x04R\x06number\x12\x10\n" +
+	"\x03own\x18\x05 \x01(\bR\x03own\x121\n" +
+	"\x06person\x18\x06 \x01(\v2\x19.ircbridge.mapping.PersonR\x06person\"\x91\x01\n" +
+	"\bRedacted\x122\n" +
+	"\x06author\x18\x01 \x01(\v2\x1a.ircbridge.mapping.SessionR\x06author\x12\x16\n" +
+	"\x06number\x18\x02 \x01(\x04R\x06number\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\fR\x06reason\x12!\n" +
+	"\fleast_status\x18\x04 \x01(\rR\vleastStatus\"\xea\x01\n" +
 	"\aMessage\x12\x16\n" +
 	"\x06notice\x18\x01 \x01(\bR\x06notice\x12\x12\n" +
 	"\x04text\x18\x02 \x01(\fR\x04text\x12*\n" +
@@ -4705,7 +5141,7 @@ const file_mapping_proto_rawDesc = "" +
 	"\x05at_ms\x18\x05 \x01(\x03R\x04atMs\x12\x12\n" +
 	"\x04name\x18\x06 \x01(\fR\x04name\x12\x16\n" +
 	"\x06member\x18\a \x01(\bR\x06member\x120\n" +
-	"\x06holder\x18\b \x01(\v2\x18.ircbridge.mapping.ClaimR\x06holder\"\xb9\x05\n" +
+	"\x06holder\x18\b \x01(\v2\x18.ircbridge.mapping.ClaimR\x06holder\"\xf4\x05\n" +
 	"\fChannelEvent\x123\n" +
 	"\x06joined\x18\x01 \x01(\v2\x19.ircbridge.mapping.JoinedH\x00R\x06joined\x121\n" +
 	"\x06parted\x18\x02 \x01(\v2\x17.ircbridge.mapping.PartH\x00R\x06parted\x126\n" +
@@ -4719,7 +5155,8 @@ const file_mapping_proto_rawDesc = "" +
 	"\x06merged\x18\n" +
 	" \x01(\v2\x1f.ircbridge.mapping.ChannelStateH\x00R\x06merged\x125\n" +
 	"\ainvited\x18\v \x01(\v2\x19.ircbridge.mapping.InviteH\x00R\ainvited\x124\n" +
-	"\aknocked\x18\f \x01(\v2\x18.ircbridge.mapping.KnockH\x00R\aknocked\x12\x0e\n" +
+	"\aknocked\x18\f \x01(\v2\x18.ircbridge.mapping.KnockH\x00R\aknocked\x129\n" +
+	"\bredacted\x18\x10 \x01(\v2\x1b.ircbridge.mapping.RedactedH\x00R\bredacted\x12\x0e\n" +
 	"\x02by\x18\x0e \x01(\fR\x02by\x12\x1c\n" +
 	"\tsignature\x18\x0f \x01(\fR\tsignatureB\x06\n" +
 	"\x04what\"\x97\x02\n" +
@@ -4768,12 +5205,20 @@ const file_mapping_proto_rawDesc = "" +
 	"\x06census\x18\x02 \x03(\v2\x19.ircbridge.mapping.CensusR\x06census\x12/\n" +
 	"\x05total\x18\x03 \x01(\v2\x19.ircbridge.mapping.CensusR\x05total\"(\n" +
 	"\x0eDirectoryQuery\x12\x16\n" +
-	"\x06census\x18\x01 \x01(\bR\x06census\"\xb5\x01\n" +
+	"\x06census\x18\x01 \x01(\bR\x06census\"\xf0\x01\n" +
 	"\x06Direct\x126\n" +
 	"\aletters\x18\x01 \x01(\v2\x1a.ircbridge.mapping.LettersH\x00R\aletters\x123\n" +
 	"\x05whois\x18\x02 \x01(\v2\x1b.ircbridge.mapping.WhoisAskH\x00R\x05whois\x126\n" +
-	"\ainvited\x18\x03 \x01(\v2\x1a.ircbridge.mapping.InvitedH\x00R\ainvitedB\x06\n" +
-	"\x04what\"\xb1\x01\n" +
+	"\ainvited\x18\x03 \x01(\v2\x1a.ircbridge.mapping.InvitedH\x00R\ainvited\x129\n" +
+	"\x06redact\x18\n" +
+	" \x01(\v2\x1f.ircbridge.mapping.LetterRedactH\x00R\x06redactB\x06\n" +
+	"\x04what\"\xad\x01\n" +
+	"\fLetterRedact\x12.\n" +
+	"\x04from\x18\x01 \x01(\v2\x1a.ircbridge.mapping.SessionR\x04from\x121\n" +
+	"\x06person\x18\x02 \x01(\v2\x19.ircbridge.mapping.PersonR\x06person\x12\x12\n" +
+	"\x04nick\x18\x03 \x01(\fR\x04nick\x12\x0e\n" +
+	"\x02id\x18\x04 \x01(\fR\x02id\x12\x16\n" +
+	"\x06reason\x18\x05 \x01(\fR\x06reason\"\xb1\x01\n" +
 	"\aLetters\x12.\n" +
 	"\x04from\x18\x01 \x01(\v2\x1a.ircbridge.mapping.SessionR\x04from\x121\n" +
 	"\x06person\x18\x02 \x01(\v2\x19.ircbridge.mapping.PersonR\x06person\x12\x12\n" +
@@ -4807,7 +5252,7 @@ const file_mapping_proto_rawDesc = "" +
 	"\bchannels\x18\x03 \x03(\fR\bchannels\x12\x1c\n" +
 	"\n" +
 	"sign_on_ms\x18\x04 \x01(\x03R\bsignOnMs\x12\x17\n" +
-	"\aidle_ms\x18\x05 \x01(\x03R\x06idleMs*\x84\x03\n" +
+	"\aidle_ms\x18\x05 \x01(\x03R\x06idleMs*\xc4\x03\n" +
 	"\x04Code\x12\x06\n" +
 	"\x02OK\x10\x00\x12\x0f\n" +
 	"\vBAD_REQUEST\x10\x01\x12\x0f\n" +
@@ -4832,7 +5277,10 @@ const file_mapping_proto_rawDesc = "" +
 	"\bNOT_HERE\x10\x12\x12\x10\n" +
 	"\fCHANNEL_OPEN\x10\x13\x12\x13\n" +
 	"\x0fTOO_MANY_KNOCKS\x10\x14\x12\x10\n" +
-	"\fNEED_ACCOUNT\x10\x15B\x18Z\x16ircbridge/mapping/wireb\x06proto3"
+	"\fNEED_ACCOUNT\x10\x15\x12\x13\n" +
+	"\x0fUNKNOWN_MESSAGE\x10\x1e\x12\x14\n" +
+	"\x10NOT_YOUR_MESSAGE\x10\x1f\x12\x13\n" +
+	"\x0fMESSAGE_TOO_OLD\x10 B\x18Z\x16ircbridge/mapping/wireb\x06proto3"
 
 var (
 	file_mapping_proto_rawDescOnce sync.Once
@@ -4847,7 +5295,7 @@ func file_mapping_proto_rawDescGZIP() []byte {
 }
 
 var file_mapping_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_mapping_proto_msgTypes = make([]protoimpl.MessageInfo, 56)
+var file_mapping_proto_msgTypes = make([]protoimpl.MessageInfo, 60)
 var file_mapping_proto_goTypes = []any{
 	(Code)(0),              // 0: ircbridge.mapping.Code
 	(*Session)(nil),        // 1: ircbridge.mapping.Session
@@ -4876,36 +5324,40 @@ var file_mapping_proto_goTypes = []any{
 	(*Former)(nil),         // 24: ircbridge.mapping.Former
 	(*Rest)(nil),           // 25: ircbridge.mapping.Rest
 	(*Line)(nil),           // 26: ircbridge.mapping.Line
-	(*ChannelRequest)(nil), // 27: ircbridge.mapping.ChannelRequest
-	(*Join)(nil),           // 28: ircbridge.mapping.Join
-	(*Part)(nil),           // 29: ircbridge.mapping.Part
-	(*Quit)(nil),           // 30: ircbridge.mapping.Quit
-	(*Tag)(nil),            // 31: ircbridge.mapping.Tag
-	(*Message)(nil),        // 32: ircbridge.mapping.Message
-	(*SetTopic)(nil),       // 33: ircbridge.mapping.SetTopic
-	(*ModeChange)(nil),     // 34: ircbridge.mapping.ModeChange
-	(*SetModes)(nil),       // 35: ircbridge.mapping.SetModes
-	(*Kick)(nil),           // 36: ircbridge.mapping.Kick
-	(*Invite)(nil),         // 37: ircbridge.mapping.Invite
-	(*Knock)(nil),          // 38: ircbridge.mapping.Knock
-	(*Result)(nil),         // 39: ircbridge.mapping.Result
-	(*ChannelEvent)(nil),   // 40: ircbridge.mapping.ChannelEvent
-	(*Joined)(nil),         // 41: ircbridge.mapping.Joined
-	(*Gone)(nil),           // 42: ircbridge.mapping.Gone
-	(*ChannelRenewal)(nil), // 43: ircbridge.mapping.ChannelRenewal
-	(*ChannelQuery)(nil),   // 44: ircbridge.mapping.ChannelQuery
-	(*ChannelAnswer)(nil),  // 45: ircbridge.mapping.ChannelAnswer
-	(*Listing)(nil),        // 46: ircbridge.mapping.Listing
-	(*Census)(nil),         // 47: ircbridge.mapping.Census
-	(*Listings)(nil),       // 48: ircbridge.mapping.Listings
-	(*DirectoryQuery)(nil), // 49: ircbridge.mapping.DirectoryQuery
-	(*Direct)(nil),         // 50: ircbridge.mapping.Direct
-	(*Letters)(nil),        // 51: ircbridge.mapping.Letters
-	(*Letter)(nil),         // 52: ircbridge.mapping.Letter
-	(*WhoisAsk)(nil),       // 53: ircbridge.mapping.WhoisAsk
-	(*Invited)(nil),        // 54: ircbridge.mapping.Invited
-	(*DirectReply)(nil),    // 55: ircbridge.mapping.DirectReply
-	(*WhoisReply)(nil),     // 56: ircbridge.mapping.WhoisReply
+	(*Redaction)(nil),      // 27: ircbridge.mapping.Redaction
+	(*ChannelRequest)(nil), // 28: ircbridge.mapping.ChannelRequest
+	(*Join)(nil),           // 29: ircbridge.mapping.Join
+	(*Part)(nil),           // 30: ircbridge.mapping.Part
+	(*Quit)(nil),           // 31: ircbridge.mapping.Quit
+	(*Tag)(nil),            // 32: ircbridge.mapping.Tag
+	(*Redact)(nil),         // 33: ircbridge.mapping.Redact
+	(*Redacted)(nil),       // 34: ircbridge.mapping.Redacted
+	(*Message)(nil),        // 35: ircbridge.mapping.Message
+	(*SetTopic)(nil),       // 36: ircbridge.mapping.SetTopic
+	(*ModeChange)(nil),     // 37: ircbridge.mapping.ModeChange
+	(*SetModes)(nil),       // 38: ircbridge.mapping.SetModes
+	(*Kick)(nil),           // 39: ircbridge.mapping.Kick
+	(*Invite)(nil),         // 40: ircbridge.mapping.Invite
+	(*Knock)(nil),          // 41: ircbridge.mapping.Knock
+	(*Result)(nil),         // 42: ircbridge.mapping.Result
+	(*ChannelEvent)(nil),   // 43: ircbridge.mapping.ChannelEvent
+	(*Joined)(nil),         // 44: ircbridge.mapping.Joined
+	(*Gone)(nil),           // 45: ircbridge.mapping.Gone
+	(*ChannelRenewal)(nil), // 46: ircbridge.mapping.ChannelRenewal
+	(*ChannelQuery)(nil),   // 47: ircbridge.mapping.ChannelQuery
+	(*ChannelAnswer)(nil),  // 48: ircbridge.mapping.ChannelAnswer
+	(*Listing)(nil),        // 49: ircbridge.mapping.Listing
+	(*Census)(nil),         // 50: ircbridge.mapping.Census
+	(*Listings)(nil),       // 51: ircbridge.mapping.Listings
+	(*DirectoryQuery)(nil), // 52: ircbridge.mapping.DirectoryQuery
+	(*Direct)(nil),         // 53: ircbridge.mapping.Direct
+	(*LetterRedact)(nil),   // 54: ircbridge.mapping.LetterRedact
+	(*Letters)(nil),        // 55: ircbridge.mapping.Letters
+	(*Letter)(nil),         // 56: ircbridge.mapping.Letter
+	(*WhoisAsk)(nil),       // 57: ircbridge.mapping.WhoisAsk
+	(*Invited)(nil),        // 58: ircbridge.mapping.Invited
+	(*DirectReply)(nil),    // 59: ircbridge.mapping.DirectReply
+	(*WhoisReply)(nil),     // 60: ircbridge.mapping.WhoisReply
 }
 var file_mapping_proto_depIdxs = []int32{
 	1,   // 0: ircbridge.mapping.Claim.owner:type_name -> ircbridge.mapping.Session
@@ -4949,83 +5401,93 @@ var file_mapping_proto_depIdxs = []int32{
 	20,  // 38: ircbridge.mapping.ChannelState.excepts:type_name -> ircbridge.mapping.Ban
 	20,  // 39: ircbridge.mapping.ChannelState.invexes:type_name -> ircbridge.mapping.Ban
 	23,  // 40: ircbridge.mapping.ChannelState.knocks:type_name -> ircbridge.mapping.LastKnock
-	3,   // 41: ircbridge.mapping.Former.birth:type_name -> ircbridge.mapping.Birth
-	5,   // 42: ircbridge.mapping.Former.stamp:type_name -> ircbridge.mapping.Stamp
-	3,   // 43: ircbridge.mapping.Rest.birth:type_name -> ircbridge.mapping.Birth
-	18,  // 44: ircbridge.mapping.Rest.topic:type_name -> ircbridge.mapping.Topic
-	19,  // 45: ircbridge.mapping.Rest.modes:type_name -> ircbridge.mapping.Mode
-	20,  // 46: ircbridge.mapping.Rest.bans:type_name -> ircbridge.mapping.Ban
-	5,   // 47: ircbridge.mapping.Rest.stamp:type_name -> ircbridge.mapping.Stamp
-	20,  // 48: ircbridge.mapping.Rest.excepts:type_name -> ircbridge.mapping.Ban
-	20,  // 49: ircbridge.mapping.Rest.invexes:type_name -> ircbridge.mapping.Ban
-	5,   // 50: ircbridge.mapping.Line.stamp:type_name -> ircbridge.mapping.Stamp
-	32,  // 51: ircbridge.mapping.Line.message:type_name -> ircbridge.mapping.Message
-	28,  // 52: ircbridge.mapping.ChannelRequest.join:type_name -> ircbridge.mapping.Join
-	29,  // 53: ircbridge.mapping.ChannelRequest.part:type_name -> ircbridge.mapping.Part
-	32,  // 54: ircbridge.mapping.ChannelRequest.message:type_name -> ircbridge.mapping.Message
-	33,  // 55: ircbridge.mapping.ChannelRequest.topic:type_name -> ircbridge.mapping.SetTopic
-	35,  // 56: ircbridge.mapping.ChannelRequest.modes:type_name -> ircbridge.mapping.SetModes
-	36,  // 57: ircbridge.mapping.ChannelRequest.kick:type_name -> ircbridge.mapping.Kick
-	37,  // 58: ircbridge.mapping.ChannelRequest.invite:type_name -> ircbridge.mapping.Invite
-	2,   // 59: ircbridge.mapping.ChannelRequest.person:type_name -> ircbridge.mapping.Person
-	30,  // 60: ircbridge.mapping.ChannelRequest.quit:type_name -> ircbridge.mapping.Quit
-	22,  // 61: ircbridge.mapping.ChannelRequest.merge:type_name -> ircbridge.mapping.ChannelState
-	38,  // 62: ircbridge.mapping.ChannelRequest.knock:type_name -> ircbridge.mapping.Knock
-	2,   // 63: ircbridge.mapping.Join.person:type_name -> ircbridge.mapping.Person
-	31,  // 64: ircbridge.mapping.Message.tags:type_name -> ircbridge.mapping.Tag
-	2,   // 65: ircbridge.mapping.Message.person:type_name -> ircbridge.mapping.Person
-	1,   // 66: ircbridge.mapping.ModeChange.target:type_name -> ircbridge.mapping.Session
-	34,  // 67: ircbridge.mapping.SetModes.changes:type_name -> ircbridge.mapping.ModeChange
-	1,   // 68: ircbridge.mapping.Kick.target:type_name -> ircbridge.mapping.Session
-	1,   // 69: ircbridge.mapping.Invite.target:type_name -> ircbridge.mapping.Session
-	2,   // 70: ircbridge.mapping.Invite.person:type_name -> ircbridge.mapping.Person
-	2,   // 71: ircbridge.mapping.Knock.person:type_name -> ircbridge.mapping.Person
-	0,   // 72: ircbridge.mapping.Result.code:type_name -> ircbridge.mapping.Code
-	34,  // 73: ircbridge.mapping.Result.applied:type_name -> ircbridge.mapping.ModeChange
-	6,   // 74: ircbridge.mapping.Result.holder:type_name -> ircbridge.mapping.Claim
-	41,  // 75: ircbridge.mapping.ChannelEvent.joined:type_name -> ircbridge.mapping.Joined
-	29,  // 76: ircbridge.mapping.ChannelEvent.parted:type_name -> ircbridge.mapping.Part
-	32,  // 77: ircbridge.mapping.ChannelEvent.message:type_name -> ircbridge.mapping.Message
-	18,  // 78: ircbridge.mapping.ChannelEvent.topic:type_name -> ircbridge.mapping.Topic
-	35,  // 79: ircbridge.mapping.ChannelEvent.modes:type_name -> ircbridge.mapping.SetModes
-	36,  // 80: ircbridge.mapping.ChannelEvent.kicked:type_name -> ircbridge.mapping.Kick
-	2,   // 81: ircbridge.mapping.ChannelEvent.person:type_name -> ircbridge.mapping.Person
-	30,  // 82: ircbridge.mapping.ChannelEvent.quit:type_name -> ircbridge.mapping.Quit
-	42,  // 83: ircbridge.mapping.ChannelEvent.gone:type_name -> ircbridge.mapping.Gone
-	22,  // 84: ircbridge.mapping.ChannelEvent.merged:type_name -> ircbridge.mapping.ChannelState
-	37,  // 85: ircbridge.mapping.ChannelEvent.invited:type_name -> ircbridge.mapping.Invite
-	38,  // 86: ircbridge.mapping.ChannelEvent.knocked:type_name -> ircbridge.mapping.Knock
-	2,   // 87: ircbridge.mapping.Joined.person:type_name -> ircbridge.mapping.Person
-	3,   // 88: ircbridge.mapping.Joined.birth:type_name -> ircbridge.mapping.Birth
-	1,   // 89: ircbridge.mapping.Joined.session:type_name -> ircbridge.mapping.Session
-	1,   // 90: ircbridge.mapping.Gone.sessions:type_name -> ircbridge.mapping.Session
-	3,   // 91: ircbridge.mapping.ChannelRenewal.birth:type_name -> ircbridge.mapping.Birth
-	4,   // 92: ircbridge.mapping.ChannelRenewal.epochs:type_name -> ircbridge.mapping.Epoch
-	15,  // 93: ircbridge.mapping.ChannelRenewal.members:type_name -> ircbridge.mapping.Member
-	22,  // 94: ircbridge.mapping.ChannelAnswer.state:type_name -> ircbridge.mapping.ChannelState
-	46,  // 95: ircbridge.mapping.Listings.items:type_name -> ircbridge.mapping.Listing
-	47,  // 96: ircbridge.mapping.Listings.census:type_name -> ircbridge.mapping.Census
-	47,  // 97: ircbridge.mapping.Listings.total:type_name -> ircbridge.mapping.Census
-	51,  // 98: ircbridge.mapping.Direct.letters:type_name -> ircbridge.mapping.Letters
-	53,  // 99: ircbridge.mapping.Direct.whois:type_name -> ircbridge.mapping.WhoisAsk
-	54,  // 100: ircbridge.mapping.Direct.invited:type_name -> ircbridge.mapping.Invited
-	1,   // 101: ircbridge.mapping.Letters.from:type_name -> ircbridge.mapping.Session
-	2,   // 102: ircbridge.mapping.Letters.person:type_name -> ircbridge.mapping.Person
-	52,  // 103: ircbridge.mapping.Letters.items:type_name -> ircbridge.mapping.Letter
-	31,  // 104: ircbridge.mapping.Letter.tags:type_name -> ircbridge.mapping.Tag
-	1,   // 105: ircbridge.mapping.WhoisAsk.asker:type_name -> ircbridge.mapping.Session
-	1,   // 106: ircbridge.mapping.Invited.from:type_name -> ircbridge.mapping.Session
-	2,   // 107: ircbridge.mapping.Invited.person:type_name -> ircbridge.mapping.Person
-	1,   // 108: ircbridge.mapping.Invited.target:type_name -> ircbridge.mapping.Session
-	0,   // 109: ircbridge.mapping.DirectReply.code:type_name -> ircbridge.mapping.Code
-	56,  // 110: ircbridge.mapping.DirectReply.whois:type_name -> ircbridge.mapping.WhoisReply
-	1,   // 111: ircbridge.mapping.WhoisReply.session:type_name -> ircbridge.mapping.Session
-	2,   // 112: ircbridge.mapping.WhoisReply.person:type_name -> ircbridge.mapping.Person
-	113, // [113:113] is the sub-list for method output_type
-	113, // [113:113] is the sub-list for method input_type
-	113, // [113:113] is the sub-list for extension type_name
-	113, // [113:113] is the sub-list for extension extendee
-	0,   // [0:113] is the sub-list for field type_name
+	27,  // 41: ircbridge.mapping.ChannelState.redactions:type_name -> ircbridge.mapping.Redaction
+	3,   // 42: ircbridge.mapping.Former.birth:type_name -> ircbridge.mapping.Birth
+	5,   // 43: ircbridge.mapping.Former.stamp:type_name -> ircbridge.mapping.Stamp
+	3,   // 44: ircbridge.mapping.Rest.birth:type_name -> ircbridge.mapping.Birth
+	18,  // 45: ircbridge.mapping.Rest.topic:type_name -> ircbridge.mapping.Topic
+	19,  // 46: ircbridge.mapping.Rest.modes:type_name -> ircbridge.mapping.Mode
+	20,  // 47: ircbridge.mapping.Rest.bans:type_name -> ircbridge.mapping.Ban
+	5,   // 48: ircbridge.mapping.Rest.stamp:type_name -> ircbridge.mapping.Stamp
+	20,  // 49: ircbridge.mapping.Rest.excepts:type_name -> ircbridge.mapping.Ban
+	20,  // 50: ircbridge.mapping.Rest.invexes:type_name -> ircbridge.mapping.Ban
+	5,   // 51: ircbridge.mapping.Line.stamp:type_name -> ircbridge.mapping.Stamp
+	35,  // 52: ircbridge.mapping.Line.message:type_name -> ircbridge.mapping.Message
+	5,   // 53: ircbridge.mapping.Redaction.stamp:type_name -> ircbridge.mapping.Stamp
+	29,  // 54: ircbridge.mapping.ChannelRequest.join:type_name -> ircbridge.mapping.Join
+	30,  // 55: ircbridge.mapping.ChannelRequest.part:type_name -> ircbridge.mapping.Part
+	35,  // 56: ircbridge.mapping.ChannelRequest.message:type_name -> ircbridge.mapping.Message
+	36,  // 57: ircbridge.mapping.ChannelRequest.topic:type_name -> ircbridge.mapping.SetTopic
+	38,  // 58: ircbridge.mapping.ChannelRequest.modes:type_name -> ircbridge.mapping.SetModes
+	39,  // 59: ircbridge.mapping.ChannelRequest.kick:type_name -> ircbridge.mapping.Kick
+	40,  // 60: ircbridge.mapping.ChannelRequest.invite:type_name -> ircbridge.mapping.Invite
+	2,   // 61: ircbridge.mapping.ChannelRequest.person:type_name -> ircbridge.mapping.Person
+	31,  // 62: ircbridge.mapping.ChannelRequest.quit:type_name -> ircbridge.mapping.Quit
+	22,  // 63: ircbridge.mapping.ChannelRequest.merge:type_name -> ircbridge.mapping.ChannelState
+	41,  // 64: ircbridge.mapping.ChannelRequest.knock:type_name -> ircbridge.mapping.Knock
+	33,  // 65: ircbridge.mapping.ChannelRequest.redact:type_name -> ircbridge.mapping.Redact
+	2,   // 66: ircbridge.mapping.Join.person:type_name -> ircbridge.mapping.Person
+	1,   // 67: ircbridge.mapping.Redact.author:type_name -> ircbridge.mapping.Session
+	2,   // 68: ircbridge.mapping.Redact.person:type_name -> ircbridge.mapping.Person
+	1,   // 69: ircbridge.mapping.Redacted.author:type_name -> ircbridge.mapping.Session
+	32,  // 70: ircbridge.mapping.Message.tags:type_name -> ircbridge.mapping.Tag
+	2,   // 71: ircbridge.mapping.Message.person:type_name -> ircbridge.mapping.Person
+	1,   // 72: ircbridge.mapping.ModeChange.target:type_name -> ircbridge.mapping.Session
+	37,  // 73: ircbridge.mapping.SetModes.changes:type_name -> ircbridge.mapping.ModeChange
+	1,   // 74: ircbridge.mapping.Kick.target:type_name -> ircbridge.mapping.Session
+	1,   // 75: ircbridge.mapping.Invite.target:type_name -> ircbridge.mapping.Session
+	2,   // 76: ircbridge.mapping.Invite.person:type_name -> ircbridge.mapping.Person
+	2,   // 77: ircbridge.mapping.Knock.person:type_name -> ircbridge.mapping.Person
+	0,   // 78: ircbridge.mapping.Result.code:type_name -> ircbridge.mapping.Code
+	37,  // 79: ircbridge.mapping.Result.applied:type_name -> ircbridge.mapping.ModeChange
+	6,   // 80: ircbridge.mapping.Result.holder:type_name -> ircbridge.mapping.Claim
+	44,  // 81: ircbridge.mapping.ChannelEvent.joined:type_name -> ircbridge.mapping.Joined
+	30,  // 82: ircbridge.mapping.ChannelEvent.parted:type_name -> ircbridge.mapping.Part
+	35,  // 83: ircbridge.mapping.ChannelEvent.message:type_name -> ircbridge.mapping.Message
+	18,  // 84: ircbridge.mapping.ChannelEvent.topic:type_name -> ircbridge.mapping.Topic
+	38,  // 85: ircbridge.mapping.ChannelEvent.modes:type_name -> ircbridge.mapping.SetModes
+	39,  // 86: ircbridge.mapping.ChannelEvent.kicked:type_name -> ircbridge.mapping.Kick
+	2,   // 87: ircbridge.mapping.ChannelEvent.person:type_name -> ircbridge.mapping.Person
+	31,  // 88: ircbridge.mapping.ChannelEvent.quit:type_name -> ircbridge.mapping.Quit
+	45,  // 89: ircbridge.mapping.ChannelEvent.gone:type_name -> ircbridge.mapping.Gone
+	22,  // 90: ircbridge.mapping.ChannelEvent.merged:type_name -> ircbridge.mapping.ChannelState
+	40,  // 91: ircbridge.mapping.ChannelEvent.invited:type_name -> ircbridge.mapping.Invite
+	41,  // 92: ircbridge.mapping.ChannelEvent.knocked:type_name -> ircbridge.mapping.Knock
+	34,  // 93: ircbridge.mapping.ChannelEvent.redacted:type_name -> ircbridge.mapping.Redacted
+	2,   // 94: ircbridge.mapping.Joined.person:type_name -> ircbridge.mapping.Person
+	3,   // 95: ircbridge.mapping.Joined.birth:type_name -> ircbridge.mapping.Birth
+	1,   // 96: ircbridge.mapping.Joined.session:type_name -> ircbridge.mapping.Session
+	1,   // 97: ircbridge.mapping.Gone.sessions:type_name -> ircbridge.mapping.Session
+	3,   // 98: ircbridge.mapping.ChannelRenewal.birth:type_name -> ircbridge.mapping.Birth
+	4,   // 99: ircbridge.mapping.ChannelRenewal.epochs:type_name -> ircbridge.mapping.Epoch
+	15,  // 100: ircbridge.mapping.ChannelRenewal.members:type_name -> ircbridge.mapping.Member
+	22,  // 101: ircbridge.mapping.ChannelAnswer.state:type_name -> ircbridge.mapping.ChannelState
+	49,  // 102: ircbridge.mapping.Listings.items:type_name -> ircbridge.mapping.Listing
+	50,  // 103: ircbridge.mapping.Listings.census:type_name -> ircbridge.mapping.Census
+	50,  // 104: ircbridge.mapping.Listings.total:type_name -> ircbridge.mapping.Census
+	55,  // 105: ircbridge.mapping.Direct.letters:type_name -> ircbridge.mapping.Letters
+	57,  // 106: ircbridge.mapping.Direct.whois:type_name -> ircbridge.mapping.WhoisAsk
+	58,  // 107: ircbridge.mapping.Direct.invited:type_name -> ircbridge.mapping.Invited
+	54,  // 108: ircbridge.mapping.Direct.redact:type_name -> ircbridge.mapping.LetterRedact
+	1,   // 109: ircbridge.mapping.LetterRedact.from:type_name -> ircbridge.mapping.Session
+	2,   // 110: ircbridge.mapping.LetterRedact.person:type_name -> ircbridge.mapping.Person
+	1,   // 111: ircbridge.mapping.Letters.from:type_name -> ircbridge.mapping.Session
+	2,   // 112: ircbridge.mapping.Letters.person:type_name -> ircbridge.mapping.Person
+	56,  // 113: ircbridge.mapping.Letters.items:type_name -> ircbridge.mapping.Letter
+	32,  // 114: ircbridge.mapping.Letter.tags:type_name -> ircbridge.mapping.Tag
+	1,   // 115: ircbridge.mapping.WhoisAsk.asker:type_name -> ircbridge.mapping.Session
+	1,   // 116: ircbridge.mapping.Invited.from:type_name -> ircbridge.mapping.Session
+	2,   // 117: ircbridge.mapping.Invited.person:type_name -> ircbridge.mapping.Person
+	1,   // 118: ircbridge.mapping.Invited.target:type_name -> ircbridge.mapping.Session
+	0,   // 119: ircbridge.mapping.DirectReply.code:type_name -> ircbridge.mapping.Code
+	60,  // 120: ircbridge.mapping.DirectReply.whois:type_name -> ircbridge.mapping.WhoisReply
+	1,   // 121: ircbridge.mapping.WhoisReply.session:type_name -> ircbridge.mapping.Session
+	2,   // 122: ircbridge.mapping.WhoisReply.person:type_name -> ircbridge.mapping.Person
+	123, // [123:123] is the sub-list for method output_type
+	123, // [123:123] is the sub-list for method input_type
+	123, // [123:123] is the sub-list for extension type_name
+	123, // [123:123] is the sub-list for extension extendee
+	0,   // [0:123] is the sub-list for field type_name
 }
 
 func init() { file_mapping_proto_init() }
@@ -5039,7 +5501,7 @@ func file_mapping_proto_init() {
 		(*NickRequest_Person)(nil),
 		(*NickRequest_Watch)(nil),
 	}
-	file_mapping_proto_msgTypes[26].OneofWrappers = []any{
+	file_mapping_proto_msgTypes[27].OneofWrappers = []any{
 		(*ChannelRequest_Join)(nil),
 		(*ChannelRequest_Part)(nil),
 		(*ChannelRequest_Message)(nil),
@@ -5051,8 +5513,9 @@ func file_mapping_proto_init() {
 		(*ChannelRequest_Quit)(nil),
 		(*ChannelRequest_Merge)(nil),
 		(*ChannelRequest_Knock)(nil),
+		(*ChannelRequest_Redact)(nil),
 	}
-	file_mapping_proto_msgTypes[39].OneofWrappers = []any{
+	file_mapping_proto_msgTypes[42].OneofWrappers = []any{
 		(*ChannelEvent_Joined)(nil),
 		(*ChannelEvent_Parted)(nil),
 		(*ChannelEvent_Message)(nil),
@@ -5065,11 +5528,13 @@ func file_mapping_proto_init() {
 		(*ChannelEvent_Merged)(nil),
 		(*ChannelEvent_Invited)(nil),
 		(*ChannelEvent_Knocked)(nil),
+		(*ChannelEvent_Redacted)(nil),
 	}
-	file_mapping_proto_msgTypes[49].OneofWrappers = []any{
+	file_mapping_proto_msgTypes[52].OneofWrappers = []any{
 		(*Direct_Letters)(nil),
 		(*Direct_Whois)(nil),
 		(*Direct_Invited)(nil),
+		(*Direct_Redact)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -5077,7 +5542,7 @@ func file_mapping_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mapping_proto_rawDesc), len(file_mapping_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   56,
+			NumMessages:   60,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

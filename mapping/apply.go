@@ -29,23 +29,25 @@ func (s *state) apply(st step, ev *wire.ChannelEvent) {
 		s.applyJoined(st, w.Joined)
 	case *wire.ChannelEvent_Parted:
 		s.left(st, st.from)
-		s.remove(st.from, removal{join: st.number, stamp: st.stamp, kind: byPart, at: st.at})
+		s.remove(st.from, removal{join: st.number, left: st.number, stamp: st.stamp, kind: byPart, at: st.at})
 	case *wire.ChannelEvent_Message:
 		if !w.Message.TagsOnly { // it would drive words out
 			s.addLines([]line{newLine(st.from, st.number, st.stamp, st.at, w.Message)})
 		}
 	case *wire.ChannelEvent_Quit:
+		r := removal{join: never, left: never, stamp: st.stamp, kind: byQuit, at: st.at}
 		if w.Quit.GetVanished() {
 			s.vanished(st, st.from)
+			r.left = 0
 		} else {
 			s.left(st, st.from)
 		}
-		s.remove(st.from, removal{join: never, stamp: st.stamp, kind: byQuit, at: st.at})
+		s.remove(st.from, r)
 	case *wire.ChannelEvent_Kicked:
 		if who, err := sessionFromWire(w.Kicked.Target); err == nil {
 			s.left(st, who)
 			s.remove(who, removal{
-				join: w.Kicked.Join, stamp: st.stamp, kind: byKick, at: st.at,
+				join: w.Kicked.Join, left: w.Kicked.Join, stamp: st.stamp, kind: byKick, at: st.at,
 				by: string(ev.By), reason: string(w.Kicked.Reason),
 			})
 		}

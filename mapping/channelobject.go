@@ -135,7 +135,8 @@ func (c *channelObject) maskOf(who overlay.Stream) string { return c.s.members[w
 
 // join lets a session in. The first one founds the channel and is its
 // operator. Who returns after he vanished gets his status back; on a channel that
-// rests the first one is its operator only if no operator may return.
+// rests the first one is its operator only if no operator may return. Who left, without
+// being heard, has nothing to return to.
 func (c *channelObject) join(t turn, w *wire.Join) *wire.Result {
 	p, err := personFromWire(w.GetPerson())
 	name := string(w.GetName())
@@ -149,7 +150,15 @@ func (c *channelObject) join(t turn, w *wire.Join) *wire.Result {
 	invited = invited && !invitation.gone
 	modes, lists := c.s.modes, c.s.lists
 	status, returns := c.s.returning(from.Node, p.nick, c.now)
-	_, operator := c.s.awaited(c.now)
+	var left formerID
+	if w.Left {
+		left = formerID{from.Node, chat.Fold(p.nick)}
+		status, returns = 0, false
+		if len(c.s.members) > 1 {
+			old.status = 0
+		}
+	}
+	_, operator := c.s.awaited(c.now, left)
 	resting := c.s.resting(c.now)
 	if resting {
 		modes, lists = c.s.rest.modes, c.s.rest.lists

@@ -98,6 +98,7 @@ const never = math.MaxUint64
 // that no renewal and no old copy revives them.
 type removal struct {
 	join   uint64
+	left   uint64 // those up to this, which is at most join, ended because he or an operator wanted it
 	stamp  overlay.Stamp
 	kind   uint8
 	by     string // mask of who kicked
@@ -183,9 +184,10 @@ func (s *state) is(letter byte) bool { return s.modes[letter].on }
 
 // remove takes a member out for good: joins up to r.join are over.
 func (s *state) remove(who overlay.Stream, r removal) {
-	if old, ok := s.removals[who]; !ok || laterRemoval(r, old) {
-		s.removals[who] = r
+	if old, ok := s.removals[who]; ok {
+		r = uniteRemovals(old, r)
 	}
+	s.removals[who] = r
 	if m, ok := s.members[who]; ok && m.join <= s.removals[who].join {
 		delete(s.members, who)
 	}

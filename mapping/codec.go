@@ -97,7 +97,7 @@ func (s *state) toWire() *wire.ChannelState {
 	for _, k := range sortedStreams(s.removals) {
 		r := s.removals[k]
 		w.Removals = append(w.Removals, &wire.Removal{
-			Node: t.node(k), Session: k.Session, Join: r.join, Stamp: t.stamp(r.stamp),
+			Node: t.node(k), Session: k.Session, Join: r.join, Left: r.left, Stamp: t.stamp(r.stamp),
 			Kind: uint32(r.kind), By: []byte(r.by), Reason: []byte(r.reason), AtMs: r.at,
 		})
 	}
@@ -266,7 +266,7 @@ func (s *state) membersFromWire(r *reader, w *wire.ChannelState) {
 	for _, m := range w.GetRemovals() {
 		who := r.session(m.GetNode(), m.GetSession())
 		s.remove(who, removal{
-			join: m.GetJoin(), stamp: r.stamp(m.GetStamp()), kind: uint8(m.GetKind() & 3),
+			join: m.GetJoin(), left: min(m.GetLeft(), m.GetJoin()), stamp: r.stamp(m.GetStamp()), kind: uint8(m.GetKind() & 3),
 			by: r.text(m.GetBy(), maxBy), reason: r.text(m.GetReason(), chat.MaxReason), at: m.GetAtMs(),
 		})
 	}

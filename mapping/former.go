@@ -34,9 +34,13 @@ func (id formerID) valid() bool {
 	return id.node.Valid() && chat.ValidNick(id.nick) && chat.Fold(id.nick) == id.nick
 }
 
-// former is how somebody vanished from the channel with a birth.
+// former is how somebody vanished from the channel with a birth. Should the same
+// join have ended by his own will, or an operator's, as the other side of a cut may
+// know, he is not to return: a removal says so, whichever was noted later.
 type former struct {
 	birth  birth
+	who    overlay.Stream // his session, on the node
+	join   uint64
 	status chat.Status
 	at     int64 // Unix milliseconds, by the keeper's clock
 	stamp  overlay.Stamp
@@ -64,7 +68,7 @@ type rest struct {
 func (s *state) vanished(st step, who overlay.Stream) {
 	if m, ok := s.members[who]; ok {
 		id := formerID{who.Node, chat.Fold(m.person.nick)}
-		f := former{birth: s.birth, status: m.status, at: st.at, stamp: st.stamp}
+		f := former{birth: s.birth, who: who, join: m.join, status: m.status, at: st.at, stamp: st.stamp}
 		if old, ok := s.former[id]; !ok || laterFormer(f, old) {
 			s.former[id] = f
 		}
@@ -90,14 +94,15 @@ func (s *state) left(st step, who overlay.Stream) {
 // returning is the status that somebody had when he vanished, if he did.
 func (s *state) returning(node host.PeerID, nick string, now int64) (chat.Status, bool) {
 	f, ok := s.former[formerID{node, chat.Fold(nick)}]
-	if !ok || !f.awaited(s.presentBirth(), now) {
+	if !ok || !s.awaits(f, now) {
 		return 0, false
 	}
 	return f.status, true
 }
 
-func (f former) awaited(of birth, now int64) bool {
-	return !f.over && f.birth == of && f.at > now-formerLife
+// awaits reports whether somebody who vanished may return.
+func (s *state) awaits(f former, now int64) bool {
+	return !f.over && f.birth == s.presentBirth() && !f.birth.none() && f.at > now-formerLife && f.join > s.removals[f.who].left
 }
 
 // presentBirth is that of the channel, or of the one that rests.
@@ -108,12 +113,11 @@ func (s *state) presentBirth() birth {
 	return s.birth
 }
 
-// awaited reports whether anybody who vanished may return, and whether an
-// operator may.
-func (s *state) awaited(now int64) (anybody, operator bool) {
-	of := s.presentBirth()
-	for _, f := range s.former { // any order: one is enough
-		if !of.none() && f.awaited(of, now) {
+// awaited reports whether anybody who vanished may return, other than one who does not
+// want to, and whether an operator may.
+func (s *state) awaited(now int64, but formerID) (anybody, operator bool) {
+	for id, f := range s.former { // any order: one is enough
+		if id != but && s.awaits(f, now) {
 			anybody, operator = true, operator || f.status&chat.Operator != 0
 		}
 	}
@@ -122,14 +126,14 @@ func (s *state) awaited(now int64) (anybody, operator bool) {
 
 // resting reports whether nobody is on the channel, and it has not ended.
 func (s *state) resting(now int64) bool {
-	anybody, _ := s.awaited(now)
+	anybody, _ := s.awaited(now, formerID{})
 	return s.birth.none() && anybody
 }
 
 // abandoned ends a channel whose last member is gone, or has it rest.
 func (s *state) abandoned(st step) {
 	r := rest{stamp: st.stamp}
-	if anybody, _ := s.awaited(st.at); anybody {
+	if anybody, _ := s.awaited(st.at, formerID{}); anybody {
 		r = rest{birth: s.birth, name: s.name, topic: s.topic, modes: s.modes, lists: s.lists, stamp: st.stamp}
 	}
 	if laterRest(r, s.rest) {
@@ -149,7 +153,7 @@ func (s *state) resume() {
 
 func laterFormer(a, b former) bool {
 	return cmp.Or(a.stamp.Compare(b.stamp), cmp.Compare(boolInt(a.over), boolInt(b.over)), cmp.Compare(a.at, b.at),
-		a.birth.compare(b.birth), cmp.Compare(a.status, b.status)) > 0
+		a.birth.compare(b.birth), cmp.Compare(a.status, b.status), a.who.Compare(b.who), cmp.Compare(a.join, b.join)) > 0
 }
 
 // laterRest orders by time, and what is equally late by its contents, the same
@@ -214,6 +218,7 @@ func (s *state) formerToWire(t *tables) []*wire.Former {
 		ws = append(ws, &wire.Former{
 			Node: []byte(id.node), Nick: []byte(id.nick), Birth: birthToWire(f.birth),
 			Status: uint32(f.status), AtMs: f.at, Stamp: t.stamp(f.stamp), Over: f.over,
+			Run: f.who.Run, Session: f.who.Session, Join: f.join,
 		})
 	}
 	return ws
@@ -229,6 +234,7 @@ func (s *state) formerFromWire(r *reader, ws []*wire.Former) {
 		s.former[id] = former{
 			birth: birthFromWire(w.GetBirth()), status: chat.Status(w.GetStatus()) & (chat.Voice | chat.Operator),
 			at: w.GetAtMs(), stamp: r.stamp(w.GetStamp()), over: w.GetOver(),
+			who: overlay.Stream{Node: id.node, Run: w.GetRun(), Session: w.GetSession()}, join: w.GetJoin(),
 		}
 	}
 }

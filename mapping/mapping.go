@@ -89,6 +89,7 @@ type Service struct {
 	letters    *cache[letterKey, uint64]
 	quits      *cache[overlay.Stream, person] // sessions that are over
 	over       *cache[overlay.Stream, person] // those of this node, by its own knowledge
+	untold     *cache[leaving, time.Time]
 	sight      sight
 	lastNode   uint64     // number of the node's own requests
 	running    int        // lanes at work
@@ -121,6 +122,7 @@ func New(cfg Config) *Service {
 
 		seenBefore: newCache[string, seenNumbers](64),
 		located:    newCache[string, overlay.Stream](4096),
+		untold:     newCache[leaving, time.Time](maxUntold),
 		letters:    newCache[letterKey, uint64](8192),
 		quits:      newCache[overlay.Stream, person](4096),
 		over:       newCache[overlay.Stream, person](256),

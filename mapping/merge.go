@@ -37,9 +37,10 @@ func (s *state) merge(other *state) {
 		s.heads.add(overlay.Stamp{Epoch: e, Number: n})
 	}
 	for k, r := range o.removals { // any order: maximum
-		if old, ok := s.removals[k]; !ok || laterRemoval(r, old) {
-			s.removals[k] = r
+		if old, ok := s.removals[k]; ok {
+			r = uniteRemovals(old, r)
 		}
+		s.removals[k] = r
 	}
 	for k, m := range o.members { // any order: each for itself
 		if old, ok := s.members[k]; ok {
@@ -118,9 +119,16 @@ func mergeMember(a, b member) member {
 	return a
 }
 
-func laterRemoval(a, b removal) bool {
-	return cmp.Or(cmp.Compare(a.join, b.join), a.stamp.Compare(b.stamp), cmp.Compare(a.kind, b.kind),
-		cmp.Compare(a.at, b.at), cmp.Compare(a.by, b.by), cmp.Compare(a.reason, b.reason)) > 0
+// uniteRemovals is the later of two removals of one session, with what is known of his
+// leaving by either.
+func uniteRemovals(a, b removal) removal {
+	left := max(a.left, b.left)
+	if cmp.Or(cmp.Compare(a.join, b.join), a.stamp.Compare(b.stamp), cmp.Compare(a.kind, b.kind),
+		cmp.Compare(a.at, b.at), cmp.Compare(a.by, b.by), cmp.Compare(a.reason, b.reason)) < 0 {
+		a = b
+	}
+	a.left = left
+	return a
 }
 
 func laterTopic(a, b topic) bool {

@@ -171,6 +171,7 @@ func (se *session) askJoinLocked(name, channel, key string) *membership {
 	j := se.laneLocked(kindChannel, name).addLocked(func(uint64) []byte {
 		return encode(&wire.ChannelRequest{What: &wire.ChannelRequest_Join{Join: &wire.Join{
 			Name: []byte(channel), Key: []byte(chat.Cut(key, chat.MaxKey+1)), Person: personToWire(se.me),
+			Left: se.s.leftUntoldLocked(name, se.me.nick),
 		}}})
 	}, func(j *job) { se.joinDoneLocked(ms, j) })
 	ms.number = j.number
@@ -184,6 +185,9 @@ func (se *session) askJoinLocked(name, channel, key string) *membership {
 func (se *session) joinDoneLocked(ms *membership, j *job) {
 	delete(ms.v.joining, ms)
 	current := se.memberships[ms.v.name] == ms
+	if j.err == nil && j.res.Code == wire.Code_OK {
+		se.s.untold.drop(leaving{ms.v.name, chat.Fold(se.me.nick)})
+	}
 	switch {
 	case j.err != nil && current && !ms.in:
 		se.leaveLocked(ms, reqPartOf(""))
@@ -230,7 +234,11 @@ func (se *session) leaveLocked(ms *membership, req *wire.ChannelRequest) {
 
 // tellLeftLocked tells the keeper of a membership that is over here.
 func (se *session) tellLeftLocked(v *view, req *wire.ChannelRequest) {
-	se.laneLocked(kindChannel, v.name).addLocked(func(uint64) []byte { return encode(req) }, func(*job) {
+	nick := se.me.nick
+	se.laneLocked(kindChannel, v.name).addLocked(func(uint64) []byte { return encode(req) }, func(j *job) {
+		if !req.GetQuit().GetVanished() {
+			se.s.untoldLocked(v.name, nick, j)
+		}
 		if v.leaving[se.stream]--; v.leaving[se.stream] == 0 {
 			delete(v.leaving, se.stream)
 		}

@@ -20,6 +20,9 @@ const (
 	copyTime = 10 * time.Second
 	// underWay is how long what was acknowledged may be on its way to a member.
 	underWay = time.Second
+	// diskTime is how long a change may take until it is on the disks of those who have
+	// it: until the object is written, and until that is committed.
+	diskTime = 2500 * time.Millisecond
 	// doubtTime is how long after nodes or the network were slow there may be two who
 	// take themselves for the keeper of one key.
 	doubtTime = 5 * time.Second
@@ -113,6 +116,7 @@ func (r *run) excuseChannel(now time.Duration, ch int, ring []*node) {
 	}
 	if lost > 1 || lost > 0 && len(keepers) == 1 {
 		r.excuses = append(r.excuses, history.Excuse{Channel: channelName(ch), From: first - before, To: now + underWay, Why: "the keeper and a replica were lost together"})
+		r.unheard(channelName(ch), first-diskTime)
 	}
 }
 

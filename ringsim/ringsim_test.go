@@ -93,7 +93,7 @@ func TestLiveness(t *testing.T) {
 	if testing.Short() {
 		seeds = 1
 	}
-	for _, name := range []string{"keepers", "half", "all", "partition", "alone", "pauses"} {
+	for _, name := range []string{"keepers", "half", "blackout", "partition", "alone", "pauses"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for seed := range seeds {
@@ -105,7 +105,7 @@ func TestLiveness(t *testing.T) {
 
 // A seed replays: the same events, to the byte, and the same report.
 func TestReplay(t *testing.T) {
-	for _, name := range []string{"mixed", "all", "partition"} {
+	for _, name := range []string{"mixed", "blackout", "partition"} {
 		o := Options{Seed: 11, Scenario: scenario(t, name), Nodes: 6}
 		a, b := Simulate(o), Simulate(o)
 		if a.Digest != b.Digest || a.Events != b.Events || a.Report.String() != b.Report.String() {

@@ -90,6 +90,7 @@ type run struct {
 	breaks  []history.Break
 	rules   map[ruler]bool
 	former  map[former]bool // who vanished as an operator, and is one when he comes back
+	retired []retired       // operators who left
 	aside   []ruler         // who founded a channel beside another of that name
 	refused map[string]int
 	result  Result
@@ -218,6 +219,29 @@ func (r *run) vanished(p chat.Profile) {
 	for ch := range r.plan.channels {
 		if name := channelName(ch); r.rules[ruler{name, p.Session}] {
 			r.former[formerOf(name, p)] = true
+		}
+	}
+}
+
+// retired is an operator who left a channel as he wanted.
+type retired struct {
+	former
+	at time.Duration
+}
+
+// retires notes that somebody is about to leave a channel as he wants.
+func (r *run) retires(channel string, p chat.Profile) {
+	if r.rules[ruler{channel, p.Session}] {
+		r.retired = append(r.retired, retired{formerOf(channel, p), r.net.Elapsed()})
+	}
+}
+
+// unheard is called when the nodes that knew of a channel's last changes were
+// lost together: who left then may be taken for one who vanished with them.
+func (r *run) unheard(channel string, since time.Duration) {
+	for _, x := range r.retired {
+		if x.channel == channel && x.at >= since {
+			r.former[x.former] = true
 		}
 	}
 }

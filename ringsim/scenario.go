@@ -24,7 +24,7 @@ func Scenarios() []Scenario {
 		{"keepers", "keepers are killed, again and again", func(rng *rand.Rand, p *plan) { many(rng, p, 6, drawKeeper) }},
 		{"neighbours", "a keeper and the node after it are killed at one instant", func(rng *rand.Rand, p *plan) { many(rng, p, 3, drawNeighbours) }},
 		{"half", "half of all nodes are killed at one instant", drawHalf},
-		{"all", "all nodes are killed at one instant, and restarted with their disks", drawAll},
+		{"blackout", "all nodes are killed at one instant, and restarted with their disks", drawAll},
 		{"churn", "nodes join, leave and are killed", func(rng *rand.Rand, p *plan) { many(rng, p, 12, drawChurn) }},
 		{"partition", "the network is cut in two, and healed", drawPartition},
 		{"alone", "one node is cut off, and comes back", drawAlone},

@@ -147,6 +147,7 @@ func (u *user) join(channel string) {
 	u.in = append(u.in, channel)
 	u.r.history.Joined(u.r.net.Elapsed(), client, channel)
 	u.say("is in %s, with %d members", channel, len(c.Members))
+	first = first || len(u.r.inside(channel)) == 1 // the others left while he waited
 	switch self := s.Self(); {
 	case first, u.r.former[formerOf(channel, self)]:
 		u.r.mayRule(channel, self.Session)
@@ -249,6 +250,7 @@ func (u *user) kick(channel string) {
 }
 
 func (u *user) part(channel string) {
+	u.r.retires(channel, u.session.Self())
 	u.left(u.client, channel)
 	u.did("parts", u.session.Part(background, channel, "bye"))
 }
@@ -268,6 +270,9 @@ func (u *user) rename() {
 
 func (u *user) quit() {
 	s := u.session
+	for _, ch := range u.in {
+		u.r.retires(ch, s.Self())
+	}
 	u.r.history.Left(u.r.net.Elapsed(), u.client, "")
 	u.gone()
 	u.say("quits")

@@ -1237,6 +1237,7 @@ type Removal struct {
 	By            []byte                 `protobuf:"bytes,6,opt,name=by,proto3" json:"by,omitempty"`      // mask of who kicked
 	Reason        []byte                 `protobuf:"bytes,7,opt,name=reason,proto3" json:"reason,omitempty"`
 	AtMs          int64                  `protobuf:"varint,8,opt,name=at_ms,json=atMs,proto3" json:"at_ms,omitempty"`
+	Left          uint64                 `protobuf:"varint,9,opt,name=left,proto3" json:"left,omitempty"` // joins up to this ended because he or an operator wanted it
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1323,6 +1324,13 @@ func (x *Removal) GetReason() []byte {
 func (x *Removal) GetAtMs() int64 {
 	if x != nil {
 		return x.AtMs
+	}
+	return 0
+}
+
+func (x *Removal) GetLeft() uint64 {
+	if x != nil {
+		return x.Left
 	}
 	return 0
 }
@@ -1863,6 +1871,9 @@ type Former struct {
 	AtMs          int64                  `protobuf:"varint,5,opt,name=at_ms,json=atMs,proto3" json:"at_ms,omitempty"`
 	Stamp         *Stamp                 `protobuf:"bytes,6,opt,name=stamp,proto3" json:"stamp,omitempty"` // of the change
 	Over          bool                   `protobuf:"varint,7,opt,name=over,proto3" json:"over,omitempty"`  // he returned
+	Run           uint64                 `protobuf:"fixed64,8,opt,name=run,proto3" json:"run,omitempty"`   // of his session then
+	Session       uint64                 `protobuf:"varint,9,opt,name=session,proto3" json:"session,omitempty"`
+	Join          uint64                 `protobuf:"varint,10,opt,name=join,proto3" json:"join,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1944,6 +1955,27 @@ func (x *Former) GetOver() bool {
 		return x.Over
 	}
 	return false
+}
+
+func (x *Former) GetRun() uint64 {
+	if x != nil {
+		return x.Run
+	}
+	return 0
+}
+
+func (x *Former) GetSession() uint64 {
+	if x != nil {
+		return x.Session
+	}
+	return 0
+}
+
+func (x *Former) GetJoin() uint64 {
+	if x != nil {
+		return x.Join
+	}
+	return 0
 }
 
 // Rest is a channel that nobody is on, while somebody may return to it; without a
@@ -2502,6 +2534,7 @@ type Join struct {
 	Name          []byte                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"` // as written
 	Key           []byte                 `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
 	Person        *Person                `protobuf:"bytes,3,opt,name=person,proto3" json:"person,omitempty"`
+	Left          bool                   `protobuf:"varint,4,opt,name=left,proto3" json:"left,omitempty"` // what he had here before is over: he left it, and no keeper was told
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2555,6 +2588,13 @@ func (x *Join) GetPerson() *Person {
 		return x.Person
 	}
 	return nil
+}
+
+func (x *Join) GetLeft() bool {
+	if x != nil {
+		return x.Left
+	}
+	return false
 }
 
 type Part struct {
@@ -4973,7 +5013,7 @@ const file_mapping_proto_rawDesc = "" +
 	"\tsignature\x18\b \x01(\fR\tsignature\"(\n" +
 	"\x04Node\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x10\n" +
-	"\x03run\x18\x02 \x01(\x06R\x03run\"\xcc\x01\n" +
+	"\x03run\x18\x02 \x01(\x06R\x03run\"\xe0\x01\n" +
 	"\aRemoval\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\rR\x04node\x12\x18\n" +
 	"\asession\x18\x02 \x01(\x04R\asession\x12\x12\n" +
@@ -4982,7 +5022,8 @@ const file_mapping_proto_rawDesc = "" +
 	"\x04kind\x18\x05 \x01(\rR\x04kind\x12\x0e\n" +
 	"\x02by\x18\x06 \x01(\fR\x02by\x12\x16\n" +
 	"\x06reason\x18\a \x01(\fR\x06reason\x12\x13\n" +
-	"\x05at_ms\x18\b \x01(\x03R\x04atMs\"p\n" +
+	"\x05at_ms\x18\b \x01(\x03R\x04atMs\x12\x12\n" +
+	"\x04left\x18\t \x01(\x04R\x04left\"p\n" +
 	"\x05Topic\x12\x12\n" +
 	"\x04text\x18\x01 \x01(\fR\x04text\x12\x0e\n" +
 	"\x02by\x18\x02 \x01(\fR\x02by\x12\x13\n" +
@@ -5030,7 +5071,7 @@ const file_mapping_proto_rawDesc = "" +
 	"\tLastKnock\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\fR\x04node\x12\x12\n" +
 	"\x04nick\x18\x02 \x01(\fR\x04nick\x12\x13\n" +
-	"\x05at_ms\x18\x03 \x01(\x03R\x04atMs\"\xd1\x01\n" +
+	"\x05at_ms\x18\x03 \x01(\x03R\x04atMs\"\x91\x02\n" +
 	"\x06Former\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\fR\x04node\x12\x12\n" +
 	"\x04nick\x18\x02 \x01(\fR\x04nick\x12.\n" +
@@ -5038,7 +5079,11 @@ const file_mapping_proto_rawDesc = "" +
 	"\x06status\x18\x04 \x01(\rR\x06status\x12\x13\n" +
 	"\x05at_ms\x18\x05 \x01(\x03R\x04atMs\x12.\n" +
 	"\x05stamp\x18\x06 \x01(\v2\x18.ircbridge.mapping.StampR\x05stamp\x12\x12\n" +
-	"\x04over\x18\a \x01(\bR\x04over\"\xe9\x02\n" +
+	"\x04over\x18\a \x01(\bR\x04over\x12\x10\n" +
+	"\x03run\x18\b \x01(\x06R\x03run\x12\x18\n" +
+	"\asession\x18\t \x01(\x04R\asession\x12\x12\n" +
+	"\x04join\x18\n" +
+	" \x01(\x04R\x04join\"\xe9\x02\n" +
 	"\x04Rest\x12.\n" +
 	"\x05birth\x18\x01 \x01(\v2\x18.ircbridge.mapping.BirthR\x05birth\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\fR\x04name\x12.\n" +
@@ -5080,11 +5125,12 @@ const file_mapping_proto_rawDesc = "" +
 	"\x05knock\x18\v \x01(\v2\x18.ircbridge.mapping.KnockH\x00R\x05knock\x123\n" +
 	"\x06redact\x18\r \x01(\v2\x19.ircbridge.mapping.RedactH\x00R\x06redact\x12\x1c\n" +
 	"\tsignature\x18\x0f \x01(\fR\tsignatureB\x06\n" +
-	"\x04what\"_\n" +
+	"\x04what\"s\n" +
 	"\x04Join\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\fR\x04name\x12\x10\n" +
 	"\x03key\x18\x02 \x01(\fR\x03key\x121\n" +
-	"\x06person\x18\x03 \x01(\v2\x19.ircbridge.mapping.PersonR\x06person\"\x1e\n" +
+	"\x06person\x18\x03 \x01(\v2\x19.ircbridge.mapping.PersonR\x06person\x12\x12\n" +
+	"\x04left\x18\x04 \x01(\bR\x04left\"\x1e\n" +
 	"\x04Part\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\fR\x06reason\":\n" +
 	"\x04Quit\x12\x16\n" +

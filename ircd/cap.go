@@ -17,6 +17,7 @@ const (
 	capCapNotify
 	capChghost
 	capEchoMessage
+	capExtendedISupport
 	capExtendedJoin
 	capExtendedMonitor
 	capInviteNotify
@@ -25,6 +26,7 @@ const (
 	capMessageRedaction
 	capMultiPrefix
 	capNoImplicitNames
+	capPreAway
 	capServerTime
 	capSetname
 	capStandardReplies
@@ -42,7 +44,9 @@ var capabilities = []struct {
 	{"batch", capBatch},
 	{"cap-notify", capCapNotify},
 	{"chghost", capChghost},
+	{"draft/extended-isupport", capExtendedISupport},
 	{"draft/message-redaction", capMessageRedaction},
+	{"draft/pre-away", capPreAway},
 	{"echo-message", capEchoMessage},
 	{"extended-join", capExtendedJoin},
 	{"extended-monitor", capExtendedMonitor},
@@ -81,9 +85,9 @@ func cmdCap(c *conn, m *message) error {
 			c.cap302 = true
 			c.caps |= capCapNotify
 		}
-		c.capReply("LS", capNames(allCaps))
+		c.capList("LS", capNames(allCaps))
 	case "LIST":
-		c.capReply("LIST", capNames(c.caps))
+		c.capList("LIST", capNames(c.caps))
 	case "REQ":
 		c.capOpen = c.session == nil
 		c.capRequest(m.param(1))
@@ -100,6 +104,35 @@ func cmdCap(c *conn, m *message) error {
 
 func (c *conn) capReply(sub, text string) {
 	c.emit("", c.srv.name, "CAP", c.display(), []string{sub}, text, true)
+}
+
+// capList writes a list on as many lines as it takes; all but the last are marked, for
+// version 302 ("Multiline replies to CAP LS and CAP LIST"). Older clients know one line: they
+// are shown what fits, and may ask for the rest.
+func (c *conn) capList(sub, list string) {
+	lines := wrapWords(list, maxBody-len(":"+c.srv.name+" CAP "+c.display()+" "+sub+" * :"))
+	if !c.cap302 {
+		lines = lines[:1]
+	}
+	for _, line := range lines[:len(lines)-1] {
+		c.emit("", c.srv.name, "CAP", c.display(), []string{sub, "*"}, line, true)
+	}
+	c.capReply(sub, lines[len(lines)-1])
+}
+
+// wrapWords breaks a list of words into lines of at most width bytes, each of at least one word;
+// there is one line at least.
+func wrapWords(list string, width int) (lines []string) {
+	for len(list) > width {
+		at := strings.LastIndexByte(list[:width+1], ' ')
+		if at < 0 {
+			if at = strings.IndexByte(list, ' '); at < 0 {
+				break
+			}
+		}
+		lines, list = append(lines, list[:at]), list[at+1:]
+	}
+	return append(lines, list)
 }
 
 // capRequest grants all of a request or nothing of it.
@@ -128,7 +161,10 @@ func (c *conn) capRequest(list string) {
 		}
 	}
 	c.caps = set
-	c.capReply("ACK", strings.Join(lastOfEach(words), " "))
+	room := maxBody - len(":"+c.srv.name+" CAP "+c.display()+" ACK :")
+	for _, line := range wrapWords(strings.Join(lastOfEach(words), " "), room) { // "CAP ACK" may be several
+		c.capReply("ACK", line)
+	}
 }
 
 // lastOfEach leaves out words that come again later, so that the answer to a

@@ -15,6 +15,7 @@ type command struct {
 	run   func(*conn, *message) error
 	least int // parameters
 	when  phase
+	early capSet // with one of these it is allowed before registration too
 	// asIs: the handler does not wait for the outcomes of messages sent
 	// before, since its answer cannot overtake one.
 	asIs bool
@@ -79,7 +80,7 @@ func commandTable() map[string]command {
 			help: "Shows who had a nickname before, the latest first."},
 		"SETNAME": {run: cmdSetname, least: 1, when: after, usage: ":<real name>",
 			help: "Changes your real name, which WHOIS shows."},
-		"AWAY": {run: cmdAway, when: after, usage: "[:<text>]",
+		"AWAY": {run: cmdAway, when: after, early: capPreAway, usage: "[:<text>]",
 			help: "Says that you are away and why, or without a text that you are back."},
 		"ISON": {run: cmdIson, least: 1, when: after, usage: "<nickname>{ <nickname>}",
 			help: "Says which of these users are there."},
@@ -94,6 +95,8 @@ func commandTable() map[string]command {
 			help: "Counts users, channels and nodes, as far as this node knows them."},
 		"VERSION": {run: cmdVersion, when: after, usage: "[<server>]",
 			help: "Shows the version of this server, and what it supports."},
+		"ISUPPORT": {run: cmdISupport, when: after, early: capExtendedISupport,
+			help: "Shows what this server supports."},
 		"TIME": {run: cmdTime, when: after, usage: "[<server>]",
 			help: "Shows the time of this server, in UTC."},
 		"INFO": {run: cmdInfo, when: after, usage: "[<server>]",
@@ -143,10 +146,10 @@ func (c *conn) dispatch(m *message) error {
 		c.settle()
 		c.reply(errUnknownCommand, m.command)
 		return nil
-	case cmd.when&now == 0 && now == before:
+	case cmd.when&now == 0 && now == before && c.caps&cmd.early == 0:
 		c.reply(errNotRegistered)
 		return nil
-	case cmd.when&now == 0:
+	case cmd.when&now == 0 && now == after:
 		c.reply(errAlreadyReg)
 		return nil
 	}

@@ -68,6 +68,7 @@ type conn struct {
 	username string
 	realname string
 	hasUser  bool
+	preAway  string // the away text to come in with
 	pass     string
 	caps     capSet
 	capOpen  bool // negotiation goes on until CAP END
@@ -97,6 +98,7 @@ type conn struct {
 	labelled map[uint64]*response // messages sent with a label, outcome to come; nil until the first
 	batches  int                  // so far: the last reference
 	group    string               // reference of the batch that events are written in
+	inner    string               // reference of the batch within a response (nested)
 
 	traffic traffic // for STATS
 	inbox   inbox   // what others of this server have for the client (inbox.go)

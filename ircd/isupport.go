@@ -55,7 +55,24 @@ func isupportTokens(cfg *Config) []string {
 // tokensPerLine: 15 parameters in all, less the nick and the text.
 const tokensPerLine = 13
 
+// cmdISupport answers who asks for the tokens, perhaps before he has registered (IRCv3,
+// "extended-isupport").
+func cmdISupport(c *conn, _ *message) error {
+	c.sendISupport()
+	return nil
+}
+
+// sendISupport shows the tokens, in a batch to who knows that one.
 func (c *conn) sendISupport() {
+	const need = capBatch | capExtendedISupport
+	if c.caps&need == need {
+		c.nested("draft/isupport", c.sendTokens)
+		return
+	}
+	c.sendTokens()
+}
+
+func (c *conn) sendTokens() {
 	tokens := c.cfg.isupport
 	for len(tokens) > 0 {
 		n := min(len(tokens), tokensPerLine)

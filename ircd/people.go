@@ -12,6 +12,11 @@ import (
 
 func cmdAway(c *conn, m *message) error {
 	text := cutString(m.param(0), chat.MaxAway)
+	if c.session == nil { // IRCv3, "pre-away"
+		c.preAway = text
+		c.showAway(text)
+		return nil
+	}
 	ctx, cancel := c.timeout()
 	defer cancel()
 	if err := c.session.SetAway(ctx, text); err != nil {
@@ -19,12 +24,16 @@ func cmdAway(c *conn, m *message) error {
 		return nil
 	}
 	c.self.Away = text
+	c.showAway(text)
+	return nil
+}
+
+func (c *conn) showAway(text string) {
 	if text == "" {
 		c.reply(rplUnAway)
-	} else {
-		c.reply(rplNowAway)
+		return
 	}
-	return nil
+	c.reply(rplNowAway)
 }
 
 // incomplete tells that an answer lacks what the network was asked for.

@@ -126,6 +126,9 @@ func (c *conn) tryRegister() error {
 		return closed(openReason(err))
 	}
 	c.session = session
+	if c.preAway != "" {
+		_ = session.SetAway(c.ctx, c.preAway) // fails only with the session, which tells of it
+	}
 	c.self = session.Self()
 	c.srv.enter(c, "", c.self.Nick)
 	c.srv.registered(1)

@@ -96,7 +96,23 @@ func (c *conn) openBatch(r *response) {
 	r.batch = strconv.Itoa(c.batches)
 	tags := appendTag([]byte(c.timeTag()), "label", r.label)
 	c.raw(string(tags), c.srv.name, "BATCH", []string{"+" + r.batch, "labeled-response"}, "", false)
-	c.release(r, appendTag([]byte(r.tags), "batch", r.batch))
+	if r.holding {
+		c.release(r, appendTag([]byte(r.tags), "batch", r.batch))
+	}
+}
+
+// nested runs f, whose lines are a batch of their own, within the response if there is one.
+func (c *conn) nested(kind string, f func()) {
+	if c.resp != nil && c.resp.batch == "" {
+		c.openBatch(c.resp)
+	}
+	c.batches++
+	ref := strconv.Itoa(c.batches)
+	c.writeBare("", c.srv.name, "BATCH", "+"+ref, kind)
+	c.inner = ref
+	f()
+	c.inner = ""
+	c.writeBare("", c.srv.name, "BATCH", "-"+ref)
 }
 
 // release writes the line that waited.

@@ -13,6 +13,10 @@ func (c *conn) emit(tags, source, command, target string, middle []string, text 
 	if tags == "" { // server-time is for each line
 		tags = c.timeTag()
 	}
+	if c.inner != "" {
+		c.raw(string(appendTag([]byte(tags), "batch", c.inner)), source, command, params, text, hasText)
+		return
+	}
 	if c.resp != nil {
 		c.respond(c.resp, tags, source, command, append([]string(nil), params...), text, hasText)
 		return

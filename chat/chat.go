@@ -60,6 +60,7 @@ type User struct {
 	Nick     string
 	Username string // the part before the @; given by the user or his client
 	Realname string
+	Secure   bool // his connection to the front-end is encrypted
 }
 
 // Node describes the node a session is on. Nothing in it is secret.
@@ -90,6 +91,9 @@ type Profile struct {
 	// it: all users of one node share it. Never "" for a user on a node.
 	Account string
 	Away    string // "" when present
+	Bot     bool   // he says that he is a program
+	// Secure: his node says that he is connected to it over TLS.
+	Secure bool
 }
 
 // Mask is nick!user@host.
@@ -115,6 +119,9 @@ type Session interface {
 	// SetRealname sets the real name, cut and cleaned as Open does. It does not
 	// wait for the network.
 	SetRealname(ctx context.Context, realname string) error
+
+	// SetBot says whether the user is a program. It does not wait for the network.
+	SetBot(ctx context.Context, bot bool) error
 
 	// Join joins a channel, with its key if it has one, founding it if there
 	// is none. Joining a channel one is in is ErrAlreadyJoined. Errors also:

@@ -78,14 +78,19 @@ func TestDocIRC(t *testing.T) {
 	for _, r := range channelModes {
 		modes = append(modes, "+"+string(r))
 	}
+	var users []string
+	for _, m := range userModeTable {
+		users = append(users, "+"+string(m.letter))
+	}
 	for section, test := range map[string]struct {
 		there []string
 		line  func(name string) string // a pattern of the line in a transcript
 	}{
-		"Commands":      {commands, func(n string) string { return `(?m)^\w+ >>>? (@\S+ )?` + n + `\b` }},
-		"Capabilities":  {caps, func(n string) string { return `(?m)(^= .*| REQ .*)\b` + n }},
-		"Tokens of 005": {tokens, func(n string) string { return ` 005 .* ` + n + `[ =]` }},
-		"Modes":         {modes, func(n string) string { return `>> MODE #\w+ [+-]\w*` + n[len(n)-1:] }},
+		"Commands":       {commands, func(n string) string { return `(?m)^\w+ >>>? (@\S+ )?` + n + `\b` }},
+		"Capabilities":   {caps, func(n string) string { return `(?m)(^= .*| REQ .*)\b` + n }},
+		"Tokens of 005":  {tokens, func(n string) string { return ` 005 .* ` + n + `[ =]` }},
+		"Modes of users": {users, func(n string) string { return ` (MODE \w+ :?|221 \w+ )[+-]\w*` + n[len(n)-1:] }},
+		"Modes":          {modes, func(n string) string { return `>> MODE #\w+ [+-]\w*` + n[len(n)-1:] }},
 	} {
 		t.Run(section, func(t *testing.T) {
 			left := slices.Clone(test.there)
@@ -173,6 +178,8 @@ func refuseAll(t *testing.T, sections map[string][]docRow) {
 				ask(row.name+" a b c", " 421 al "+row.name+" ")
 			case section == "Capabilities":
 				ask("CAP REQ "+row.name, " NAK :"+row.name)
+			case section == "Modes of users":
+				ask("MODE al "+row.name, " 501 al ")
 			case section == "Modes":
 				ask("MODE #a "+row.name+" x", " 472 al "+row.name[1:]+" ")
 			}

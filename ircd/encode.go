@@ -5,6 +5,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"ircbridge/chat"
 )
 
 // maxMiddle bounds each parameter but the last, so that one which a user
@@ -102,6 +104,16 @@ func runeBorder[T string | []byte](s T, limit int) int {
 // each byte escaped.
 const maxResponseTag = len(";label=") + 2*maxLabel
 
+// encodeTagsOf makes the tags of a line that comes from a user: encodeTags with his
+// account, and the mark of programs (IRCv3, "Bot Mode").
+func encodeTagsOf(caps capSet, at time.Time, who *chat.Profile, id string, client map[string]string) string {
+	tags := encodeTags(caps, at, who.Account, id, client)
+	if who.Bot && caps&capMessageTags != 0 {
+		tags = string(appendTag([]byte(tags), "bot", ""))
+	}
+	return tags
+}
+
 // timeForm is the form of server-time.
 const timeForm = "2006-01-02T15:04:05.000Z"
 
@@ -167,7 +179,7 @@ func encodeTags(caps capSet, at time.Time, account, id string, client map[string
 		}
 		before := len(tags)
 		tags = appendTag(tags, name, strings.ToValidUTF8(client[name], "\uFFFD"))
-		if len(tags) > maxTags-2-maxResponseTag {
+		if len(tags) > maxTags-2-maxResponseTag-len(";bot") {
 			tags = tags[:before]
 		}
 	}

@@ -42,6 +42,7 @@ func isupportTokens(cfg *Config) []string {
 		fmt.Sprintf("TARGMAX=JOIN:,PART:,KICK:%d,NAMES:%d,PRIVMSG:%d,NOTICE:%d,TAGMSG:%d,WHOIS:1,WHOWAS:%d", maxKicks, maxNames, maxMsgTarget, maxMsgTarget, maxMsgTarget, maxWhowas),
 		fmt.Sprintf("MAXTARGETS=%d", maxMsgTarget),
 		"CLIENTTAGDENY=", // none is denied
+		"BOT=B",
 		fmt.Sprintf("MONITOR=%d", chat.MaxWatched),
 		"ELIST=CMNTU",
 		"KNOCK",

@@ -70,6 +70,7 @@ var (
 	rplNoTopic       = numeric{"331", "No topic is set"}
 	rplTopic         = numeric{code: "332"}
 	rplTopicWhoTime  = numeric{code: "333"}
+	rplWhoisBot      = numeric{"335", "is a bot"}
 	rplInviting      = numeric{code: "341"}
 	rplInviteList    = numeric{code: "346"}
 	rplEndOfInvites  = numeric{"347", "End of channel invite exception list"}
@@ -94,6 +95,7 @@ var (
 	rplYoureOper     = numeric{"381", "You are now an IRC operator"}
 	rplRehashing     = numeric{"382", "Rehashing"}
 	rplTime          = numeric{code: "391"}
+	rplWhoisSecure   = numeric{"671", "is using a secure connection"}
 	rplHelpStart     = numeric{code: "704"}
 	rplHelpText      = numeric{code: "705"}
 	rplEndOfHelp     = numeric{"706", "End of HELP"}

@@ -121,6 +121,12 @@ func (c *conn) sendWhois(w chat.Whois) {
 	if w.Account != "" {
 		c.reply(rplWhoisAccount, w.Nick, w.Account)
 	}
+	if w.Bot {
+		c.reply(rplWhoisBot, w.Nick)
+	}
+	if w.Secure {
+		c.reply(rplWhoisSecure, w.Nick)
+	}
 	if w.Away != "" {
 		c.replyText(rplAway, w.Away, w.Nick)
 	}

@@ -10,7 +10,7 @@ import (
 
 // tagsOf are the tags of a line that comes from a user.
 func (c *conn) tagsOf(who chat.Profile, at time.Time) string {
-	return encodeTags(c.caps, at, who.Account, "", nil)
+	return encodeTagsOf(c.caps, at, &who, "", nil)
 }
 
 // ownTags are those of a line that comes from the client himself.
@@ -20,7 +20,7 @@ func (c *conn) ownTags() string { return c.tagsOf(c.self, c.srv.now()) }
 // known: a member, or a node. Who is on the channel is looked up in its view; when
 // the client is there no more, as after a KICK of his own, nobody is asked.
 func (c *conn) tagsBy(channel, by string, at time.Time) string {
-	account := ""
+	var who chat.Profile
 	on := func(name string) bool { return chat.SameName(name, channel) }
 	if c.caps&capAccountTag != 0 && slices.ContainsFunc(c.session.Joined(), on) {
 		ctx, cancel := c.timeout()
@@ -28,11 +28,11 @@ func (c *conn) tagsBy(channel, by string, at time.Time) string {
 		ch, _ := c.session.Channel(ctx, channel)
 		for _, m := range ch.Members {
 			if m.Mask() == by {
-				account = m.Account
+				who = m.Profile
 			}
 		}
 	}
-	return encodeTags(c.caps, at, account, "", nil)
+	return encodeTagsOf(c.caps, at, &who, "", nil)
 }
 
 // cmdSetname changes the real name (IRCv3, "setname"). A client without the
@@ -63,6 +63,7 @@ func (c *conn) profileChanged(e chat.ProfileChanged) {
 	was, is := e.Old, e.New
 	if is.Session == c.self.Session {
 		c.self.Username, c.self.Host, c.self.Account, c.self.Realname = is.Username, is.Host, is.Account, is.Realname
+		c.self.Bot, c.self.Secure = is.Bot, is.Secure
 	}
 	if c.caps&capChghost != 0 && (was.Username != is.Username || was.Host != is.Host) {
 		c.writeBare(c.tagsOf(was, e.At), was.Mask(), "CHGHOST", is.Username, is.Host)

@@ -113,7 +113,7 @@ func (c *conn) tryRegister() error {
 	err := c.claim(c.nick, func() (err error) {
 		ctx, cancel := c.timeout()
 		defer cancel()
-		session, err = c.srv.service.Open(ctx, chat.User{Nick: c.nick, Username: c.username, Realname: c.realname})
+		session, err = c.srv.service.Open(ctx, chat.User{Nick: c.nick, Username: c.username, Realname: c.realname, Secure: c.nc.secure != nil})
 		return err
 	})
 	switch {
@@ -130,6 +130,9 @@ func (c *conn) tryRegister() error {
 		_ = session.SetAway(c.ctx, c.preAway) // fails only with the session, which tells of it
 	}
 	c.self = session.Self()
+	if c.self.Secure {
+		c.umodes.Store(uint32(modeSecure))
+	}
 	c.srv.enter(c, "", c.self.Nick)
 	c.srv.registered(1)
 	c.events = c.takerOf(session)

@@ -39,7 +39,7 @@ func (s *sharedLines) of(caps capSet, e *chat.Message) []byte {
 			return l.line
 		}
 	}
-	tags := encodeTags(caps, e.At, e.From.Account, e.ID, e.Tags)
+	tags := encodeTagsOf(caps, e.At, &e.From, e.ID, e.Tags)
 	l := &sharedLine{caps: caps, msg: *e}
 	l.line = appendLine(make([]byte, 0, len(tags)+len(e.Text)+150), tags, e.From.Mask(), commandOf(e), []string{e.Address()}, e.Text, !e.TagsOnly)
 	shelf.places[shelf.next.Add(1)%uint32(len(shelf.places))].Store(l)
@@ -50,6 +50,6 @@ func (s *sharedLines) of(caps capSet, e *chat.Message) []byte {
 // one message share their texts, so that this takes no time.
 func sameMessage(a, b *chat.Message) bool {
 	return a.ID == b.ID && a.Text == b.Text && a.Target == b.Target && a.Least == b.Least && a.Notice == b.Notice && a.TagsOnly == b.TagsOnly && a.At.Equal(b.At) &&
-		a.From.Nick == b.From.Nick && a.From.Username == b.From.Username && a.From.Host == b.From.Host && a.From.Account == b.From.Account &&
+		a.From.Nick == b.From.Nick && a.From.Username == b.From.Username && a.From.Host == b.From.Host && a.From.Account == b.From.Account && a.From.Bot == b.From.Bot &&
 		len(a.Tags) == len(b.Tags) && (len(a.Tags) == 0 || maps.Equal(a.Tags, b.Tags))
 }

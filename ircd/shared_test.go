@@ -23,6 +23,7 @@ func TestSharedLinesTellMessagesApart(t *testing.T) {
 		"user":     func(m *chat.Message) { m.From.Username = "v" },
 		"host":     func(m *chat.Message) { m.From.Host = "i" },
 		"account":  func(m *chat.Message) { m.From.Account = "b" },
+		"bot":      func(m *chat.Message) { m.From.Bot = true },
 		"target":   func(m *chat.Message) { m.Target = "#A" },
 		"least":    func(m *chat.Message) { m.Least = chat.Voice },
 		"notice":   func(m *chat.Message) { m.Notice = true },
@@ -36,7 +37,7 @@ func TestSharedLinesTellMessagesApart(t *testing.T) {
 			for _, caps := range sets {
 				m := base
 				others[name](&m)
-				want := string(appendLine(nil, encodeTags(caps, m.At, m.From.Account, m.ID, m.Tags), m.From.Mask(), commandOf(&m), []string{m.Address()}, m.Text, true))
+				want := string(appendLine(nil, encodeTagsOf(caps, m.At, &m.From, m.ID, m.Tags), m.From.Mask(), commandOf(&m), []string{m.Address()}, m.Text, true))
 				if got := string(lines.of(caps, &m)); got != want {
 					t.Errorf("%s, capabilities %x: %q, not %q", name, caps, got, want)
 				}

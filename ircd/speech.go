@@ -153,7 +153,7 @@ func (c *conn) outcome(e chat.Sent) {
 // front-end can send, comes in several lines.
 func (c *conn) writeMessage(e chat.Message) {
 	command := commandOf(&e)
-	tags := encodeTags(c.caps, e.At, e.From.Account, e.ID, e.Tags)
+	tags := encodeTagsOf(c.caps, e.At, &e.From, e.ID, e.Tags)
 	source, text := e.From.Mask(), e.Text
 	address := e.Address()
 	if e.TagsOnly {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"flag"
 	"fmt"
@@ -97,6 +98,7 @@ type stage struct {
 	rehash    func() ([]string, error) // what REHASH finds; nil: there is nobody to ask
 	entrances []*entrance
 	from      net.Addr // nil: that of a pipe
+	tls       bool     // clients come over TLS
 	srv       *Server  // made by the first client
 	wg        sync.WaitGroup
 
@@ -172,6 +174,14 @@ func (s *stage) actor(name string) *actor {
 	client, server := net.Pipe()
 	if s.from != nil {
 		server = located{server, s.from}
+	}
+	if s.tls {
+		cert, err := selfSigned("irc.test", time.Now())
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		client = tls.Client(client, &tls.Config{InsecureSkipVerify: true})
+		server = tls.Server(server, &tls.Config{Certificates: []tls.Certificate{*cert}})
 	}
 	a := &actor{nc: client}
 	s.actors[name] = a
@@ -344,6 +354,8 @@ func (s *stage) configure(line string) {
 		s.cfg.Opers = append(s.cfg.Opers, Oper{Name: value, Password: sesame})
 	case "from": // where all clients connect from
 		s.from = &net.TCPAddr{IP: net.ParseIP(value), Port: 40000}
+	case "tls": // all clients from here on
+		s.tls = value == "on"
 	case "port": // where it listens, as STATS shows it
 		s.entrances = append(s.entrances, &entrance{Listener: nowhere(value)})
 	case "ask": // what the node answers, after the question; with one word nothing

@@ -8,7 +8,9 @@ import (
 type userModes uint32
 
 const (
-	modeInvisible userModes = 1 << iota
+	modeBot userModes = 1 << iota
+	modeSecure
+	modeInvisible
 	modeOperator
 	modeServerNotices
 	modeWallops
@@ -20,9 +22,13 @@ var userModeTable = []struct {
 	bit    userModes
 	// given: MODE does not set it, only takes it away.
 	given bool
+	// fixed: MODE changes nothing of it.
+	fixed bool
 	// operators: it is theirs only, and goes with their mode o.
 	operators bool
 }{
+	{letter: 'B', bit: modeBot},
+	{letter: 'Z', bit: modeSecure, fixed: true},
 	{letter: 'i', bit: modeInvisible},
 	{letter: 'o', bit: modeOperator, given: true},
 	{letter: 's', bit: modeServerNotices, operators: true},
@@ -59,6 +65,7 @@ func (c *conn) userMode(params []string) {
 			switch {
 			case rune(m.letter) != letter:
 				continue
+			case m.fixed:
 			case !add:
 				set &^= m.bit
 			case m.operators && set&modeOperator == 0:
@@ -70,6 +77,9 @@ func (c *conn) userMode(params []string) {
 		}
 		unknown = unknown || !known
 	}
+	if (set^c.modes())&modeBot != 0 && !c.setBot(set&modeBot != 0) {
+		set ^= modeBot
+	}
 	c.setModes(set)
 	if refused {
 		c.reply(errNoPrivileges)
@@ -77,6 +87,18 @@ func (c *conn) userMode(params []string) {
 	if unknown {
 		c.reply(errUModeUnknownFlag)
 	}
+}
+
+// setBot says for all to see whether the client is a program (IRCv3, "Bot Mode").
+func (c *conn) setBot(bot bool) bool {
+	ctx, cancel := c.timeout()
+	defer cancel()
+	if err := c.session.SetBot(ctx, bot); err != nil {
+		c.fail(err, subject{command: "MODE", nick: c.self.Nick})
+		return false
+	}
+	c.self.Bot = bot
+	return true
 }
 
 // modes are those that the client has now. Any goroutine may ask.

@@ -163,6 +163,9 @@ func (c *conn) whoReply(q whoQuery, channel string, m chat.Member) {
 		flags += "*"
 	}
 	flags += c.statusPrefix(m.Status)
+	if m.Bot {
+		flags += "B"
+	}
 	hops := "1"
 	if m.Server == c.srv.service.Node().Host {
 		hops = "0"

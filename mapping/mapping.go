@@ -255,6 +255,9 @@ func (s *Service) newSessionLocked(u chat.User) *session {
 		lowest: 1,
 		next:   s.h.NewEvent(),
 	}
+	if u.Secure {
+		se.me.flags |= isSecure
+	}
 	s.sessions[se.number] = se
 	s.nicks[chat.Fold(u.Nick)] = se
 	return se

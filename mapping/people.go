@@ -108,7 +108,7 @@ func (s *Service) personLocked(who overlay.Stream, p person, at time.Time) {
 
 // showPersonLocked shows one user what is new of another, but for the nick.
 func (se *session) showPersonLocked(who overlay.Stream, old, p person, watched bool, at time.Time) {
-	if a, b := old.profile(who), p.profile(who); a.Username != b.Username || a.Realname != b.Realname {
+	if a, b := old.profile(who), p.profile(who); a.Username != b.Username || a.Realname != b.Realname || old.flags != p.flags {
 		a.Nick, a.Away = b.Nick, b.Away
 		se.pushLocked(chat.ProfileChanged{Old: a, New: b, Watched: watched, At: at})
 	}

@@ -15,7 +15,18 @@ import (
 type person struct {
 	nick, username, realname, away string
 	version                        uint64
+	flags                          personFlags
 }
+
+// personFlags are what a user is: bits.
+type personFlags uint8
+
+const (
+	isBot    personFlags = 1 << iota // he says so
+	isSecure                         // his node says that he is connected over TLS
+
+	knownFlags = isBot | isSecure
+)
 
 // profile is a person as front-ends see him.
 func (p person) profile(of overlay.Stream) chat.Profile {
@@ -23,6 +34,7 @@ func (p person) profile(of overlay.Stream) chat.Profile {
 	return chat.Profile{
 		Session: sessionID(of), Nick: p.nick, Username: p.username, Host: h, Realname: p.realname,
 		Server: h, Account: accountOf(of), Away: p.away,
+		Bot: p.flags&isBot != 0, Secure: p.flags&isSecure != 0,
 	}
 }
 
@@ -50,13 +62,13 @@ func newer(a, b person) person {
 }
 
 func (p person) order() string {
-	return strings.Join([]string{p.nick, p.username, p.realname, p.away}, "\x00")
+	return strings.Join([]string{p.nick, p.username, p.realname, p.away, string(rune(p.flags))}, "\x00")
 }
 
 func personToWire(p person) *wire.Person {
 	return &wire.Person{
 		Nick: []byte(p.nick), Username: []byte(p.username), Realname: []byte(p.realname),
-		Away: []byte(p.away), Version: p.version,
+		Away: []byte(p.away), Version: p.version, Flags: uint32(p.flags),
 	}
 }
 
@@ -65,6 +77,7 @@ func personFromWire(w *wire.Person) (person, error) {
 	p := person{
 		nick: string(w.GetNick()), username: string(w.GetUsername()), realname: string(w.GetRealname()),
 		away: string(w.GetAway()), version: w.GetVersion(),
+		flags: personFlags(w.GetFlags()) & knownFlags, // others are of a later version
 	}
 	switch {
 	case !chat.ValidNick(p.nick):

@@ -367,6 +367,23 @@ func (se *session) SetRealname(ctx context.Context, realname string) error {
 	return nil
 }
 
+// SetBot implements chat.Session.
+func (se *session) SetBot(ctx context.Context, bot bool) error {
+	se.s.mu.Lock()
+	defer se.s.mu.Unlock()
+	if err := se.beginLocked(ctx); err != nil {
+		return err
+	}
+	me := se.me
+	if me.flags &^= isBot; bot {
+		me.flags |= isBot
+	}
+	if me != se.me {
+		se.publishLocked(me)
+	}
+	return nil
+}
+
 // publishLocked makes a change of the session's person known: here at once,
 // to others through the lanes of all its channels.
 func (se *session) publishLocked(me person) {

@@ -135,6 +135,7 @@ func (s *Service) Open(ctx context.Context, u chat.User) (chat.Session, error) {
 			Realname: chat.Cut(u.Realname, chat.MaxRealname),
 			Server:   s.node.Host,
 			Account:  s.account(),
+			Secure:   u.Secure,
 		},
 		signOn: n.opt.Now(),
 	}

@@ -142,12 +142,31 @@ func (se *session) SetRealname(ctx context.Context, realname string) error {
 		return err
 	}
 	defer se.net.mu.Unlock()
-	realname = chat.Cut(realname, chat.MaxRealname)
-	if realname == se.self.Realname {
-		return nil
+	now := se.self
+	now.Realname = chat.Cut(realname, chat.MaxRealname)
+	se.changeLocked(now)
+	return nil
+}
+
+// SetBot implements chat.Session.
+func (se *session) SetBot(ctx context.Context, bot bool) error {
+	if err := se.begin(ctx); err != nil {
+		return err
+	}
+	defer se.net.mu.Unlock()
+	now := se.self
+	now.Bot = bot
+	se.changeLocked(now)
+	return nil
+}
+
+// changeLocked gives the session another profile, and tells of it if it is one.
+func (se *session) changeLocked(now chat.Profile) {
+	if now == se.self {
+		return
 	}
 	e := chat.ProfileChanged{Old: se.self, At: se.net.opt.Now()}
-	se.self.Realname = realname
+	se.self = now
 	e.New = se.self
 	for _, other := range se.aroundLocked() {
 		other.pushLocked(e)
@@ -156,7 +175,6 @@ func (se *session) SetRealname(ctx context.Context, realname string) error {
 	for _, other := range se.watchersLocked() {
 		other.pushLocked(e)
 	}
-	return nil
 }
 
 // Join implements chat.Session.

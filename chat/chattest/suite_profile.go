@@ -16,6 +16,8 @@ func profileCases() []testCase {
 		{"Realname", 3, testRealname},
 		{"RealnameOnce", 2, testRealnameOnce},
 		{"RealnameCut", 1, testRealnameCut},
+		{"Bot", 3, testBot},
+		{"Secure", 2, testSecure},
 		{"Account", 3, testAccount},
 		{"Whowas", 3, testWhowas},
 		{"WhowasRealname", 2, testWhowasRealname},
@@ -237,5 +239,68 @@ func testWhowasNobody(w *world) {
 	for _, nick := range []string{"", "not a nick", "#a", "9nine"} {
 		_, err := a.Whowas(context.Background(), nick, 0)
 		w.want("whowas "+nick, err, chat.ErrBadNick)
+	}
+}
+
+// Who says that he is a program is shown so by everybody, what he says too.
+func testBot(w *world) {
+	ctx := context.Background()
+	a, b, c := w.open(0, "ann"), w.open(1, "bob"), w.open(2, "cat")
+	w.meet(a, b, c)
+	w.joinAll("#a", a, b)
+	old := a.Self()
+	w.must("bot", a.SetBot(ctx, true))
+	w.must("bot again", a.SetBot(ctx, true))
+	if now := a.Self(); !now.Bot || old.Bot {
+		w.T().Errorf("self was %+v and is %+v", old, now)
+	}
+	if e := await(b, "the change", anyOf[chat.ProfileChanged]); e.Old != old || e.New != a.Self() {
+		w.T().Errorf("the change is %+v", e)
+	}
+	a.said("#a", "beep")
+	a.said("cat", "boop")
+	if m := b.gets("beep"); !m.From.Bot {
+		w.T().Errorf("the message is %+v", m)
+	}
+	if m := c.gets("boop"); !m.From.Bot {
+		w.T().Errorf("the private message is %+v", m)
+	}
+	who, err := c.Lookup(ctx, "ann")
+	if w.must("lookup", err); !who.Bot {
+		w.T().Errorf("whois says %+v", who)
+	}
+	if v := c.join("#a"); !v.Members[0].Bot || v.Members[1].Bot {
+		w.T().Errorf("who came later sees %+v", v.Members)
+	}
+	w.must("nick", a.SetNick(ctx, "anna"))
+	await(c, "a new nick", anyOf[chat.Renamed])
+	w.must("no bot", a.SetBot(ctx, false))
+	for _, u := range []*user{b, c} {
+		await(u, "the end of it", func(e chat.ProfileChanged) bool { return e.Old.Bot && !e.New.Bot && e.New.Nick == "anna" })
+	}
+	w.Sleep(quiet)
+	if got := find(b, anyOf[chat.ProfileChanged]); len(got) != 2 {
+		w.T().Errorf("bob got %+v", got)
+	}
+	none(a, "his own change", anyOf[chat.ProfileChanged])
+}
+
+// Who came over an encrypted connection is shown so by everybody.
+func testSecure(w *world) {
+	u := userNamed("ann")
+	u.Secure = true
+	s, err := w.Service(0).Open(context.Background(), u)
+	w.must("open", err)
+	a, b := w.add(s), w.open(1, "bob")
+	a.pump()
+	w.meet(a, b)
+	w.joinAll("#a", a, b)
+	who, err := b.Lookup(context.Background(), "ann")
+	if w.must("lookup", err); !who.Secure || !a.Self().Secure || b.Self().Secure {
+		w.T().Errorf("whois says %+v, self %+v, bob %+v", who, a.Self(), b.Self())
+	}
+	w.must("bot", a.SetBot(context.Background(), true))
+	if e := await(b, "a change", anyOf[chat.ProfileChanged]); !e.New.Secure || !e.New.Bot {
+		w.T().Errorf("the change is %+v", e)
 	}
 }

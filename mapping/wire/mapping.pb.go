@@ -215,6 +215,7 @@ type Person struct {
 	Away          []byte                 `protobuf:"bytes,4,opt,name=away,proto3" json:"away,omitempty"`
 	Account       []byte                 `protobuf:"bytes,5,opt,name=account,proto3" json:"account,omitempty"` // reserved for accounts; until then it is his node
 	Version       uint64                 `protobuf:"varint,6,opt,name=version,proto3" json:"version,omitempty"`
+	Flags         uint32                 `protobuf:"varint,7,opt,name=flags,proto3" json:"flags,omitempty"` // bits: 1 he says that he is a program, 2 connected to his node over TLS
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -287,6 +288,13 @@ func (x *Person) GetAccount() []byte {
 func (x *Person) GetVersion() uint64 {
 	if x != nil {
 		return x.Version
+	}
+	return 0
+}
+
+func (x *Person) GetFlags() uint32 {
+	if x != nil {
+		return x.Flags
 	}
 	return 0
 }
@@ -4944,14 +4952,15 @@ const file_mapping_proto_rawDesc = "" +
 	"\aSession\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\fR\x04node\x12\x10\n" +
 	"\x03run\x18\x02 \x01(\x06R\x03run\x12\x16\n" +
-	"\x06number\x18\x03 \x01(\x04R\x06number\"\x9c\x01\n" +
+	"\x06number\x18\x03 \x01(\x04R\x06number\"\xb2\x01\n" +
 	"\x06Person\x12\x12\n" +
 	"\x04nick\x18\x01 \x01(\fR\x04nick\x12\x1a\n" +
 	"\busername\x18\x02 \x01(\fR\busername\x12\x1a\n" +
 	"\brealname\x18\x03 \x01(\fR\brealname\x12\x12\n" +
 	"\x04away\x18\x04 \x01(\fR\x04away\x12\x18\n" +
 	"\aaccount\x18\x05 \x01(\fR\aaccount\x12\x18\n" +
-	"\aversion\x18\x06 \x01(\x04R\aversion\"4\n" +
+	"\aversion\x18\x06 \x01(\x04R\aversion\x12\x14\n" +
+	"\x05flags\x18\a \x01(\rR\x05flags\"4\n" +
 	"\x05Birth\x12\x13\n" +
 	"\x05at_ms\x18\x01 \x01(\x03R\x04atMs\x12\x16\n" +
 	"\x06random\x18\x02 \x01(\x06R\x06random\"_\n" +

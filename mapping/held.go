@@ -14,82 +14,183 @@ import (
 // keeper changed, the other may be on its way from somebody who saw it. So no
 // sender's order is broken, and nothing that was accepted is skipped. So wait too
 // the messages of who has just come back into sight, while others come back with
-// him.
+// him; and of who is not on the channel here, as when a keeper took him in of whom this view
+// has not heard: what names him is on its way. What was shown counts as said,
+// and nothing else, so that what could not be shown is when it comes again.
 
 const (
-	holdBack = time.Second
-	maxHeld  = 1024 // messages of one sender
+	holdBack   = time.Second
+	holdNobody = 5 * time.Second // where it is not known who says it
+	maxHeld    = 1024            // messages of one sender
+	maxWaiting = 1024            // senders
 )
+
+// waiting are the messages of one sender that wait, by number, and each until
+// when. A task sees to them while there are any.
+type waiting struct {
+	list []heldMessage
+	busy bool
+}
+
+type heldMessage struct {
+	entry overlay.Entry
+	until time.Time
+}
 
 // messageLocked takes the next message of the log, or one of another copy's
 // last messages.
 func (v *view) messageLocked(e overlay.Entry, w *wire.Message) {
 	said, held := v.said[e.From], v.held[e.From]
 	v.sentLocked(e, e.Number > said)
-	last := max(said, v.seen[e.From])
-	at, dup := slices.BinarySearchFunc(held, e.Number, func(h overlay.Entry, n uint64) int { return cmp.Compare(h.Number, n) })
-	switch {
-	case e.Number <= said || dup:
+	if held == nil {
+		held = new(waiting)
+	}
+	at, dup := slices.BinarySearchFunc(held.list, e.Number, func(h heldMessage, n uint64) int { return cmp.Compare(h.entry.Number, n) })
+	if e.Number <= said || dup {
 		return // came before, under another stamp
-	case v.vouchedLocked(e.From): // shown with those who come back
-	case at == 0 && (last == 0 || w.After <= last):
-		v.giveLocked(e, w)
-		if len(held) > 0 && after(held[0]) <= e.Number {
-			v.releaseHeldLocked(e.From)
+	}
+	by, known := v.speakerLocked(e, w)
+	if known && at == 0 && v.followsLocked(e.From, w) && !v.vouchedLocked(e.From) {
+		v.giveLocked(e, w, by)
+		v.giveNextLocked(e.From, false)
+		return
+	}
+	patience := holdBack
+	if _, left := v.s.left.get(e.From); !known && !left {
+		patience = holdNobody
+	}
+	if len(v.held) >= maxWaiting {
+		patience = 0
+	}
+	held.list = slices.Insert(held.list, at, heldMessage{e, v.s.h.Now().Add(patience)})
+	v.held[e.From] = held
+	if !held.busy {
+		held.busy = true
+		v.s.h.Go("mapping hold back", func() { v.holdBack(e.From, held) })
+	} else if len(held.list) > maxHeld {
+		v.giveHeldLocked(e.From, 1)
+	}
+}
+
+// followsLocked reports whether the view has all that a message's sender said
+// before it, or has heard nothing of him yet.
+func (v *view) followsLocked(who overlay.Stream, w *wire.Message) bool {
+	said := v.said[who]
+	return said == 0 || w.After <= said
+}
+
+// holdBack ends the patience with the messages of a sender that wait.
+func (v *view) holdBack(who overlay.Stream, held *waiting) {
+	for {
+		v.s.mu.Lock()
+		pause := v.patienceLocked(who, held)
+		v.s.mu.Unlock()
+		if pause == 0 || v.s.h.Sleep(pause) != nil {
+			return
 		}
-		return
-	}
-	v.held[e.From] = slices.Insert(held, at, e)
-	if len(held) == 0 {
-		v.s.h.Go("mapping hold back", func() { v.holdBack(e.From, e.Number) })
-	} else if len(held) >= maxHeld {
-		v.releaseHeldLocked(e.From)
 	}
 }
 
-// after is the number of the message that goes before a held one.
-func after(held overlay.Entry) uint64 {
-	ev := new(wire.ChannelEvent)
-	_ = decode(held.Event, ev) // it was decoded before
-	return ev.GetMessage().GetAfter()
+// patienceLocked gives what has waited long enough, and says how long the next
+// still waits; 0: there is none.
+func (v *view) patienceLocked(who overlay.Stream, held *waiting) (pause time.Duration) {
+	now, due := v.s.h.Now(), 0
+	for i, h := range held.list {
+		if !h.until.After(now) {
+			due = i + 1 // and those before it
+		}
+	}
+	v.giveHeldLocked(who, due)
+	v.giveNextLocked(who, false)
+	for _, h := range held.list {
+		if d := h.until.Sub(now); pause == 0 || d < pause {
+			pause = d
+		}
+	}
+	if pause == 0 {
+		held.busy = false
+		delete(v.held, who)
+	}
+	return pause
 }
 
-// holdBack ends the patience with a sender's first held message.
-func (v *view) holdBack(who overlay.Stream, first uint64) {
-	if v.s.h.Sleep(holdBack) != nil {
-		return
-	}
-	v.s.mu.Lock()
-	defer v.s.mu.Unlock()
-	if h := v.held[who]; len(h) > 0 && h[0].Number <= first {
-		v.releaseHeldLocked(who)
-	}
-}
-
-// releaseHeldLocked gives what was held of a sender.
-func (v *view) releaseHeldLocked(who overlay.Stream) {
+// giveHeldLocked gives the first n of a sender's messages that wait. Has he left,
+// they are his last words. Those of whom nobody has said who he is are dropped; should
+// they come again, they are new.
+func (v *view) giveHeldLocked(who overlay.Stream, n int) {
 	held := v.held[who]
-	delete(v.held, who)
-	for _, e := range held {
-		if ev, err := decodeEvent(e.Event, v.name); err == nil {
-			v.giveLocked(e, ev.GetMessage())
+	if held == nil || n == 0 {
+		return
+	}
+	list := slices.Clone(held.list[:n])
+	held.list = slices.Delete(held.list, 0, n)
+	for _, h := range list {
+		w := messageOf(h.entry)
+		by, known := v.speakerLocked(h.entry, w)
+		if !known {
+			by, known = v.s.left.get(who)
+		}
+		if known {
+			v.giveLocked(h.entry, w, by)
 		}
 	}
+}
+
+// giveNextLocked gives those that wait no more for anything: the one before each
+// was given, and its sender is known. hidden: even if he has not been shown.
+func (v *view) giveNextLocked(who overlay.Stream, hidden bool) {
+	for held := v.held[who]; held != nil && len(held.list) > 0; {
+		e := held.list[0].entry
+		w := messageOf(e)
+		if _, known := v.speakerLocked(e, w); !known || !v.followsLocked(who, w) || !hidden && v.vouchedLocked(who) {
+			return
+		}
+		v.giveHeldLocked(who, 1)
+	}
+}
+
+// giveKnownLocked is to be called when the view may have learnt who somebody is
+// that has spoken.
+func (v *view) giveKnownLocked() {
+	for _, who := range sortedStreams(v.held) {
+		v.giveNextLocked(who, false)
+	}
+}
+
+// missesSpeakerLocked has the view compared with its keeper's when somebody speaks
+// who is no member here, and whom the keeper has: it says nothing of who he is. A node that
+// does not answer may be gone for another channel's keeper, who took its users
+// out of all views here.
+func (v *view) missesSpeakerLocked(e overlay.Entry, w *wire.Message) {
+	if _, on := v.state.members[e.From]; on || w == nil || w.Person != nil || v.s.views[v.name] != v {
+		return
+	}
+	if now := v.s.h.Now(); now.Sub(v.asked) >= holdBack {
+		v.asked = now
+		v.s.o.Hold(kindChannel, v.name)
+	}
+}
+
+// messageOf is the message of an entry that was checked before.
+func messageOf(e overlay.Entry) *wire.Message {
+	ev := new(wire.ChannelEvent)
+	_ = decode(e.Event, ev)
+	return ev.GetMessage()
 }
 
 // giveLocked gives a message to the local sessions that were on the channel
 // when it was said. Stamps say that only along one line of keepers: what was said
 // with another keeper, on the other side of a split, has any place among them. It
 // counts as later than a join that did not know of it.
-func (v *view) giveLocked(e overlay.Entry, w *wire.Message) {
+func (v *view) giveLocked(e overlay.Entry, w *wire.Message, by person) {
 	if !v.noteMessageLocked(e) {
 		return
 	}
 	if v.crowdLocked().latest.Compare(e.Stamp) < 0 {
-		v.spreadLocked(e, w, nil)
+		v.spreadLocked(e, w, by, nil)
 		return
 	}
-	v.spreadLocked(e, w, func(who overlay.Stream) bool {
+	v.spreadLocked(e, w, by, func(who overlay.Stream) bool {
 		m, ok := v.state.members[who]
 		if !ok || m.joined.Compare(e.Stamp) < 0 {
 			return true

@@ -90,6 +90,7 @@ type Service struct {
 	quits      *cache[overlay.Stream, person] // sessions that are over
 	over       *cache[overlay.Stream, person] // those of this node, by its own knowledge
 	untold     *cache[leaving, time.Time]
+	left       *cache[overlay.Stream, person] // who went out of channels here
 	sight      sight
 	lastNode   uint64     // number of the node's own requests
 	running    int        // lanes at work
@@ -126,6 +127,7 @@ func New(cfg Config) *Service {
 		letters:    newCache[letterKey, uint64](8192),
 		quits:      newCache[overlay.Stream, person](4096),
 		over:       newCache[overlay.Stream, person](256),
+		left:       newCache[overlay.Stream, person](4096),
 		sight:      newSight(),
 		idle:       h.NewEvent(),
 		listings:   map[string]*listing{},

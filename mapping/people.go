@@ -127,6 +127,7 @@ func (s *Service) quitLocked(who overlay.Stream, reason string, over bool, at ti
 	if !ok {
 		return
 	}
+	s.left.put(who, p)
 	if over {
 		s.quits.put(who, p)
 	}

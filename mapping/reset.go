@@ -35,6 +35,7 @@ func (v *view) resetLocked(st *state, recent []overlay.Entry) {
 	v.differLocked(v.adoptLocked(st, at), at)
 	v.admitLocked()
 	v.tailLocked(st.tail)
+	v.giveKnownLocked()
 	if delta != nil && v.s.views[v.name] == v {
 		v.tellLocked(delta)
 	}
@@ -209,6 +210,7 @@ func (v *view) differLocked(old *state, at time.Time) {
 		if _, ok := v.state.members[who]; ok {
 			continue
 		}
+		v.s.left.put(who, old.members[who].person)
 		r := v.state.removals[who]
 		switch se := v.local(who); {
 		case r.kind == byQuit:

@@ -104,6 +104,7 @@ func (s *Service) missLocked(who overlay.Stream) {
 // why.
 func (v *view) missedLocked(who overlay.Stream, m member) {
 	s := v.s
+	s.left.put(who, m.person)
 	if v.unhideLocked(who) {
 		return // nobody has been told that he was back
 	}

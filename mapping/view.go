@@ -27,9 +27,10 @@ type view struct {
 	crowd   *crowd // of locals; nil when it has to be made anew
 	joining map[*membership]*job
 	leaving map[overlay.Stream]int
-	seen    map[overlay.Stream]uint64          // last number of each origin: what comes again is dropped
-	said    map[overlay.Stream]uint64          // the same of its messages alone
-	held    map[overlay.Stream][]overlay.Entry // messages that wait for one before them
+	seen    map[overlay.Stream]uint64   // last number of each origin: what comes again is dropped
+	said    map[overlay.Stream]uint64   // the same of its messages alone
+	held    map[overlay.Stream]*waiting // messages that wait for one before them, or for who says them
+	asked   time.Time                   // when the keeper was last asked for who speaks
 	waiters []waiter
 	tagged  *cache[string, origin] // messages of tags only, by ID; nil before the first
 }
@@ -84,7 +85,7 @@ func (s *Service) viewLocked(name string) *view {
 			s: s, self: s.self, run: s.run, name: name, key: overlay.Key(kindChannel, name),
 			locals: map[uint64]*membership{}, joining: map[*membership]*job{},
 			leaving: map[overlay.Stream]int{}, seen: map[overlay.Stream]uint64{}, said: map[overlay.Stream]uint64{},
-			held: map[overlay.Stream][]overlay.Entry{},
+			held: map[overlay.Stream]*waiting{},
 		}
 		if before, ok := s.seenBefore.get(name); ok {
 			v.seen, v.said = before.seen, before.said
@@ -160,6 +161,7 @@ func (c channelViews) Event(name string, e overlay.Entry) {
 		v.state.heads.add(e.Stamp)
 	default:
 		v.takeLocked(e, ev)
+		v.missesSpeakerLocked(e, ev.GetMessage())
 	}
 }
 
@@ -241,10 +243,12 @@ func (v *view) beginLocked(st *state, recent []overlay.Entry) {
 		if err != nil || ev.GetMessage() == nil {
 			continue
 		}
-		v.spreadLocked(e, ev.GetMessage(), func(who overlay.Stream) bool {
-			m, ok := st.members[who]
-			return ok && m.joined.Compare(e.Stamp) < 0
-		})
+		if by, known := v.speakerLocked(e, ev.GetMessage()); known {
+			v.spreadLocked(e, ev.GetMessage(), by, func(who overlay.Stream) bool {
+				m, ok := st.members[who]
+				return ok && m.joined.Compare(e.Stamp) < 0
+			})
+		}
 		v.sentLocked(e, false)
 	}
 }
@@ -383,9 +387,8 @@ func (v *view) sentLocked(e overlay.Entry, fresh bool) {
 // spreadLocked gives a message to those local sessions on the channel that were
 // there (nil: all) and have the status it is for, but not to its sender. The message
 // is made once for all.
-func (v *view) spreadLocked(e overlay.Entry, w *wire.Message, there func(overlay.Stream) bool) {
-	p, ok := v.speakerLocked(e, w)
-	if !ok || v.state.redacted(origin{e.From, e.Number}) {
+func (v *view) spreadLocked(e overlay.Entry, w *wire.Message, by person, there func(overlay.Stream) bool) {
+	if v.state.redacted(origin{e.From, e.Number}) {
 		return
 	}
 	id := messageID(e.From, e.Number, v.key)
@@ -393,7 +396,7 @@ func (v *view) spreadLocked(e overlay.Entry, w *wire.Message, there func(overlay
 		v.taggedLocked(id, origin{e.From, e.Number})
 	}
 	var msg chat.Event = chat.Message{
-		ID: id, At: e.At, From: p.profile(e.From), Target: v.display(),
+		ID: id, At: e.At, From: by.profile(e.From), Target: v.display(),
 		Notice: w.Notice, Text: string(w.Text), Tags: tagsFromWire(w.Tags), TagsOnly: w.TagsOnly, Least: chat.Status(w.LeastStatus),
 	}
 	least := chat.Status(w.LeastStatus)
@@ -426,6 +429,9 @@ func (v *view) speakerLocked(e overlay.Entry, w *wire.Message) (person, bool) {
 	}
 	if p, ok := v.s.knownLocked(e.From); ok {
 		return p, true
+	}
+	if x := v.s.sight.missing[e.From]; x != nil {
+		return x.person, true // users here still believe him
 	}
 	return v.s.quits.get(e.From) // his quit came through another channel first
 }

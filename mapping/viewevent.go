@@ -18,7 +18,7 @@ func (v *view) takeLocked(e overlay.Entry, ev *wire.ChannelEvent) {
 		return
 	}
 	defer v.disperseLocked()
-	v.releaseHeldLocked(e.From)
+	v.giveNextLocked(e.From, true)
 	fresh := v.noteLocked(e)
 	switch w := ev.What.(type) {
 	case *wire.ChannelEvent_Joined:
@@ -27,6 +27,7 @@ func (v *view) takeLocked(e overlay.Entry, ev *wire.ChannelEvent) {
 		m, was := v.state.members[e.From]
 		v.state.apply(st, ev)
 		if _, is := v.state.members[e.From]; was && !is {
+			v.s.left.put(e.From, m.person)
 			v.showLocked(e.From, chat.Parted{
 				Channel: v.display(), Who: m.person.profile(e.From), Reason: string(w.Parted.GetReason()), At: e.At,
 			})
@@ -77,6 +78,7 @@ func (v *view) takeLocked(e overlay.Entry, ev *wire.ChannelEvent) {
 		now.apply(st, ev)
 		v.differLocked(v.adoptLocked(now, e.At), e.At)
 		v.tailLocked(part.tail) // the state may have no room for all of it
+		v.giveKnownLocked()
 	default:
 		v.state.apply(st, ev)
 	}
@@ -99,10 +101,15 @@ func (v *view) joinedLocked(st step, e overlay.Entry, ev *wire.ChannelEvent) {
 	if !is {
 		return
 	}
+	if v.said[who] == 0 {
+		v.boundLocked(v.said)
+		v.said[who] = m.join // his first message here is to be waited for too
+	}
 	if !was && v.comesLocked(who, e.At, true) {
 		v.showLocked(who, chat.Joined{Channel: v.display(), Who: m.person.profile(who), Status: m.status, At: e.At})
 	}
 	v.admitLocked()
+	v.giveNextLocked(who, false)
 }
 
 func (v *view) kickedLocked(st step, e overlay.Entry, ev *wire.ChannelEvent) {
@@ -116,6 +123,7 @@ func (v *view) kickedLocked(st step, e overlay.Entry, ev *wire.ChannelEvent) {
 	if _, is := v.state.members[who]; !was || is {
 		return
 	}
+	v.s.left.put(who, m.person)
 	v.kickOutLocked(who, e.From, chat.Kicked{
 		Channel: name, Who: m.person.profile(who), By: string(ev.By), Reason: string(ev.GetKicked().Reason), At: e.At,
 	})

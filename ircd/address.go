@@ -2,6 +2,7 @@ package ircd
 
 import (
 	"net"
+	"net/netip"
 	"sync"
 	"time"
 )
@@ -58,6 +59,46 @@ func (t *tries) giveBack(address string) {
 	if b := t.from[address]; b != nil {
 		b.tokens = min(b.burst, b.tokens+1)
 	}
+}
+
+// admitFrom counts a connection from another machine, or says why there may be no more from
+// its address. leave takes it back.
+func (s *Server) admitFrom(a *arrival) (leave func(), refused string) {
+	key := limitKey(a)
+	if key == "" {
+		return func() {}, ""
+	}
+	live := s.live.Load()
+	if live.connects != nil && live.connects.try(key) > 0 {
+		return nil, "Too many connections from your address in a short time: wait a minute"
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if limit := live.Limits.PerAddress; limit > 0 && s.addresses[key] >= limit {
+		return nil, "Too many connections from your address"
+	}
+	s.addresses[key]++
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.addresses[key]--; s.addresses[key] == 0 {
+			delete(s.addresses, key)
+		}
+	}, ""
+}
+
+// limitKey is what is counted as one address: that of IPv4, and of IPv6 the network that one
+// customer gets. It is "" for a client on this machine.
+func limitKey(a *arrival) string {
+	from, ok := a.from.(*net.TCPAddr)
+	if !ok || a.local {
+		return ""
+	}
+	ip := from.AddrPort().Addr().Unmap().WithZone("")
+	if ip.Is6() {
+		return netip.PrefixFrom(ip, 64).Masked().String()
+	}
+	return ip.String()
 }
 
 // address is where the client is: the IP address, without its port; "" for one on this

@@ -71,6 +71,12 @@ type Limits struct {
 	// MaxConnections is the number of clients at one time; one more is sent
 	// away with "ERROR :Too many connections". Default: 2000.
 	MaxConnections int `toml:"max_connections"`
+	// PerAddress is the number of clients at one time from one IP address (of IPv6: from
+	// one /64) of another machine. 0 means no limit. Default: 20.
+	PerAddress int `toml:"per_address"`
+	// Connects is the number of connections that may be opened in a minute from one such
+	// address. 0 means no limit. Default: 60.
+	Connects int `toml:"connects"`
 	// Registration is the time in which a client must have registered (NICK,
 	// USER), such as "30s". Default: 30 s.
 	Registration time.Duration `toml:"registration"`
@@ -122,6 +128,8 @@ func defaultConfig() Config {
 		Opers:              []Oper{},
 		Limits: Limits{
 			MaxConnections: 2000,
+			PerAddress:     20,
+			Connects:       60,
 			Registration:   30 * time.Second,
 			PingInterval:   90 * time.Second,
 			PingTimeout:    90 * time.Second,
@@ -232,6 +240,10 @@ func (l *Limits) check() error {
 	switch {
 	case l.MaxConnections < 1 || l.MaxConnections > 1_000_000:
 		return fmt.Errorf("[irc.limits] max_connections = %d: must be between 1 and 1000000", l.MaxConnections)
+	case l.PerAddress < 0 || l.PerAddress > 1_000_000:
+		return fmt.Errorf("[irc.limits] per_address = %d: must be between 0 (no limit) and 1000000 clients", l.PerAddress)
+	case l.Connects < 0 || l.Connects > 1_000_000:
+		return fmt.Errorf("[irc.limits] connects = %d: must be between 0 (no limit) and 1000000 a minute", l.Connects)
 	case !(l.LineRate >= 0 && l.LineRate <= 1e6):
 		return fmt.Errorf("[irc.limits] line_rate = %v: must be between 0 (no limit) and 1000000 lines a second", l.LineRate)
 	case l.LineBurst < 1 || l.LineBurst > 1_000_000:

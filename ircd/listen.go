@@ -244,18 +244,25 @@ func (s *Server) open(ctx context.Context, e *entrance, nc net.Conn) (*arrival, 
 	return a, nil
 }
 
-// turnAway tells a client that there are too many.
-func (s *Server) turnAway(e *entrance, nc net.Conn) {
-	s.log.Info("irc: too many connections", "from", nc.RemoteAddr().String(), "limit", s.live.Load().Limits.MaxConnections)
-	nc.SetDeadline(time.Now().Add(closeTime)) // TLS shakes hands first
+// turnAway tells a client that he is not let in, before anything was read from him.
+func (s *Server) turnAway(e *entrance, nc net.Conn, why string) {
 	a := arrived(nc)
 	if e.tls != nil && !e.proxied {
 		a.startTLS(e.tls)
 	}
-	text := "ERROR :Too many connections\r\n"
-	if e.web {
-		text = "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+	if !e.web {
+		s.dismiss(a, why)
+		return
 	}
+	s.sendOff(a, why, "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+}
+
+// dismiss ends a connection that is not served.
+func (s *Server) dismiss(a *arrival, why string) { s.sendOff(a, why, "ERROR :"+why+"\r\n") }
+
+func (s *Server) sendOff(a *arrival, why, text string) {
+	s.log.Info("irc: a connection was refused", "from", a.from.String(), "why", why)
+	a.SetDeadline(time.Now().Add(closeTime)) // TLS shakes hands first
 	a.Write([]byte(text))
 	linger(a)
 	a.Close()

@@ -138,7 +138,7 @@ func cmdOper(c *conn, m *message) error {
 		c.reply(errNoOperHost)
 		return nil
 	}
-	if wait := c.srv.operTries.try(c.address()); wait > 0 {
+	if wait := c.srv.operTries.try(limitKey(c.nc)); wait > 0 {
 		c.reply(rplTryAgain, "OPER")
 		return nil
 	}
@@ -155,7 +155,7 @@ func cmdOper(c *conn, m *message) error {
 		c.reply(errPasswdMismatch)
 		return nil
 	}
-	c.srv.operTries.giveBack(c.address())
+	c.srv.operTries.giveBack(limitKey(c.nc))
 	if !c.srv.appoint(c, *found) { // the configuration has changed meanwhile
 		c.reply(errPasswdMismatch)
 		return nil

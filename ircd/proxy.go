@@ -19,6 +19,7 @@ func (s *Server) readProxyHeader(a *arrival, optional bool) (found bool, err err
 	if !s.live.Load().trusts(a.from) {
 		return false, fmt.Errorf("%v is no proxy of the configuration (proxies in [irc])", a.from)
 	}
+	here := a.local
 	a.local = false // until it is known where the client is
 	r := bufio.NewReaderSize(a.Conn, 256)
 	header, err := proxyproto.Read(r)
@@ -32,7 +33,7 @@ func (s *Server) readProxyHeader(a *arrival, optional bool) (found bool, err err
 	// A proxy's own connection, to see whether the server is there, has no address of a client.
 	if header.Command.IsProxy() {
 		if from, ok := header.SourceAddr.(*net.TCPAddr); ok {
-			a.from, a.local = from, isLocal(from)
+			a.from, a.local = from, here && isLocal(from)
 		}
 	}
 	return true, nil
@@ -41,11 +42,12 @@ func (s *Server) readProxyHeader(a *arrival, optional bool) (found bool, err err
 // forwardedFor takes the client's address from the header of HTTP, where the proxy put it at the
 // end; what stands before that the client may have made up.
 func (a *arrival) forwardedFor(r *http.Request) {
+	here := isLocal(a.from)
 	words := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
 	last := strings.TrimSpace(words[len(words)-1])
 	if ip, err := netip.ParseAddr(last); err == nil {
 		a.from = net.TCPAddrFromAddrPort(netip.AddrPortFrom(ip.Unmap(), 0))
-		a.local = isLocal(a.from)
+		a.local = here && isLocal(a.from)
 	}
 }
 

@@ -145,6 +145,36 @@ func TestProxysOwnConnection(t *testing.T) {
 	}
 }
 
+// TestLimitsBehindAProxy: clients are counted by their own address, whoever the proxy is; of IPv6 by the network.
+func TestLimitsBehindAProxy(t *testing.T) {
+	s, _ := serving(t, behindProxy(plainWay, func(c *Config) { c.Limits.PerAddress = 1 }))
+	for from, in := range map[string]bool{"192.0.2.1": true, "192.0.2.2": true, "2001:db8::1": true, "2001:db8:0:1::1": true} {
+		come(t, s, from, in)
+	}
+	come(t, s, "192.0.2.1", false)
+	come(t, s, "2001:db8::2", false)
+	come(t, s, "127.0.0.1", true)
+	come(t, s, "127.0.0.1", true)
+}
+
+// come connects through the proxy, and stays.
+func come(t *testing.T, s *Server, from string, in bool) {
+	t.Helper()
+	nc, err := net.Dial("tcp", s.Addrs()[0].String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { nc.Close() })
+	nc.SetDeadline(time.Now().Add(20 * time.Second))
+	header(2, from).WriteTo(nc)
+	c := &client{t, nc, bufio.NewReader(nc)}
+	c.send("PING x")
+	line := c.until(" ")
+	if got := strings.Contains(line, "PONG"); got != in {
+		t.Errorf("%s: %s", from, line)
+	}
+}
+
 // TestForwardedFor: a proxy that speaks HTTP names the client at the end of a header; what the client
 // wrote there before does not count, and nowhere but at such an address.
 func TestForwardedFor(t *testing.T) {

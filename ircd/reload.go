@@ -3,6 +3,7 @@ package ircd
 import (
 	"fmt"
 	"slices"
+	"time"
 )
 
 // settings are a configuration and what is made of it. They never change; Reload
@@ -11,10 +12,15 @@ import (
 type settings struct {
 	Config
 	isupport []string
+	connects *tries // nil: no limit
 }
 
 func newSettings(cfg Config) *settings {
-	return &settings{Config: cfg, isupport: isupportTokens(&cfg)}
+	s := &settings{Config: cfg, isupport: isupportTokens(&cfg)}
+	if n := cfg.Limits.Connects; n > 0 {
+		s.connects = &tries{burst: n, pause: time.Minute / time.Duration(n)}
+	}
+	return s
 }
 
 // Reload implements chat.Reloader. The message of the day, the lines of ADMIN,

@@ -48,8 +48,9 @@ type Server struct {
 	mu        sync.Mutex       // guards what follows
 	clients   map[string]*conn // registered, by folded nick
 	operators map[chat.SessionID]operator
-	conns     int // connections, registered or not
-	users     int // of them registered
+	addresses map[string]int // connections from each address of another machine
+	conns     int            // connections, registered or not
+	users     int            // of them registered
 	maxUsers  int
 	maxGlobal int
 }
@@ -85,6 +86,7 @@ func newServer(setup chat.Setup, cfg Config) (*Server, error) {
 		cfg: cfg, name: cfg.ServerName, version: "ircbridge-" + setup.Version,
 		service: setup.Service, log: setup.Log, now: time.Now,
 		commands: commandTable(), clients: map[string]*conn{}, dataDir: setup.DataDir, ask: setup.Ask, reload: setup.Reload,
+		addresses: map[string]int{},
 		operators: map[chat.SessionID]operator{}, operTries: tries{burst: operTries, pause: operPause},
 	}
 	s.life, s.die = context.WithCancelCause(context.Background())
@@ -202,23 +204,50 @@ func (s *Server) ServeConn(ctx context.Context, nc net.Conn) {
 // It may return earlier.
 func (s *Server) serveConn(ctx context.Context, e *entrance, nc net.Conn, ended func()) {
 	if !s.admit() {
-		s.turnAway(e, nc)
+		s.turnAway(e, nc, "Too many connections")
 		ended()
 		return
 	}
-	a, err := s.open(ctx, e, nc)
-	if err != nil {
-		s.log.Info("irc: a connection was refused", "from", nc.RemoteAddr().String(), "why", err)
+	a, leave := s.letIn(ctx, e, nc)
+	if a == nil {
 		s.discharge()
-		nc.Close()
 		ended()
 		return
 	}
 	newConn(s, a).start(ctx, func() {
+		leave()
 		s.discharge()
 		a.Close()
 		ended()
 	})
+}
+
+// letIn makes lines of a connection, and counts it for its address, before anything is read from it if
+// that is known then. It returns nil when the connection was not let in, and has been closed.
+func (s *Server) letIn(ctx context.Context, e *entrance, nc net.Conn) (a *arrival, leave func()) {
+	refused := ""
+	if !e.proxied {
+		if leave, refused = s.admitFrom(arrived(nc)); refused != "" {
+			s.turnAway(e, nc, refused)
+			return nil, nil
+		}
+	}
+	a, err := s.open(ctx, e, nc)
+	if err != nil {
+		s.log.Info("irc: a connection was refused", "from", nc.RemoteAddr().String(), "why", err)
+		nc.Close()
+		if leave != nil {
+			leave()
+		}
+		return nil, nil
+	}
+	if e.proxied {
+		if leave, refused = s.admitFrom(a); refused != "" {
+			s.dismiss(a, refused)
+			return nil, nil
+		}
+	}
+	return a, leave
 }
 
 func (s *Server) admit() bool {

@@ -97,9 +97,9 @@ type stage struct {
 	ask       func(context.Context, string) []string
 	rehash    func() ([]string, error) // what REHASH finds; nil: there is nobody to ask
 	entrances []*entrance
-	from      net.Addr // nil: that of a pipe
-	tls       bool     // clients come over TLS
-	srv       *Server  // made by the first client
+	from      func(name string) net.Addr // where a client is; nil: at the end of a pipe
+	tls       bool                       // clients come over TLS
+	srv       *Server                    // made by the first client
 	wg        sync.WaitGroup
 
 	actors map[string]*actor
@@ -173,7 +173,7 @@ func (s *stage) actor(name string) *actor {
 	}
 	client, server := net.Pipe()
 	if s.from != nil {
-		server = located{server, s.from}
+		server = located{server, s.from(name)}
 	}
 	if s.tls {
 		cert, err := selfSigned("irc.test", time.Now())
@@ -283,8 +283,13 @@ var (
 // play runs a transcript and returns it with what really came.
 // With a subprotocol all clients come over WebSocket.
 func play(t *testing.T, text, web string) string {
+	return playWith(t, text, func(s *stage) { s.web = web })
+}
+
+// playWith is play on a stage that has been changed before.
+func playWith(t *testing.T, text string, change func(*stage)) string {
 	s := newStage(t)
-	s.web = web
+	change(s)
 	for _, line := range strings.SplitAfter(text, "\n") {
 		line = strings.TrimSuffix(line, "\n")
 		if gets.MatchString(line) {
@@ -344,6 +349,10 @@ func (s *stage) configure(line string) {
 		s.cfg.Limits.Channels = n
 	case "max":
 		s.cfg.Limits.MaxConnections = n
+	case "per_address":
+		s.cfg.Limits.PerAddress = n
+	case "connects":
+		s.cfg.Limits.Connects = n
 	case "nick_changes":
 		s.cfg.Limits.NickChanges = n
 	case "line_rate": // with a burst of ten, for all clients
@@ -353,7 +362,7 @@ func (s *stage) configure(line string) {
 	case "oper": // by the password "sesame"
 		s.cfg.Opers = append(s.cfg.Opers, Oper{Name: value, Password: sesame})
 	case "from": // where all clients connect from
-		s.from = &net.TCPAddr{IP: net.ParseIP(value), Port: 40000}
+		s.from = func(string) net.Addr { return &net.TCPAddr{IP: net.ParseIP(value), Port: 40000} }
 	case "tls": // all clients from here on
 		s.tls = value == "on"
 	case "port": // where it listens, as STATS shows it

@@ -100,7 +100,7 @@ func TestTranscriptsOverWebSocket(t *testing.T) {
 		for _, file := range files {
 			name := strings.TrimSuffix(filepath.Base(file), ".txt")
 			switch {
-			case name == "too_many": // who is turned away is told by HTTP
+			case name == "too_many", name == "per_address": // who is turned away is told by HTTP
 				continue
 			case name == "lines": // with lines beyond all bounds; see TestWebSocketMessages
 				continue

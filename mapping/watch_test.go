@@ -356,3 +356,43 @@ func TestWatchers(t *testing.T) {
 		t.Error("too many watchers are read")
 	}
 }
+
+// TestWatchCost: what a node that watches a hundred names costs the whole ring while
+// nothing happens: a renewal for each keeper every half minute, with a line for each name.
+func TestWatchCost(t *testing.T) {
+	const nodes, names = 20, 100
+	measure := func(watched int) (bytes, messages float64) {
+		w := newSimNet(t, 1)
+		w.grow(nodes)
+		w.run(func(e *simEnv) {
+			ann := e.open(w.nodes[0], "ann")
+			var nicks []string
+			for i := range watched {
+				nicks = append(nicks, fmt.Sprintf("friend%d", i))
+			}
+			if _, err := ann.Watch(bg, nicks); err != nil {
+				e.Fatalf("%v", err)
+			}
+			e.Sleep(5 * time.Minute)
+			sum := func() (b, m float64) {
+				for _, n := range w.nodes {
+					b += float64(n.h.Traffic().SentBytes)
+					m += float64(n.h.Traffic().SentMessages)
+				}
+				return b, m
+			}
+			const d = 10 * time.Minute
+			b, m := sum()
+			e.Sleep(d)
+			bytes, messages = sum()
+			bytes, messages = (bytes-b)/d.Seconds(), (messages-m)/d.Seconds()
+		})
+		return bytes, messages
+	}
+	b0, m0 := measure(0)
+	b1, m1 := measure(names)
+	if perName := (b1 - b0) / names; perName > 3.5 || m1-m0 > 5 {
+		t.Errorf("a name that is watched costs %.1f B/s, and all of them %.1f messages/s", perName, m1-m0)
+	}
+	t.Logf("a ring of %d nodes: %.0f B/s in %.1f messages/s; with %d names watched by one of them %.0f B/s in %.1f", nodes, b0, m0, names, b1, m1)
+}

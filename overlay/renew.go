@@ -33,14 +33,23 @@ func (o *Overlay) renewLoop() {
 	}
 }
 
-// dueLocked takes the holds that are due, in order, and says when the next is.
-// Those taken are due again in a while: renewAll sets that right.
+// dueLocked takes the holds that are due, in order, and says when the next is. Those
+// of the same keepers that are due soon go with them, so that a pair of nodes has one call
+// in a while, whatever the number of its objects. What is taken is due again in a while:
+// renewAll sets that right.
 func (o *Overlay) dueLocked() (due []ref, next time.Duration) {
 	now := o.h.Now()
 	next = o.cfg.Renew
+	asked := make(map[host.PeerID]bool)
+	// any order: a set
+	for _, hd := range o.holds {
+		if !hd.due.After(now) && hd.tries == 0 && hd.keeper != "" {
+			asked[hd.keeper] = true
+		}
+	}
 	// any order: sorted below
 	for r, hd := range o.holds {
-		if left := hd.due.Sub(now); left > 0 {
+		if left := hd.due.Sub(now); left > 0 && (!asked[hd.keeper] || left > o.cfg.Renew/5) {
 			next = min(next, left)
 			continue
 		}

@@ -60,7 +60,8 @@ type User struct {
 	Nick     string
 	Username string // the part before the @; given by the user or his client
 	Realname string
-	Secure   bool // his connection to the front-end is encrypted
+	Secure   bool     // his connection to the front-end is encrypted
+	Meta     Metadata // what he has set before; it must be valid, and fit
 }
 
 // Node describes the node a session is on. Nothing in it is secret.
@@ -94,6 +95,7 @@ type Profile struct {
 	Bot     bool   // he says that he is a program
 	// Secure: his node says that he is connected to it over TLS.
 	Secure bool
+	Meta   Metadata
 }
 
 // Mask is nick!user@host.
@@ -122,6 +124,12 @@ type Session interface {
 
 	// SetBot says whether the user is a program. It does not wait for the network.
 	SetBot(ctx context.Context, bot bool) error
+
+	// SetMetadata changes keys of the user himself, or, where channel is not "", of a
+	// channel that he is an operator of. What has no value is taken away; all changes are made, or
+	// none. Of a channel it waits for the network. Errors: ErrBadMetadata, ErrMetadataFull, ErrNotOnChannel,
+	// ErrNoPrivileges, ErrUnreachable.
+	SetMetadata(ctx context.Context, channel string, changes []MetaItem) error
 
 	// Join joins a channel, with its key if it has one, founding it if there
 	// is none. Joining a channel one is in is ErrAlreadyJoined. Errors also:
@@ -244,8 +252,9 @@ type Channel struct {
 	Excepts []ListEntry // +e: who is exempt from bans
 	Invexes []ListEntry // +I: who needs no invitation
 	Members []Member    // sorted by folded nick
-	Secret  bool        // +s and the asker is not on it: Topic, Members and lists are withheld
-	Count   int         // members, also when they are withheld
+	Meta    Metadata
+	Secret  bool // +s and the asker is not on it: Topic, Members and lists are withheld
+	Count   int  // members, also when they are withheld
 }
 
 // List is one of the channel's lists, by its letter of ListModes.

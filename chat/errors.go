@@ -36,6 +36,8 @@ var (
 	ErrNotYourMessage  = errors.New("the message is another's")
 	ErrMessageTooOld   = errors.New("the message is too old to be redacted")
 	ErrQueueFull       = errors.New("too many messages wait to be sent")
+	ErrBadMetadata     = errors.New("not a key or value of metadata")
+	ErrMetadataFull    = errors.New("no more metadata can be set")
 	ErrWatchFull       = errors.New("no more nicknames can be watched")
 	ErrUnreachable     = errors.New("the network did not answer")
 )

@@ -113,6 +113,16 @@ type Presence struct {
 	At     time.Time
 }
 
+// MetadataChanged: metadata of a channel that the receiver is on is new, or of a user
+// whom he meets in one, or whose nick he watches. Once, whatever the number of channels.
+type MetadataChanged struct {
+	Channel string     // "" when it is a user's
+	Who     Profile    // the user, as he is now; zero for a channel
+	Changes []MetaItem // by key
+	Watched bool       // the receiver watches his nick, and shares no channel with him
+	At      time.Time
+}
+
 // TopicChanged: a new topic.
 type TopicChanged struct {
 	Channel string
@@ -211,22 +221,23 @@ type Notice struct {
 	At   time.Time
 }
 
-func (Joined) event()         {}
-func (Parted) event()         {}
-func (Quit) event()           {}
-func (Split) event()          {}
-func (Rejoined) event()       {}
-func (Kicked) event()         {}
-func (Renamed) event()        {}
-func (AwayChanged) event()    {}
-func (ProfileChanged) event() {}
-func (Presence) event()       {}
-func (TopicChanged) event()   {}
-func (ModeChanged) event()    {}
-func (Message) event()        {}
-func (Redacted) event()       {}
-func (Sent) event()           {}
-func (Invited) event()        {}
-func (Knocked) event()        {}
-func (ViewChanged) event()    {}
-func (Notice) event()         {}
+func (Joined) event()          {}
+func (Parted) event()          {}
+func (Quit) event()            {}
+func (Split) event()           {}
+func (Rejoined) event()        {}
+func (Kicked) event()          {}
+func (Renamed) event()         {}
+func (AwayChanged) event()     {}
+func (ProfileChanged) event()  {}
+func (Presence) event()        {}
+func (MetadataChanged) event() {}
+func (TopicChanged) event()    {}
+func (ModeChanged) event()     {}
+func (Message) event()         {}
+func (Redacted) event()        {}
+func (Sent) event()            {}
+func (Invited) event()         {}
+func (Knocked) event()         {}
+func (ViewChanged) event()     {}
+func (Notice) event()          {}

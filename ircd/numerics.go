@@ -233,6 +233,8 @@ var failures = []failure{
 	{chat.ErrListFull, errBanListFull, aboutList},
 	{chat.ErrUnknownMode, errUnknownMode, aboutMode},
 	{chat.ErrBadModeParam, errInvalidModeParam, aboutParam},
+	{chat.ErrBadMetadata, numeric{}, nil}, // FAIL METADATA says it
+	{chat.ErrMetadataFull, numeric{}, nil},
 	{chat.ErrWatchFull, errMonListFull, aboutWatch},
 	{chat.ErrUnknownMessage, numeric{}, nil}, // in failCodes, as the next two
 	{chat.ErrNotYourMessage, numeric{}, nil},

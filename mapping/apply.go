@@ -75,6 +75,8 @@ func (s *state) apply(st step, ev *wire.ChannelEvent) {
 		if who, err := sessionFromWire(w.Invited.Target); err == nil {
 			s.invitations[who] = invitation{stamp: st.stamp}
 		}
+	case *wire.ChannelEvent_Metadata:
+		s.applyMetadata(st, w.Metadata)
 	case *wire.ChannelEvent_Knocked:
 		s.applyKnock(st, w.Knocked)
 	case *wire.ChannelEvent_Redacted:

@@ -107,6 +107,8 @@ func (c *channelObject) request(t turn, w *wire.ChannelRequest) *wire.Result {
 		return c.emit(t, &wire.ChannelEvent{What: &wire.ChannelEvent_Person{Person: w.Person}})
 	case *wire.ChannelRequest_Redact:
 		return c.redact(t, w.Redact)
+	case *wire.ChannelRequest_Metadata:
+		return c.setMetadata(t, w.Metadata)
 	case *wire.ChannelRequest_Merge:
 		return c.mergePart(t, w.Merge)
 	}
@@ -425,7 +427,7 @@ func (c *channelObject) Query(_ host.PeerID, q []byte) []byte {
 	show := c.s.clone()
 	show.removals, show.invitations, show.knocks, show.heads, show.tail, show.redactions = nil, nil, nil, nil, nil, nil
 	if a.Secret {
-		show.members, show.lists, show.topic = nil, lists{}, topic{}
+		show.members, show.lists, show.topic, show.meta = nil, lists{}, topic{}, nil
 	}
 	if k := show.modes['k']; k.on {
 		k.key = "*"

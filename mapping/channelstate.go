@@ -73,6 +73,7 @@ type state struct {
 	former      map[formerID]former
 	rest        rest
 	redactions  map[origin]redaction
+	meta        metadata
 }
 
 // member is one session in the channel.
@@ -136,6 +137,7 @@ func newState() *state {
 		knocks:      knocks{},
 		former:      map[formerID]former{},
 		redactions:  map[origin]redaction{},
+		meta:        metadata{},
 	}
 }
 
@@ -155,6 +157,7 @@ func (s *state) end() {
 	s.lists = newLists()
 	s.invitations = map[overlay.Stream]invitation{}
 	s.knocks = knocks{}
+	s.meta = metadata{}
 	s.tail = nil
 }
 
@@ -231,6 +234,7 @@ func (s *state) prune(now int64) {
 		}
 	}
 	s.lists.prune()
+	s.meta.prune()
 	s.pruneFormer(now)
 	s.pruneRedactions(now)
 	if len(s.heads) > maxHeads {

@@ -116,7 +116,7 @@ func (s *state) toWire() *wire.ChannelState {
 		}
 		w.Tail = append(w.Tail, wl)
 	}
-	w.Redactions = s.redactionsToWire(t)
+	w.Redactions, w.Meta = s.redactionsToWire(t), s.meta.toWire(t)
 	w.Former, w.Rest, w.Knocks = s.formerToWire(t), s.rest.toWire(t), s.knocks.toWire()
 	w.Epochs, w.Nodes = t.epochs, t.nodes
 	return w
@@ -225,7 +225,7 @@ func stateFromWire(w *wire.ChannelState) (*state, error) {
 	if len(w.GetNodes()) > maxMembers+maxKept || len(w.GetMembers()) > maxMembers || len(w.GetRemovals()) > maxKept ||
 		tooLong(w) || len(w.GetInvitations()) > maxKept || len(w.GetModes()) > 16 || len(w.GetTail()) > 4*maxLines ||
 		len(w.GetFormer()) > 4*maxFormer || len(w.GetKnocks()) > maxKept || len(w.GetRedactions()) > 4*maxRedactions ||
-		tooLong(w.GetRest()) || len(w.GetRest().GetModes()) > 16 {
+		len(w.GetMeta()) > 4*maxMetaItems || len(w.GetRest().GetMeta()) > 4*maxMetaItems || tooLong(w.GetRest()) || len(w.GetRest().GetModes()) > 16 {
 		return nil, fmt.Errorf("%w: a list is too long", errWire)
 	}
 	s.birth, s.name = birthFromWire(w.GetBirth()), string(w.GetName())
@@ -244,6 +244,7 @@ func stateFromWire(w *wire.ChannelState) (*state, error) {
 	s.listsFromWire(r, w)
 	s.formerFromWire(r, w.GetFormer())
 	s.rest = restFromWire(r, w.GetRest())
+	s.meta = metadataFromWire(r, w.GetMeta())
 	s.knocks = knocksFromWire(r, w.GetKnocks())
 	if r.err != nil {
 		return nil, r.err
@@ -369,6 +370,9 @@ func decodeEvent(b []byte, name string) (*wire.ChannelEvent, error) {
 		if _, err := sessionFromWire(w.Redacted.GetAuthor()); err != nil {
 			return nil, err
 		}
+	case *wire.ChannelEvent_Metadata:
+		_, err := changesFromWire(w.Metadata)
+		return ev, err
 	case *wire.ChannelEvent_Merged:
 		_, err := stateFromWire(w.Merged)
 		return ev, err

@@ -30,6 +30,9 @@ func (s *state) digest() uint64 {
 		return ws
 	}
 	w.Bans, w.Excepts, w.Invexes = shown('b'), shown('e'), shown('I')
+	for _, x := range s.meta.chat().Items() {
+		w.Meta = append(w.Meta, &wire.MetaItem{Key: []byte(x.Key), Value: []byte(x.Value)})
+	}
 	sum := sha256.Sum256(encode(w))
 	return binary.BigEndian.Uint64(sum[:8])
 }

@@ -238,6 +238,8 @@ func eventBytes(e chat.Event) int {
 		return base + len(e.Who.Away)
 	case chat.ProfileChanged:
 		return base + len(e.Old.Realname) + len(e.New.Realname)
+	case chat.MetadataChanged:
+		return base + metaBytes(e.Changes)
 	case chat.TopicChanged:
 		return base + len(e.Topic.Text)
 	case chat.ModeChanged:
@@ -254,6 +256,14 @@ func eventBytes(e chat.Event) int {
 		return base + len(e.Text)
 	}
 	return base
+}
+
+func metaBytes(changes []chat.MetaItem) int {
+	size := 0
+	for _, c := range changes {
+		size += 32 + len(c.Key) + len(c.Value)
+	}
+	return size
 }
 
 func changeBytes(changes []chat.ModeChange) int {

@@ -61,6 +61,7 @@ type rest struct {
 	topic topic
 	modes map[byte]mode
 	lists lists
+	meta  metadata
 	stamp overlay.Stamp // of the last member's vanishing
 }
 
@@ -134,7 +135,7 @@ func (s *state) resting(now int64) bool {
 func (s *state) abandoned(st step) {
 	r := rest{stamp: st.stamp}
 	if anybody, _ := s.awaited(st.at, formerID{}); anybody {
-		r = rest{birth: s.birth, name: s.name, topic: s.topic, modes: s.modes, lists: s.lists, stamp: st.stamp}
+		r = rest{birth: s.birth, name: s.name, topic: s.topic, modes: s.modes, lists: s.lists, meta: s.meta, stamp: st.stamp}
 	}
 	if laterRest(r, s.rest) {
 		s.rest = r
@@ -148,6 +149,7 @@ func (s *state) resume() {
 	s.end()
 	// Copies of the state share what rests, as nothing changes it there.
 	s.birth, s.name, s.topic, s.modes, s.lists = r.birth, r.name, r.topic, maps.Clone(r.modes), r.lists.clone()
+	s.meta = r.meta.clone()
 	s.rest = rest{stamp: r.stamp}
 }
 
@@ -247,6 +249,7 @@ func (x rest) toWire(t *tables) *wire.Rest {
 	return &wire.Rest{
 		Birth: birthToWire(x.birth), Name: []byte(x.name), Topic: x.topic.toWire(t), Modes: modesToWire(x.modes, t), Stamp: t.stamp(x.stamp),
 		Bans: x.lists.of('b').toWire(t), Excepts: x.lists.of('e').toWire(t), Invexes: x.lists.of('I').toWire(t),
+		Meta: x.meta.toWire(t),
 	}
 }
 
@@ -257,6 +260,7 @@ func restFromWire(r *reader, w *wire.Rest) rest {
 	}
 	if !x.birth.none() {
 		x.topic, x.modes, x.lists = topicFromWire(r, w.GetTopic()), modesFromWire(r, w.GetModes()), listsFromWire(r, w)
+		x.meta = metadataFromWire(r, w.GetMeta())
 	}
 	return x
 }

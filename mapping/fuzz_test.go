@@ -23,7 +23,7 @@ func goodChannel(t testing.TB) *keptChannel {
 		{op, reqJoin(op, "")}, {other, reqJoin(other, "")}, {op, reqTopic("tea")}, {op, reqSay(op, "hi")},
 		{op, reqModes(modeChange(true, 'b', "x"), modeChange(true, 'e', "y"), modeChange(true, 'I', "z"), modeChange(true, 'k', "k"), modeChange(true, 'l', "9"))},
 		{op, reqInvite(testStream(3, 1))}, {op, reqKick(other)}, {op, reqModes(modeChange(true, 'i', ""))}, {testStream(3, 2), reqKnock(testStream(3, 2))},
-		{op, reqSay(op, "a mistake")},
+		{op, reqSay(op, "a mistake")}, {op, reqMeta("url", "x", "avatar", "y")},
 	} {
 		if k.apply(k.turn(r.from), encode(r.req)) == nil {
 			t.Fatal("no result")
@@ -68,6 +68,7 @@ func FuzzChannelRequest(f *testing.F) {
 		reqRedact("x"), reqRedact(goodChannel(f).idOf(goodChannel(f).s.tail[0])),
 		{What: &wire.ChannelRequest_Person{Person: personToWire(testPerson(testStream(1, 1)))}},
 		{What: &wire.ChannelRequest_Merge{Merge: goodChannel(f).s.toWire()}},
+		reqMeta("url", "x", "avatar", ""),
 	} {
 		f.Add(encode(r), uint8(1))
 	}

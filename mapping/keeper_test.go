@@ -269,7 +269,9 @@ func randomHistory(t *testing.T, k *keptChannel, n int) {
 		s := testStream(k.rand.IntN(4), uint64(1+k.rand.IntN(3)))
 		o := testStream(k.rand.IntN(4), uint64(1+k.rand.IntN(3)))
 		var req *wire.ChannelRequest
-		switch k.rand.IntN(19) {
+		switch k.rand.IntN(20) {
+		case 19:
+			req = reqMeta(fmt.Sprint("k", k.rand.IntN(4)), []string{"", "x", "y"}[k.rand.IntN(3)])
 		case 18:
 			req = reqKnock(s)
 		case 0, 1, 2, 3:
@@ -291,6 +293,7 @@ func randomHistory(t *testing.T, k *keptChannel, n int) {
 		case 11:
 			p := testPerson(s)
 			p.version, p.away = uint64(k.rand.IntN(9)), fmt.Sprint("away ", k.rand.IntN(9))
+			p.meta = p.meta.With(chat.MetaItem{Key: "k", Value: fmt.Sprint(k.rand.IntN(3))})
 			req = &wire.ChannelRequest{What: &wire.ChannelRequest_Person{Person: personToWire(p)}}
 		case 14, 15, 16:
 			req = reqSay(s, fmt.Sprint("words ", k.rand.IntN(99)))

@@ -249,7 +249,7 @@ func (s *Service) newSessionLocked(u chat.User) *session {
 		s: s, number: s.lastSession, stream: s.stream(s.lastSession),
 		me: person{
 			nick: u.Nick, username: cleanWord(u.Username, chat.MaxUsername),
-			realname: cleanLine(u.Realname, chat.MaxRealname), version: 1,
+			realname: cleanLine(u.Realname, chat.MaxRealname), meta: u.Meta, version: 1,
 		},
 		signOn: now, active: now,
 		lanes:  map[string]*lane{},

@@ -62,6 +62,7 @@ func (s *state) merge(other *state) {
 		}
 	}
 	s.lists.merge(o.lists)
+	s.meta.merge(o.meta)
 	s.knocks.merge(o.knocks)
 	s.mergeRedactions(o)
 	s.addLines(o.tail)
@@ -92,6 +93,7 @@ func (s *state) clone() *state {
 	c.removals = maps.Clone(s.removals)
 	c.modes = maps.Clone(s.modes)
 	c.lists = s.lists.clone()
+	c.meta = s.meta.clone()
 	c.invitations = maps.Clone(s.invitations)
 	c.knocks = maps.Clone(s.knocks)
 	c.tail = slices.Clone(s.tail)

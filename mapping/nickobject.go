@@ -183,7 +183,7 @@ func (n *nickObject) setPerson(t turn, w *wire.Person) *wire.Result {
 // remembers it, never a merge: copies that meet have seen it or will not.
 func (n *nickObject) ended(c *claim, now int64) {
 	p := past{owner: c.owner, number: c.number, person: c.person, until: now}
-	p.person.nick, p.person.away = c.nick, ""
+	p.person.nick, p.person.away, p.person.meta = c.nick, "", ""
 	n.setPast(n.past.add(p))
 }
 

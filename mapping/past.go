@@ -85,7 +85,7 @@ func pastsFromWire(ws []*wire.Past, name string) (pasts, error) {
 		if chat.Fold(p.nick) != name {
 			return nil, fmt.Errorf("%w: %q once held the name %q", errWire, chat.Cut(p.nick, 60), chat.Cut(name, 60))
 		}
-		p.away = ""
+		p.away, p.meta = "", ""
 		l = l.add(past{owner: owner, number: w.GetNumber(), person: p, until: w.GetUntilMs()})
 	}
 	return l, nil

@@ -109,11 +109,14 @@ func (s *Service) personLocked(who overlay.Stream, p person, at time.Time) {
 // showPersonLocked shows one user what is new of another, but for the nick.
 func (se *session) showPersonLocked(who overlay.Stream, old, p person, watched bool, at time.Time) {
 	if a, b := old.profile(who), p.profile(who); a.Username != b.Username || a.Realname != b.Realname || old.flags != p.flags {
-		a.Nick, a.Away = b.Nick, b.Away
+		a.Nick, a.Away, a.Meta = b.Nick, b.Away, b.Meta
 		se.pushLocked(chat.ProfileChanged{Old: a, New: b, Watched: watched, At: at})
 	}
 	if old.away != p.away {
 		se.pushLocked(chat.AwayChanged{Who: p.profile(who), Watched: watched, At: at})
+	}
+	if changes := old.meta.Changes(p.meta); len(changes) > 0 {
+		se.pushLocked(chat.MetadataChanged{Who: p.profile(who), Changes: changes, Watched: watched, At: at})
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 // part of his stream. The version counts his changes.
 type person struct {
 	nick, username, realname, away string
+	meta                           chat.Metadata
 	version                        uint64
 	flags                          personFlags
 }
@@ -33,7 +34,7 @@ func (p person) profile(of overlay.Stream) chat.Profile {
 	h := VisibleHost(of.Node)
 	return chat.Profile{
 		Session: sessionID(of), Nick: p.nick, Username: p.username, Host: h, Realname: p.realname,
-		Server: h, Account: accountOf(of), Away: p.away,
+		Server: h, Account: accountOf(of), Away: p.away, Meta: p.meta,
 		Bot: p.flags&isBot != 0, Secure: p.flags&isSecure != 0,
 	}
 }
@@ -62,13 +63,13 @@ func newer(a, b person) person {
 }
 
 func (p person) order() string {
-	return strings.Join([]string{p.nick, p.username, p.realname, p.away, string(rune(p.flags))}, "\x00")
+	return strings.Join([]string{p.nick, p.username, p.realname, p.away, string(rune(p.flags)), string(p.meta)}, "\x00")
 }
 
 func personToWire(p person) *wire.Person {
 	return &wire.Person{
 		Nick: []byte(p.nick), Username: []byte(p.username), Realname: []byte(p.realname),
-		Away: []byte(p.away), Version: p.version, Flags: uint32(p.flags),
+		Away: []byte(p.away), Version: p.version, Flags: uint32(p.flags), Meta: metaToWire(p.meta),
 	}
 }
 
@@ -79,7 +80,10 @@ func personFromWire(w *wire.Person) (person, error) {
 		away: string(w.GetAway()), version: w.GetVersion(),
 		flags: personFlags(w.GetFlags()) & knownFlags, // others are of a later version
 	}
-	switch {
+	var err error
+	switch p.meta, err = metaFromWire(w.GetMeta()); {
+	case err != nil:
+		return person{}, err
 	case !chat.ValidNick(p.nick):
 		return person{}, fmt.Errorf("%w: nick %q", errWire, chat.Cut(p.nick, 60))
 	case len(p.username) > chat.MaxUsername || !oneWord(p.username) || strings.ContainsAny(p.username, "!@"):

@@ -13,7 +13,7 @@ import (
 // channel is a state in the words of the contract, without members.
 func (s *state) channel(display string) chat.Channel {
 	c := chat.Channel{
-		Name: display, Created: time.UnixMilli(s.birth.at), Topic: s.topic.chat(), Count: len(s.members),
+		Name: display, Created: time.UnixMilli(s.birth.at), Topic: s.topic.chat(), Meta: s.meta.chat(), Count: len(s.members),
 		Modes: chat.Modes{
 			InviteOnly: s.is('i'), Moderated: s.is('m'), NoExternal: s.is('n'), TopicLock: s.is('t'),
 			Secret: s.is('s'), NoCTCP: s.is('C'), Registered: s.is('R'), Key: s.modes['k'].key, Limit: s.modes['l'].limit,

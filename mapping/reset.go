@@ -95,7 +95,7 @@ func (v *view) lacking(st *state) *state {
 			d.redactions[o] = r
 		}
 	}
-	if len(d.tail)+len(d.redactions)+len(d.members)+len(d.removals)+len(d.modes)+d.lists.len()+len(d.invitations) == 0 && d.topic == (topic{}) {
+	if len(d.tail)+len(d.redactions)+len(d.members)+len(d.removals)+len(d.modes)+d.lists.len()+len(d.invitations)+len(d.meta) == 0 && d.topic == (topic{}) {
 		return nil
 	}
 	for e, n := range mine.heads { // any order: each for itself
@@ -112,6 +112,11 @@ func (v *view) lackingLists(d *state, news func(overlay.Stamp) bool) {
 	for k, m := range mine.modes { // any order: each for itself
 		if news(m.stamp) {
 			d.modes[k] = m
+		}
+	}
+	for k, m := range mine.meta { // any order: each for itself
+		if news(m.stamp) {
+			d.meta[k] = m
 		}
 	}
 	for i, list := range mine.lists {
@@ -250,6 +255,7 @@ func (v *view) showDifference(old *state, left []overlay.Stream, came []chat.Mem
 	for _, who := range left {
 		e.Left = append(e.Left, old.members[who].person.profile(who))
 	}
+	defer func() { v.showMetadataLocked(overlay.Stream{}, old.meta.chat(), v.state.meta.chat(), at) }()
 	if a, b := old.topic, v.state.topic; a.text != b.text || a.by != b.by {
 		t := b.chat()
 		e.Topic = &t

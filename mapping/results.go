@@ -39,6 +39,8 @@ func errorOf(res *wire.Result) error {
 		err = chat.ErrChannelFull
 	case wire.Code_LIST_FULL:
 		err = chat.ErrListFull
+	case wire.Code_METADATA_FULL:
+		err = chat.ErrMetadataFull
 	case wire.Code_UNKNOWN_MODE:
 		err = chat.ErrUnknownMode
 	case wire.Code_BAD_MODE_PARAM:

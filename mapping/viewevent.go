@@ -49,6 +49,12 @@ func (v *view) takeLocked(e overlay.Entry, ev *wire.ChannelEvent) {
 		if fresh {
 			v.showLocked(e.From, chat.TopicChanged{Channel: v.display(), Topic: v.state.topic.chat()})
 		}
+	case *wire.ChannelEvent_Metadata:
+		old := v.state.meta.chat()
+		v.state.apply(st, ev)
+		if fresh {
+			v.showMetadataLocked(e.From, old, v.state.meta.chat(), e.At)
+		}
 	case *wire.ChannelEvent_Modes:
 		v.state.apply(st, ev)
 		if fresh {

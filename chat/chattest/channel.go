@@ -16,6 +16,7 @@ type channel struct {
 	name    string // as its founder wrote it
 	created time.Time
 	topic   chat.Topic
+	meta    chat.Metadata
 	modes   chat.Modes
 	lists   map[byte][]chat.ListEntry // by letter
 	members map[*session]chat.Status
@@ -190,7 +191,7 @@ func (c *channel) viewLocked(as *session) chat.Channel {
 		v.Secret = true
 		return v
 	}
-	v.Topic = c.topic
+	v.Topic, v.Meta = c.topic, c.meta
 	v.Bans, v.Excepts, v.Invexes = slices.Clone(c.lists['b']), slices.Clone(c.lists['e']), slices.Clone(c.lists['I'])
 	for _, m := range c.sortedLocked() {
 		if as.meetsLocked(m) {

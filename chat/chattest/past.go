@@ -18,7 +18,7 @@ const (
 func (se *session) pastLocked() {
 	n, name := se.net, chat.Fold(se.self.Nick)
 	p := chat.Past{Profile: se.self, Until: n.opt.Now()}
-	p.Away = ""
+	p.Away, p.Meta = "", ""
 	n.past[name] = append([]chat.Past{p}, n.past[name]...)
 	n.past[name] = n.past[name][:min(len(n.past[name]), maxPast)]
 }

@@ -148,6 +148,8 @@ func channelOf(e chat.Event, of chat.SessionID) string {
 		return e.Channel
 	case chat.Kicked:
 		return e.Channel
+	case chat.MetadataChanged:
+		return e.Channel
 	case chat.TopicChanged:
 		return e.Channel
 	case chat.ModeChanged:
@@ -189,6 +191,10 @@ func eventBytes(e chat.Event) int {
 		size += len(e.Who.Away)
 	case chat.ProfileChanged:
 		size += len(e.Old.Realname) + len(e.New.Realname)
+	case chat.MetadataChanged:
+		for _, c := range e.Changes {
+			size += 32 + len(c.Key) + len(c.Value)
+		}
 	case chat.TopicChanged:
 		size += len(e.Topic.Text)
 	case chat.ModeChanged:

@@ -33,7 +33,7 @@ type Options struct {
 	Accounts bool
 	// Fail, when it returns an error, makes what was asked fail with it (and
 	// do nothing): a network that does not answer. op is the name of the
-	// method (Open, SetNick, Join, Kick, Invite, Knock, SetTopic, SetMode, Channel,
+	// method (Open, SetNick, Join, Kick, Invite, Knock, SetTopic, SetMode, SetMetadata, Channel,
 	// List, Send, Redact, Lookup, Whowas, Watch, Keeper); target the nick or
 	// channel. A
 	// failed Send is an outcome. It is called with the network locked.
@@ -136,6 +136,7 @@ func (s *Service) Open(ctx context.Context, u chat.User) (chat.Session, error) {
 			Server:   s.node.Host,
 			Account:  s.account(),
 			Secure:   u.Secure,
+			Meta:     u.Meta,
 		},
 		signOn: n.opt.Now(),
 	}

@@ -104,6 +104,7 @@ func Run(t *testing.T, with Harness) {
 		{"take", takeCases()},
 		{"split", splitCases()},
 		{"watch", watchCases()},
+		{"metadata", metadataCases()},
 	} {
 		t.Run(group.name, func(t *testing.T) {
 			for _, c := range group.cases {

@@ -57,6 +57,7 @@ const (
 	Code_UNKNOWN_MESSAGE  Code = 30
 	Code_NOT_YOUR_MESSAGE Code = 31
 	Code_MESSAGE_TOO_OLD  Code = 32
+	Code_METADATA_FULL    Code = 40
 )
 
 // Enum value maps for Code.
@@ -87,6 +88,7 @@ var (
 		30: "UNKNOWN_MESSAGE",
 		31: "NOT_YOUR_MESSAGE",
 		32: "MESSAGE_TOO_OLD",
+		40: "METADATA_FULL",
 	}
 	Code_value = map[string]int32{
 		"OK":               0,
@@ -114,6 +116,7 @@ var (
 		"UNKNOWN_MESSAGE":  30,
 		"NOT_YOUR_MESSAGE": 31,
 		"MESSAGE_TOO_OLD":  32,
+		"METADATA_FULL":    40,
 	}
 )
 
@@ -216,6 +219,7 @@ type Person struct {
 	Account       []byte                 `protobuf:"bytes,5,opt,name=account,proto3" json:"account,omitempty"` // reserved for accounts; until then it is his node
 	Version       uint64                 `protobuf:"varint,6,opt,name=version,proto3" json:"version,omitempty"`
 	Flags         uint32                 `protobuf:"varint,7,opt,name=flags,proto3" json:"flags,omitempty"` // bits: 1 he says that he is a program, 2 connected to his node over TLS
+	Meta          []*Tag                 `protobuf:"bytes,10,rep,name=meta,proto3" json:"meta,omitempty"`   // his metadata: keys with values
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -297,6 +301,13 @@ func (x *Person) GetFlags() uint32 {
 		return x.Flags
 	}
 	return 0
+}
+
+func (x *Person) GetMeta() []*Tag {
+	if x != nil {
+		return x.Meta
+	}
+	return nil
 }
 
 // Birth tells two states of one name apart; the older one counts.
@@ -1654,6 +1665,7 @@ type ChannelState struct {
 	Invexes       []*Ban                 `protobuf:"bytes,15,rep,name=invexes,proto3" json:"invexes,omitempty"` // need no invitation
 	Knocks        []*LastKnock           `protobuf:"bytes,16,rep,name=knocks,proto3" json:"knocks,omitempty"`
 	Redactions    []*Redaction           `protobuf:"bytes,17,rep,name=redactions,proto3" json:"redactions,omitempty"`
+	Meta          []*MetaItem            `protobuf:"bytes,21,rep,name=meta,proto3" json:"meta,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1807,6 +1819,13 @@ func (x *ChannelState) GetRedactions() []*Redaction {
 	return nil
 }
 
+func (x *ChannelState) GetMeta() []*MetaItem {
+	if x != nil {
+		return x.Meta
+	}
+	return nil
+}
+
 // LastKnock is when somebody asked for an invitation last.
 type LastKnock struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1868,6 +1887,112 @@ func (x *LastKnock) GetAtMs() int64 {
 	return 0
 }
 
+// MetaItem is a key of a channel's metadata; without a value it was taken away.
+type MetaItem struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Key           []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	Value         []byte                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	Stamp         *Stamp                 `protobuf:"bytes,3,opt,name=stamp,proto3" json:"stamp,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MetaItem) Reset() {
+	*x = MetaItem{}
+	mi := &file_mapping_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MetaItem) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MetaItem) ProtoMessage() {}
+
+func (x *MetaItem) ProtoReflect() protoreflect.Message {
+	mi := &file_mapping_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MetaItem.ProtoReflect.Descriptor instead.
+func (*MetaItem) Descriptor() ([]byte, []int) {
+	return file_mapping_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *MetaItem) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *MetaItem) GetValue() []byte {
+	if x != nil {
+		return x.Value
+	}
+	return nil
+}
+
+func (x *MetaItem) GetStamp() *Stamp {
+	if x != nil {
+		return x.Stamp
+	}
+	return nil
+}
+
+// SetMetadata changes keys of a channel; an item without a value takes the key away.
+type SetMetadata struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Items         []*Tag                 `protobuf:"bytes,1,rep,name=items,proto3" json:"items,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetMetadata) Reset() {
+	*x = SetMetadata{}
+	mi := &file_mapping_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetMetadata) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetMetadata) ProtoMessage() {}
+
+func (x *SetMetadata) ProtoReflect() protoreflect.Message {
+	mi := &file_mapping_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetMetadata.ProtoReflect.Descriptor instead.
+func (*SetMetadata) Descriptor() ([]byte, []int) {
+	return file_mapping_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *SetMetadata) GetItems() []*Tag {
+	if x != nil {
+		return x.Items
+	}
+	return nil
+}
+
 // Former is somebody who vanished from the channel (his connection, or his node,
 // was lost) and may return to his status.
 type Former struct {
@@ -1888,7 +2013,7 @@ type Former struct {
 
 func (x *Former) Reset() {
 	*x = Former{}
-	mi := &file_mapping_proto_msgTypes[23]
+	mi := &file_mapping_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1900,7 +2025,7 @@ func (x *Former) String() string {
 func (*Former) ProtoMessage() {}
 
 func (x *Former) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[23]
+	mi := &file_mapping_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1913,7 +2038,7 @@ func (x *Former) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Former.ProtoReflect.Descriptor instead.
 func (*Former) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{23}
+	return file_mapping_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Former) GetNode() []byte {
@@ -1998,13 +2123,14 @@ type Rest struct {
 	Stamp         *Stamp                 `protobuf:"bytes,6,opt,name=stamp,proto3" json:"stamp,omitempty"`
 	Excepts       []*Ban                 `protobuf:"bytes,7,rep,name=excepts,proto3" json:"excepts,omitempty"`
 	Invexes       []*Ban                 `protobuf:"bytes,8,rep,name=invexes,proto3" json:"invexes,omitempty"`
+	Meta          []*MetaItem            `protobuf:"bytes,21,rep,name=meta,proto3" json:"meta,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Rest) Reset() {
 	*x = Rest{}
-	mi := &file_mapping_proto_msgTypes[24]
+	mi := &file_mapping_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2016,7 +2142,7 @@ func (x *Rest) String() string {
 func (*Rest) ProtoMessage() {}
 
 func (x *Rest) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[24]
+	mi := &file_mapping_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2029,7 +2155,7 @@ func (x *Rest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rest.ProtoReflect.Descriptor instead.
 func (*Rest) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{24}
+	return file_mapping_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Rest) GetBirth() *Birth {
@@ -2088,6 +2214,13 @@ func (x *Rest) GetInvexes() []*Ban {
 	return nil
 }
 
+func (x *Rest) GetMeta() []*MetaItem {
+	if x != nil {
+		return x.Meta
+	}
+	return nil
+}
+
 // Line is a message that was lately said: should the keeper die, whoever saw
 // it brings it back for those who did not.
 type Line struct {
@@ -2107,7 +2240,7 @@ type Line struct {
 
 func (x *Line) Reset() {
 	*x = Line{}
-	mi := &file_mapping_proto_msgTypes[25]
+	mi := &file_mapping_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2119,7 +2252,7 @@ func (x *Line) String() string {
 func (*Line) ProtoMessage() {}
 
 func (x *Line) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[25]
+	mi := &file_mapping_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2132,7 +2265,7 @@ func (x *Line) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Line.ProtoReflect.Descriptor instead.
 func (*Line) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{25}
+	return file_mapping_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Line) GetNode() uint32 {
@@ -2201,7 +2334,7 @@ type Redaction struct {
 
 func (x *Redaction) Reset() {
 	*x = Redaction{}
-	mi := &file_mapping_proto_msgTypes[26]
+	mi := &file_mapping_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2213,7 +2346,7 @@ func (x *Redaction) String() string {
 func (*Redaction) ProtoMessage() {}
 
 func (x *Redaction) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[26]
+	mi := &file_mapping_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2226,7 +2359,7 @@ func (x *Redaction) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Redaction.ProtoReflect.Descriptor instead.
 func (*Redaction) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{26}
+	return file_mapping_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Redaction) GetNode() uint32 {
@@ -2303,6 +2436,7 @@ type ChannelRequest struct {
 	//	*ChannelRequest_Merge
 	//	*ChannelRequest_Knock
 	//	*ChannelRequest_Redact
+	//	*ChannelRequest_Metadata
 	What          isChannelRequest_What `protobuf_oneof:"what"`
 	Signature     []byte                `protobuf:"bytes,15,opt,name=signature,proto3" json:"signature,omitempty"` // reserved: the origin's, of a message or membership
 	unknownFields protoimpl.UnknownFields
@@ -2311,7 +2445,7 @@ type ChannelRequest struct {
 
 func (x *ChannelRequest) Reset() {
 	*x = ChannelRequest{}
-	mi := &file_mapping_proto_msgTypes[27]
+	mi := &file_mapping_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2323,7 +2457,7 @@ func (x *ChannelRequest) String() string {
 func (*ChannelRequest) ProtoMessage() {}
 
 func (x *ChannelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[27]
+	mi := &file_mapping_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2336,7 +2470,7 @@ func (x *ChannelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChannelRequest.ProtoReflect.Descriptor instead.
 func (*ChannelRequest) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{27}
+	return file_mapping_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ChannelRequest) GetWhat() isChannelRequest_What {
@@ -2454,6 +2588,15 @@ func (x *ChannelRequest) GetRedact() *Redact {
 	return nil
 }
 
+func (x *ChannelRequest) GetMetadata() *SetMetadata {
+	if x != nil {
+		if x, ok := x.What.(*ChannelRequest_Metadata); ok {
+			return x.Metadata
+		}
+	}
+	return nil
+}
+
 func (x *ChannelRequest) GetSignature() []byte {
 	if x != nil {
 		return x.Signature
@@ -2513,6 +2656,10 @@ type ChannelRequest_Redact struct {
 	Redact *Redact `protobuf:"bytes,13,opt,name=redact,proto3,oneof"`
 }
 
+type ChannelRequest_Metadata struct {
+	Metadata *SetMetadata `protobuf:"bytes,18,opt,name=metadata,proto3,oneof"`
+}
+
 func (*ChannelRequest_Join) isChannelRequest_What() {}
 
 func (*ChannelRequest_Part) isChannelRequest_What() {}
@@ -2537,6 +2684,8 @@ func (*ChannelRequest_Knock) isChannelRequest_What() {}
 
 func (*ChannelRequest_Redact) isChannelRequest_What() {}
 
+func (*ChannelRequest_Metadata) isChannelRequest_What() {}
+
 type Join struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          []byte                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"` // as written
@@ -2549,7 +2698,7 @@ type Join struct {
 
 func (x *Join) Reset() {
 	*x = Join{}
-	mi := &file_mapping_proto_msgTypes[28]
+	mi := &file_mapping_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2561,7 +2710,7 @@ func (x *Join) String() string {
 func (*Join) ProtoMessage() {}
 
 func (x *Join) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[28]
+	mi := &file_mapping_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2574,7 +2723,7 @@ func (x *Join) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Join.ProtoReflect.Descriptor instead.
 func (*Join) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{28}
+	return file_mapping_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Join) GetName() []byte {
@@ -2614,7 +2763,7 @@ type Part struct {
 
 func (x *Part) Reset() {
 	*x = Part{}
-	mi := &file_mapping_proto_msgTypes[29]
+	mi := &file_mapping_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2626,7 +2775,7 @@ func (x *Part) String() string {
 func (*Part) ProtoMessage() {}
 
 func (x *Part) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[29]
+	mi := &file_mapping_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2639,7 +2788,7 @@ func (x *Part) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Part.ProtoReflect.Descriptor instead.
 func (*Part) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{29}
+	return file_mapping_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Part) GetReason() []byte {
@@ -2659,7 +2808,7 @@ type Quit struct {
 
 func (x *Quit) Reset() {
 	*x = Quit{}
-	mi := &file_mapping_proto_msgTypes[30]
+	mi := &file_mapping_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2671,7 +2820,7 @@ func (x *Quit) String() string {
 func (*Quit) ProtoMessage() {}
 
 func (x *Quit) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[30]
+	mi := &file_mapping_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2684,7 +2833,7 @@ func (x *Quit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Quit.ProtoReflect.Descriptor instead.
 func (*Quit) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{30}
+	return file_mapping_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Quit) GetReason() []byte {
@@ -2711,7 +2860,7 @@ type Tag struct {
 
 func (x *Tag) Reset() {
 	*x = Tag{}
-	mi := &file_mapping_proto_msgTypes[31]
+	mi := &file_mapping_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2723,7 +2872,7 @@ func (x *Tag) String() string {
 func (*Tag) ProtoMessage() {}
 
 func (x *Tag) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[31]
+	mi := &file_mapping_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2736,7 +2885,7 @@ func (x *Tag) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tag.ProtoReflect.Descriptor instead.
 func (*Tag) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{31}
+	return file_mapping_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Tag) GetName() []byte {
@@ -2771,7 +2920,7 @@ type Redact struct {
 
 func (x *Redact) Reset() {
 	*x = Redact{}
-	mi := &file_mapping_proto_msgTypes[32]
+	mi := &file_mapping_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2783,7 +2932,7 @@ func (x *Redact) String() string {
 func (*Redact) ProtoMessage() {}
 
 func (x *Redact) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[32]
+	mi := &file_mapping_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2796,7 +2945,7 @@ func (x *Redact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Redact.ProtoReflect.Descriptor instead.
 func (*Redact) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{32}
+	return file_mapping_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Redact) GetId() []byte {
@@ -2854,7 +3003,7 @@ type Redacted struct {
 
 func (x *Redacted) Reset() {
 	*x = Redacted{}
-	mi := &file_mapping_proto_msgTypes[33]
+	mi := &file_mapping_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2866,7 +3015,7 @@ func (x *Redacted) String() string {
 func (*Redacted) ProtoMessage() {}
 
 func (x *Redacted) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[33]
+	mi := &file_mapping_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2879,7 +3028,7 @@ func (x *Redacted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Redacted.ProtoReflect.Descriptor instead.
 func (*Redacted) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{33}
+	return file_mapping_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Redacted) GetAuthor() *Session {
@@ -2929,7 +3078,7 @@ type Message struct {
 
 func (x *Message) Reset() {
 	*x = Message{}
-	mi := &file_mapping_proto_msgTypes[34]
+	mi := &file_mapping_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2941,7 +3090,7 @@ func (x *Message) String() string {
 func (*Message) ProtoMessage() {}
 
 func (x *Message) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[34]
+	mi := &file_mapping_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2954,7 +3103,7 @@ func (x *Message) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Message.ProtoReflect.Descriptor instead.
 func (*Message) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{34}
+	return file_mapping_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Message) GetNotice() bool {
@@ -3015,7 +3164,7 @@ type SetTopic struct {
 
 func (x *SetTopic) Reset() {
 	*x = SetTopic{}
-	mi := &file_mapping_proto_msgTypes[35]
+	mi := &file_mapping_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3027,7 +3176,7 @@ func (x *SetTopic) String() string {
 func (*SetTopic) ProtoMessage() {}
 
 func (x *SetTopic) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[35]
+	mi := &file_mapping_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3040,7 +3189,7 @@ func (x *SetTopic) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetTopic.ProtoReflect.Descriptor instead.
 func (*SetTopic) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{35}
+	return file_mapping_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *SetTopic) GetText() []byte {
@@ -3063,7 +3212,7 @@ type ModeChange struct {
 
 func (x *ModeChange) Reset() {
 	*x = ModeChange{}
-	mi := &file_mapping_proto_msgTypes[36]
+	mi := &file_mapping_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3075,7 +3224,7 @@ func (x *ModeChange) String() string {
 func (*ModeChange) ProtoMessage() {}
 
 func (x *ModeChange) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[36]
+	mi := &file_mapping_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3088,7 +3237,7 @@ func (x *ModeChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModeChange.ProtoReflect.Descriptor instead.
 func (*ModeChange) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{36}
+	return file_mapping_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ModeChange) GetAdd() bool {
@@ -3128,7 +3277,7 @@ type SetModes struct {
 
 func (x *SetModes) Reset() {
 	*x = SetModes{}
-	mi := &file_mapping_proto_msgTypes[37]
+	mi := &file_mapping_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3140,7 +3289,7 @@ func (x *SetModes) String() string {
 func (*SetModes) ProtoMessage() {}
 
 func (x *SetModes) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[37]
+	mi := &file_mapping_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3153,7 +3302,7 @@ func (x *SetModes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetModes.ProtoReflect.Descriptor instead.
 func (*SetModes) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{37}
+	return file_mapping_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *SetModes) GetChanges() []*ModeChange {
@@ -3174,7 +3323,7 @@ type Kick struct {
 
 func (x *Kick) Reset() {
 	*x = Kick{}
-	mi := &file_mapping_proto_msgTypes[38]
+	mi := &file_mapping_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3186,7 +3335,7 @@ func (x *Kick) String() string {
 func (*Kick) ProtoMessage() {}
 
 func (x *Kick) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[38]
+	mi := &file_mapping_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3199,7 +3348,7 @@ func (x *Kick) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Kick.ProtoReflect.Descriptor instead.
 func (*Kick) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{38}
+	return file_mapping_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Kick) GetTarget() *Session {
@@ -3234,7 +3383,7 @@ type Invite struct {
 
 func (x *Invite) Reset() {
 	*x = Invite{}
-	mi := &file_mapping_proto_msgTypes[39]
+	mi := &file_mapping_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3246,7 +3395,7 @@ func (x *Invite) String() string {
 func (*Invite) ProtoMessage() {}
 
 func (x *Invite) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[39]
+	mi := &file_mapping_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3259,7 +3408,7 @@ func (x *Invite) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Invite.ProtoReflect.Descriptor instead.
 func (*Invite) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{39}
+	return file_mapping_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Invite) GetTarget() *Session {
@@ -3287,7 +3436,7 @@ type Knock struct {
 
 func (x *Knock) Reset() {
 	*x = Knock{}
-	mi := &file_mapping_proto_msgTypes[40]
+	mi := &file_mapping_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3299,7 +3448,7 @@ func (x *Knock) String() string {
 func (*Knock) ProtoMessage() {}
 
 func (x *Knock) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[40]
+	mi := &file_mapping_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3312,7 +3461,7 @@ func (x *Knock) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Knock.ProtoReflect.Descriptor instead.
 func (*Knock) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{40}
+	return file_mapping_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *Knock) GetPerson() *Person {
@@ -3346,7 +3495,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_mapping_proto_msgTypes[41]
+	mi := &file_mapping_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3358,7 +3507,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[41]
+	mi := &file_mapping_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3371,7 +3520,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{41}
+	return file_mapping_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *Result) GetCode() Code {
@@ -3449,6 +3598,7 @@ type ChannelEvent struct {
 	//	*ChannelEvent_Invited
 	//	*ChannelEvent_Knocked
 	//	*ChannelEvent_Redacted
+	//	*ChannelEvent_Metadata
 	What          isChannelEvent_What `protobuf_oneof:"what"`
 	By            []byte              `protobuf:"bytes,14,opt,name=by,proto3" json:"by,omitempty"`               // mask of who did it, for topic, modes, kicked, redacted
 	Signature     []byte              `protobuf:"bytes,15,opt,name=signature,proto3" json:"signature,omitempty"` // reserved, from the request
@@ -3458,7 +3608,7 @@ type ChannelEvent struct {
 
 func (x *ChannelEvent) Reset() {
 	*x = ChannelEvent{}
-	mi := &file_mapping_proto_msgTypes[42]
+	mi := &file_mapping_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3470,7 +3620,7 @@ func (x *ChannelEvent) String() string {
 func (*ChannelEvent) ProtoMessage() {}
 
 func (x *ChannelEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[42]
+	mi := &file_mapping_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3483,7 +3633,7 @@ func (x *ChannelEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChannelEvent.ProtoReflect.Descriptor instead.
 func (*ChannelEvent) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{42}
+	return file_mapping_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *ChannelEvent) GetWhat() isChannelEvent_What {
@@ -3610,6 +3760,15 @@ func (x *ChannelEvent) GetRedacted() *Redacted {
 	return nil
 }
 
+func (x *ChannelEvent) GetMetadata() *SetMetadata {
+	if x != nil {
+		if x, ok := x.What.(*ChannelEvent_Metadata); ok {
+			return x.Metadata
+		}
+	}
+	return nil
+}
+
 func (x *ChannelEvent) GetBy() []byte {
 	if x != nil {
 		return x.By
@@ -3680,6 +3839,10 @@ type ChannelEvent_Redacted struct {
 	Redacted *Redacted `protobuf:"bytes,16,opt,name=redacted,proto3,oneof"`
 }
 
+type ChannelEvent_Metadata struct {
+	Metadata *SetMetadata `protobuf:"bytes,19,opt,name=metadata,proto3,oneof"`
+}
+
 func (*ChannelEvent_Joined) isChannelEvent_What() {}
 
 func (*ChannelEvent_Parted) isChannelEvent_What() {}
@@ -3706,6 +3869,8 @@ func (*ChannelEvent_Knocked) isChannelEvent_What() {}
 
 func (*ChannelEvent_Redacted) isChannelEvent_What() {}
 
+func (*ChannelEvent_Metadata) isChannelEvent_What() {}
+
 // Joined: birth and name are set when the join founded the channel.
 type Joined struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -3723,7 +3888,7 @@ type Joined struct {
 
 func (x *Joined) Reset() {
 	*x = Joined{}
-	mi := &file_mapping_proto_msgTypes[43]
+	mi := &file_mapping_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3735,7 +3900,7 @@ func (x *Joined) String() string {
 func (*Joined) ProtoMessage() {}
 
 func (x *Joined) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[43]
+	mi := &file_mapping_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3748,7 +3913,7 @@ func (x *Joined) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Joined.ProtoReflect.Descriptor instead.
 func (*Joined) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{43}
+	return file_mapping_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *Joined) GetPerson() *Person {
@@ -3819,7 +3984,7 @@ type Gone struct {
 
 func (x *Gone) Reset() {
 	*x = Gone{}
-	mi := &file_mapping_proto_msgTypes[44]
+	mi := &file_mapping_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3831,7 +3996,7 @@ func (x *Gone) String() string {
 func (*Gone) ProtoMessage() {}
 
 func (x *Gone) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[44]
+	mi := &file_mapping_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3844,7 +4009,7 @@ func (x *Gone) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Gone.ProtoReflect.Descriptor instead.
 func (*Gone) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{44}
+	return file_mapping_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *Gone) GetSessions() []*Session {
@@ -3881,7 +4046,7 @@ type ChannelRenewal struct {
 
 func (x *ChannelRenewal) Reset() {
 	*x = ChannelRenewal{}
-	mi := &file_mapping_proto_msgTypes[45]
+	mi := &file_mapping_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3893,7 +4058,7 @@ func (x *ChannelRenewal) String() string {
 func (*ChannelRenewal) ProtoMessage() {}
 
 func (x *ChannelRenewal) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[45]
+	mi := &file_mapping_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3906,7 +4071,7 @@ func (x *ChannelRenewal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChannelRenewal.ProtoReflect.Descriptor instead.
 func (*ChannelRenewal) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{45}
+	return file_mapping_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *ChannelRenewal) GetBirth() *Birth {
@@ -3945,7 +4110,7 @@ type ChannelQuery struct {
 
 func (x *ChannelQuery) Reset() {
 	*x = ChannelQuery{}
-	mi := &file_mapping_proto_msgTypes[46]
+	mi := &file_mapping_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3957,7 +4122,7 @@ func (x *ChannelQuery) String() string {
 func (*ChannelQuery) ProtoMessage() {}
 
 func (x *ChannelQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[46]
+	mi := &file_mapping_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3970,7 +4135,7 @@ func (x *ChannelQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChannelQuery.ProtoReflect.Descriptor instead.
 func (*ChannelQuery) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{46}
+	return file_mapping_proto_rawDescGZIP(), []int{48}
 }
 
 // ChannelAnswer is a channel as those outside may see it.
@@ -3986,7 +4151,7 @@ type ChannelAnswer struct {
 
 func (x *ChannelAnswer) Reset() {
 	*x = ChannelAnswer{}
-	mi := &file_mapping_proto_msgTypes[47]
+	mi := &file_mapping_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3998,7 +4163,7 @@ func (x *ChannelAnswer) String() string {
 func (*ChannelAnswer) ProtoMessage() {}
 
 func (x *ChannelAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[47]
+	mi := &file_mapping_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4011,7 +4176,7 @@ func (x *ChannelAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChannelAnswer.ProtoReflect.Descriptor instead.
 func (*ChannelAnswer) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{47}
+	return file_mapping_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *ChannelAnswer) GetExists() bool {
@@ -4058,7 +4223,7 @@ type Listing struct {
 
 func (x *Listing) Reset() {
 	*x = Listing{}
-	mi := &file_mapping_proto_msgTypes[48]
+	mi := &file_mapping_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4070,7 +4235,7 @@ func (x *Listing) String() string {
 func (*Listing) ProtoMessage() {}
 
 func (x *Listing) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[48]
+	mi := &file_mapping_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4083,7 +4248,7 @@ func (x *Listing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Listing.ProtoReflect.Descriptor instead.
 func (*Listing) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{48}
+	return file_mapping_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *Listing) GetName() []byte {
@@ -4156,7 +4321,7 @@ type Census struct {
 
 func (x *Census) Reset() {
 	*x = Census{}
-	mi := &file_mapping_proto_msgTypes[49]
+	mi := &file_mapping_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4168,7 +4333,7 @@ func (x *Census) String() string {
 func (*Census) ProtoMessage() {}
 
 func (x *Census) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[49]
+	mi := &file_mapping_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4181,7 +4346,7 @@ func (x *Census) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Census.ProtoReflect.Descriptor instead.
 func (*Census) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{49}
+	return file_mapping_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *Census) GetNode() []byte {
@@ -4232,7 +4397,7 @@ type Listings struct {
 
 func (x *Listings) Reset() {
 	*x = Listings{}
-	mi := &file_mapping_proto_msgTypes[50]
+	mi := &file_mapping_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4244,7 +4409,7 @@ func (x *Listings) String() string {
 func (*Listings) ProtoMessage() {}
 
 func (x *Listings) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[50]
+	mi := &file_mapping_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4257,7 +4422,7 @@ func (x *Listings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Listings.ProtoReflect.Descriptor instead.
 func (*Listings) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{50}
+	return file_mapping_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *Listings) GetItems() []*Listing {
@@ -4291,7 +4456,7 @@ type DirectoryQuery struct {
 
 func (x *DirectoryQuery) Reset() {
 	*x = DirectoryQuery{}
-	mi := &file_mapping_proto_msgTypes[51]
+	mi := &file_mapping_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4303,7 +4468,7 @@ func (x *DirectoryQuery) String() string {
 func (*DirectoryQuery) ProtoMessage() {}
 
 func (x *DirectoryQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[51]
+	mi := &file_mapping_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4316,7 +4481,7 @@ func (x *DirectoryQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DirectoryQuery.ProtoReflect.Descriptor instead.
 func (*DirectoryQuery) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{51}
+	return file_mapping_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *DirectoryQuery) GetCensus() bool {
@@ -4342,7 +4507,7 @@ type Direct struct {
 
 func (x *Direct) Reset() {
 	*x = Direct{}
-	mi := &file_mapping_proto_msgTypes[52]
+	mi := &file_mapping_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4354,7 +4519,7 @@ func (x *Direct) String() string {
 func (*Direct) ProtoMessage() {}
 
 func (x *Direct) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[52]
+	mi := &file_mapping_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4367,7 +4532,7 @@ func (x *Direct) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Direct.ProtoReflect.Descriptor instead.
 func (*Direct) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{52}
+	return file_mapping_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *Direct) GetWhat() isDirect_What {
@@ -4455,7 +4620,7 @@ type LetterRedact struct {
 
 func (x *LetterRedact) Reset() {
 	*x = LetterRedact{}
-	mi := &file_mapping_proto_msgTypes[53]
+	mi := &file_mapping_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4467,7 +4632,7 @@ func (x *LetterRedact) String() string {
 func (*LetterRedact) ProtoMessage() {}
 
 func (x *LetterRedact) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[53]
+	mi := &file_mapping_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4480,7 +4645,7 @@ func (x *LetterRedact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LetterRedact.ProtoReflect.Descriptor instead.
 func (*LetterRedact) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{53}
+	return file_mapping_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *LetterRedact) GetFrom() *Session {
@@ -4531,7 +4696,7 @@ type Letters struct {
 
 func (x *Letters) Reset() {
 	*x = Letters{}
-	mi := &file_mapping_proto_msgTypes[54]
+	mi := &file_mapping_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4543,7 +4708,7 @@ func (x *Letters) String() string {
 func (*Letters) ProtoMessage() {}
 
 func (x *Letters) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[54]
+	mi := &file_mapping_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4556,7 +4721,7 @@ func (x *Letters) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Letters.ProtoReflect.Descriptor instead.
 func (*Letters) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{54}
+	return file_mapping_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *Letters) GetFrom() *Session {
@@ -4601,7 +4766,7 @@ type Letter struct {
 
 func (x *Letter) Reset() {
 	*x = Letter{}
-	mi := &file_mapping_proto_msgTypes[55]
+	mi := &file_mapping_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4613,7 +4778,7 @@ func (x *Letter) String() string {
 func (*Letter) ProtoMessage() {}
 
 func (x *Letter) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[55]
+	mi := &file_mapping_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4626,7 +4791,7 @@ func (x *Letter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Letter.ProtoReflect.Descriptor instead.
 func (*Letter) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{55}
+	return file_mapping_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *Letter) GetNumber() uint64 {
@@ -4681,7 +4846,7 @@ type WhoisAsk struct {
 
 func (x *WhoisAsk) Reset() {
 	*x = WhoisAsk{}
-	mi := &file_mapping_proto_msgTypes[56]
+	mi := &file_mapping_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4693,7 +4858,7 @@ func (x *WhoisAsk) String() string {
 func (*WhoisAsk) ProtoMessage() {}
 
 func (x *WhoisAsk) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[56]
+	mi := &file_mapping_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4706,7 +4871,7 @@ func (x *WhoisAsk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhoisAsk.ProtoReflect.Descriptor instead.
 func (*WhoisAsk) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{56}
+	return file_mapping_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *WhoisAsk) GetNick() []byte {
@@ -4735,7 +4900,7 @@ type Invited struct {
 
 func (x *Invited) Reset() {
 	*x = Invited{}
-	mi := &file_mapping_proto_msgTypes[57]
+	mi := &file_mapping_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4747,7 +4912,7 @@ func (x *Invited) String() string {
 func (*Invited) ProtoMessage() {}
 
 func (x *Invited) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[57]
+	mi := &file_mapping_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4760,7 +4925,7 @@ func (x *Invited) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Invited.ProtoReflect.Descriptor instead.
 func (*Invited) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{57}
+	return file_mapping_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *Invited) GetFrom() *Session {
@@ -4805,7 +4970,7 @@ type DirectReply struct {
 
 func (x *DirectReply) Reset() {
 	*x = DirectReply{}
-	mi := &file_mapping_proto_msgTypes[58]
+	mi := &file_mapping_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4817,7 +4982,7 @@ func (x *DirectReply) String() string {
 func (*DirectReply) ProtoMessage() {}
 
 func (x *DirectReply) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[58]
+	mi := &file_mapping_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4830,7 +4995,7 @@ func (x *DirectReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DirectReply.ProtoReflect.Descriptor instead.
 func (*DirectReply) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{58}
+	return file_mapping_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *DirectReply) GetCode() Code {
@@ -4881,7 +5046,7 @@ type WhoisReply struct {
 
 func (x *WhoisReply) Reset() {
 	*x = WhoisReply{}
-	mi := &file_mapping_proto_msgTypes[59]
+	mi := &file_mapping_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4893,7 +5058,7 @@ func (x *WhoisReply) String() string {
 func (*WhoisReply) ProtoMessage() {}
 
 func (x *WhoisReply) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[59]
+	mi := &file_mapping_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4906,7 +5071,7 @@ func (x *WhoisReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhoisReply.ProtoReflect.Descriptor instead.
 func (*WhoisReply) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{59}
+	return file_mapping_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *WhoisReply) GetSession() *Session {
@@ -4952,7 +5117,7 @@ const file_mapping_proto_rawDesc = "" +
 	"\aSession\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\fR\x04node\x12\x10\n" +
 	"\x03run\x18\x02 \x01(\x06R\x03run\x12\x16\n" +
-	"\x06number\x18\x03 \x01(\x04R\x06number\"\xb2\x01\n" +
+	"\x06number\x18\x03 \x01(\x04R\x06number\"\xde\x01\n" +
 	"\x06Person\x12\x12\n" +
 	"\x04nick\x18\x01 \x01(\fR\x04nick\x12\x1a\n" +
 	"\busername\x18\x02 \x01(\fR\busername\x12\x1a\n" +
@@ -4960,7 +5125,9 @@ const file_mapping_proto_rawDesc = "" +
 	"\x04away\x18\x04 \x01(\fR\x04away\x12\x18\n" +
 	"\aaccount\x18\x05 \x01(\fR\aaccount\x12\x18\n" +
 	"\aversion\x18\x06 \x01(\x04R\aversion\x12\x14\n" +
-	"\x05flags\x18\a \x01(\rR\x05flags\"4\n" +
+	"\x05flags\x18\a \x01(\rR\x05flags\x12*\n" +
+	"\x04meta\x18\n" +
+	" \x03(\v2\x16.ircbridge.mapping.TagR\x04meta\"4\n" +
 	"\x05Birth\x12\x13\n" +
 	"\x05at_ms\x18\x01 \x01(\x03R\x04atMs\x12\x16\n" +
 	"\x06random\x18\x02 \x01(\x06R\x06random\"_\n" +
@@ -5055,7 +5222,7 @@ const file_mapping_proto_rawDesc = "" +
 	"\x04node\x18\x01 \x01(\rR\x04node\x12\x18\n" +
 	"\asession\x18\x02 \x01(\x04R\asession\x12\x12\n" +
 	"\x04gone\x18\x03 \x01(\bR\x04gone\x12.\n" +
-	"\x05stamp\x18\x04 \x01(\v2\x18.ircbridge.mapping.StampR\x05stamp\"\xd1\x06\n" +
+	"\x05stamp\x18\x04 \x01(\v2\x18.ircbridge.mapping.StampR\x05stamp\"\x82\a\n" +
 	"\fChannelState\x12.\n" +
 	"\x05birth\x18\x01 \x01(\v2\x18.ircbridge.mapping.BirthR\x05birth\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\fR\x04name\x120\n" +
@@ -5076,11 +5243,18 @@ const file_mapping_proto_rawDesc = "" +
 	"\x06knocks\x18\x10 \x03(\v2\x1c.ircbridge.mapping.LastKnockR\x06knocks\x12<\n" +
 	"\n" +
 	"redactions\x18\x11 \x03(\v2\x1c.ircbridge.mapping.RedactionR\n" +
-	"redactions\"H\n" +
+	"redactions\x12/\n" +
+	"\x04meta\x18\x15 \x03(\v2\x1b.ircbridge.mapping.MetaItemR\x04meta\"H\n" +
 	"\tLastKnock\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\fR\x04node\x12\x12\n" +
 	"\x04nick\x18\x02 \x01(\fR\x04nick\x12\x13\n" +
-	"\x05at_ms\x18\x03 \x01(\x03R\x04atMs\"\x91\x02\n" +
+	"\x05at_ms\x18\x03 \x01(\x03R\x04atMs\"b\n" +
+	"\bMetaItem\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\fR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value\x12.\n" +
+	"\x05stamp\x18\x03 \x01(\v2\x18.ircbridge.mapping.StampR\x05stamp\";\n" +
+	"\vSetMetadata\x12,\n" +
+	"\x05items\x18\x01 \x03(\v2\x16.ircbridge.mapping.TagR\x05items\"\x91\x02\n" +
 	"\x06Former\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\fR\x04node\x12\x12\n" +
 	"\x04nick\x18\x02 \x01(\fR\x04nick\x12.\n" +
@@ -5092,7 +5266,7 @@ const file_mapping_proto_rawDesc = "" +
 	"\x03run\x18\b \x01(\x06R\x03run\x12\x18\n" +
 	"\asession\x18\t \x01(\x04R\asession\x12\x12\n" +
 	"\x04join\x18\n" +
-	" \x01(\x04R\x04join\"\xe9\x02\n" +
+	" \x01(\x04R\x04join\"\x9a\x03\n" +
 	"\x04Rest\x12.\n" +
 	"\x05birth\x18\x01 \x01(\v2\x18.ircbridge.mapping.BirthR\x05birth\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\fR\x04name\x12.\n" +
@@ -5101,7 +5275,8 @@ const file_mapping_proto_rawDesc = "" +
 	"\x04bans\x18\x05 \x03(\v2\x16.ircbridge.mapping.BanR\x04bans\x12.\n" +
 	"\x05stamp\x18\x06 \x01(\v2\x18.ircbridge.mapping.StampR\x05stamp\x120\n" +
 	"\aexcepts\x18\a \x03(\v2\x16.ircbridge.mapping.BanR\aexcepts\x120\n" +
-	"\ainvexes\x18\b \x03(\v2\x16.ircbridge.mapping.BanR\ainvexes\"\xdb\x01\n" +
+	"\ainvexes\x18\b \x03(\v2\x16.ircbridge.mapping.BanR\ainvexes\x12/\n" +
+	"\x04meta\x18\x15 \x03(\v2\x1b.ircbridge.mapping.MetaItemR\x04meta\"\xdb\x01\n" +
 	"\x04Line\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\rR\x04node\x12\x18\n" +
 	"\asession\x18\x02 \x01(\x04R\asession\x12\x16\n" +
@@ -5118,7 +5293,7 @@ const file_mapping_proto_rawDesc = "" +
 	"\x05at_ms\x18\x05 \x01(\x03R\x04atMs\x12\x0e\n" +
 	"\x02by\x18\x06 \x01(\fR\x02by\x12\x16\n" +
 	"\x06reason\x18\a \x01(\fR\x06reason\x12!\n" +
-	"\fleast_status\x18\b \x01(\rR\vleastStatus\"\x9e\x05\n" +
+	"\fleast_status\x18\b \x01(\rR\vleastStatus\"\xdc\x05\n" +
 	"\x0eChannelRequest\x12-\n" +
 	"\x04join\x18\x01 \x01(\v2\x17.ircbridge.mapping.JoinH\x00R\x04join\x12-\n" +
 	"\x04part\x18\x02 \x01(\v2\x17.ircbridge.mapping.PartH\x00R\x04part\x126\n" +
@@ -5132,7 +5307,8 @@ const file_mapping_proto_rawDesc = "" +
 	"\x05merge\x18\n" +
 	" \x01(\v2\x1f.ircbridge.mapping.ChannelStateH\x00R\x05merge\x120\n" +
 	"\x05knock\x18\v \x01(\v2\x18.ircbridge.mapping.KnockH\x00R\x05knock\x123\n" +
-	"\x06redact\x18\r \x01(\v2\x19.ircbridge.mapping.RedactH\x00R\x06redact\x12\x1c\n" +
+	"\x06redact\x18\r \x01(\v2\x19.ircbridge.mapping.RedactH\x00R\x06redact\x12<\n" +
+	"\bmetadata\x18\x12 \x01(\v2\x1e.ircbridge.mapping.SetMetadataH\x00R\bmetadata\x12\x1c\n" +
 	"\tsignature\x18\x0f \x01(\fR\tsignatureB\x06\n" +
 	"\x04what\"s\n" +
 	"\x04Join\x12\x12\n" +
@@ -5196,7 +5372,7 @@ const file_mapping_proto_rawDesc = "" +
 	"\x05at_ms\x18\x05 \x01(\x03R\x04atMs\x12\x12\n" +
 	"\x04name\x18\x06 \x01(\fR\x04name\x12\x16\n" +
 	"\x06member\x18\a \x01(\bR\x06member\x120\n" +
-	"\x06holder\x18\b \x01(\v2\x18.ircbridge.mapping.ClaimR\x06holder\"\xf4\x05\n" +
+	"\x06holder\x18\b \x01(\v2\x18.ircbridge.mapping.ClaimR\x06holder\"\xb2\x06\n" +
 	"\fChannelEvent\x123\n" +
 	"\x06joined\x18\x01 \x01(\v2\x19.ircbridge.mapping.JoinedH\x00R\x06joined\x121\n" +
 	"\x06parted\x18\x02 \x01(\v2\x17.ircbridge.mapping.PartH\x00R\x06parted\x126\n" +
@@ -5211,7 +5387,8 @@ const file_mapping_proto_rawDesc = "" +
 	" \x01(\v2\x1f.ircbridge.mapping.ChannelStateH\x00R\x06merged\x125\n" +
 	"\ainvited\x18\v \x01(\v2\x19.ircbridge.mapping.InviteH\x00R\ainvited\x124\n" +
 	"\aknocked\x18\f \x01(\v2\x18.ircbridge.mapping.KnockH\x00R\aknocked\x129\n" +
-	"\bredacted\x18\x10 \x01(\v2\x1b.ircbridge.mapping.RedactedH\x00R\bredacted\x12\x0e\n" +
+	"\bredacted\x18\x10 \x01(\v2\x1b.ircbridge.mapping.RedactedH\x00R\bredacted\x12<\n" +
+	"\bmetadata\x18\x13 \x01(\v2\x1e.ircbridge.mapping.SetMetadataH\x00R\bmetadata\x12\x0e\n" +
 	"\x02by\x18\x0e \x01(\fR\x02by\x12\x1c\n" +
 	"\tsignature\x18\x0f \x01(\fR\tsignatureB\x06\n" +
 	"\x04what\"\x97\x02\n" +
@@ -5307,7 +5484,7 @@ const file_mapping_proto_rawDesc = "" +
 	"\bchannels\x18\x03 \x03(\fR\bchannels\x12\x1c\n" +
 	"\n" +
 	"sign_on_ms\x18\x04 \x01(\x03R\bsignOnMs\x12\x17\n" +
-	"\aidle_ms\x18\x05 \x01(\x03R\x06idleMs*\xc4\x03\n" +
+	"\aidle_ms\x18\x05 \x01(\x03R\x06idleMs*\xd7\x03\n" +
 	"\x04Code\x12\x06\n" +
 	"\x02OK\x10\x00\x12\x0f\n" +
 	"\vBAD_REQUEST\x10\x01\x12\x0f\n" +
@@ -5335,7 +5512,8 @@ const file_mapping_proto_rawDesc = "" +
 	"\fNEED_ACCOUNT\x10\x15\x12\x13\n" +
 	"\x0fUNKNOWN_MESSAGE\x10\x1e\x12\x14\n" +
 	"\x10NOT_YOUR_MESSAGE\x10\x1f\x12\x13\n" +
-	"\x0fMESSAGE_TOO_OLD\x10 B\x18Z\x16ircbridge/mapping/wireb\x06proto3"
+	"\x0fMESSAGE_TOO_OLD\x10 \x12\x11\n" +
+	"\rMETADATA_FULL\x10(B\x18Z\x16ircbridge/mapping/wireb\x06proto3"
 
 var (
 	file_mapping_proto_rawDescOnce sync.Once
@@ -5350,7 +5528,7 @@ func file_mapping_proto_rawDescGZIP() []byte {
 }
 
 var file_mapping_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_mapping_proto_msgTypes = make([]protoimpl.MessageInfo, 60)
+var file_mapping_proto_msgTypes = make([]protoimpl.MessageInfo, 62)
 var file_mapping_proto_goTypes = []any{
 	(Code)(0),              // 0: ircbridge.mapping.Code
 	(*Session)(nil),        // 1: ircbridge.mapping.Session
@@ -5376,173 +5554,182 @@ var file_mapping_proto_goTypes = []any{
 	(*Invitation)(nil),     // 21: ircbridge.mapping.Invitation
 	(*ChannelState)(nil),   // 22: ircbridge.mapping.ChannelState
 	(*LastKnock)(nil),      // 23: ircbridge.mapping.LastKnock
-	(*Former)(nil),         // 24: ircbridge.mapping.Former
-	(*Rest)(nil),           // 25: ircbridge.mapping.Rest
-	(*Line)(nil),           // 26: ircbridge.mapping.Line
-	(*Redaction)(nil),      // 27: ircbridge.mapping.Redaction
-	(*ChannelRequest)(nil), // 28: ircbridge.mapping.ChannelRequest
-	(*Join)(nil),           // 29: ircbridge.mapping.Join
-	(*Part)(nil),           // 30: ircbridge.mapping.Part
-	(*Quit)(nil),           // 31: ircbridge.mapping.Quit
-	(*Tag)(nil),            // 32: ircbridge.mapping.Tag
-	(*Redact)(nil),         // 33: ircbridge.mapping.Redact
-	(*Redacted)(nil),       // 34: ircbridge.mapping.Redacted
-	(*Message)(nil),        // 35: ircbridge.mapping.Message
-	(*SetTopic)(nil),       // 36: ircbridge.mapping.SetTopic
-	(*ModeChange)(nil),     // 37: ircbridge.mapping.ModeChange
-	(*SetModes)(nil),       // 38: ircbridge.mapping.SetModes
-	(*Kick)(nil),           // 39: ircbridge.mapping.Kick
-	(*Invite)(nil),         // 40: ircbridge.mapping.Invite
-	(*Knock)(nil),          // 41: ircbridge.mapping.Knock
-	(*Result)(nil),         // 42: ircbridge.mapping.Result
-	(*ChannelEvent)(nil),   // 43: ircbridge.mapping.ChannelEvent
-	(*Joined)(nil),         // 44: ircbridge.mapping.Joined
-	(*Gone)(nil),           // 45: ircbridge.mapping.Gone
-	(*ChannelRenewal)(nil), // 46: ircbridge.mapping.ChannelRenewal
-	(*ChannelQuery)(nil),   // 47: ircbridge.mapping.ChannelQuery
-	(*ChannelAnswer)(nil),  // 48: ircbridge.mapping.ChannelAnswer
-	(*Listing)(nil),        // 49: ircbridge.mapping.Listing
-	(*Census)(nil),         // 50: ircbridge.mapping.Census
-	(*Listings)(nil),       // 51: ircbridge.mapping.Listings
-	(*DirectoryQuery)(nil), // 52: ircbridge.mapping.DirectoryQuery
-	(*Direct)(nil),         // 53: ircbridge.mapping.Direct
-	(*LetterRedact)(nil),   // 54: ircbridge.mapping.LetterRedact
-	(*Letters)(nil),        // 55: ircbridge.mapping.Letters
-	(*Letter)(nil),         // 56: ircbridge.mapping.Letter
-	(*WhoisAsk)(nil),       // 57: ircbridge.mapping.WhoisAsk
-	(*Invited)(nil),        // 58: ircbridge.mapping.Invited
-	(*DirectReply)(nil),    // 59: ircbridge.mapping.DirectReply
-	(*WhoisReply)(nil),     // 60: ircbridge.mapping.WhoisReply
+	(*MetaItem)(nil),       // 24: ircbridge.mapping.MetaItem
+	(*SetMetadata)(nil),    // 25: ircbridge.mapping.SetMetadata
+	(*Former)(nil),         // 26: ircbridge.mapping.Former
+	(*Rest)(nil),           // 27: ircbridge.mapping.Rest
+	(*Line)(nil),           // 28: ircbridge.mapping.Line
+	(*Redaction)(nil),      // 29: ircbridge.mapping.Redaction
+	(*ChannelRequest)(nil), // 30: ircbridge.mapping.ChannelRequest
+	(*Join)(nil),           // 31: ircbridge.mapping.Join
+	(*Part)(nil),           // 32: ircbridge.mapping.Part
+	(*Quit)(nil),           // 33: ircbridge.mapping.Quit
+	(*Tag)(nil),            // 34: ircbridge.mapping.Tag
+	(*Redact)(nil),         // 35: ircbridge.mapping.Redact
+	(*Redacted)(nil),       // 36: ircbridge.mapping.Redacted
+	(*Message)(nil),        // 37: ircbridge.mapping.Message
+	(*SetTopic)(nil),       // 38: ircbridge.mapping.SetTopic
+	(*ModeChange)(nil),     // 39: ircbridge.mapping.ModeChange
+	(*SetModes)(nil),       // 40: ircbridge.mapping.SetModes
+	(*Kick)(nil),           // 41: ircbridge.mapping.Kick
+	(*Invite)(nil),         // 42: ircbridge.mapping.Invite
+	(*Knock)(nil),          // 43: ircbridge.mapping.Knock
+	(*Result)(nil),         // 44: ircbridge.mapping.Result
+	(*ChannelEvent)(nil),   // 45: ircbridge.mapping.ChannelEvent
+	(*Joined)(nil),         // 46: ircbridge.mapping.Joined
+	(*Gone)(nil),           // 47: ircbridge.mapping.Gone
+	(*ChannelRenewal)(nil), // 48: ircbridge.mapping.ChannelRenewal
+	(*ChannelQuery)(nil),   // 49: ircbridge.mapping.ChannelQuery
+	(*ChannelAnswer)(nil),  // 50: ircbridge.mapping.ChannelAnswer
+	(*Listing)(nil),        // 51: ircbridge.mapping.Listing
+	(*Census)(nil),         // 52: ircbridge.mapping.Census
+	(*Listings)(nil),       // 53: ircbridge.mapping.Listings
+	(*DirectoryQuery)(nil), // 54: ircbridge.mapping.DirectoryQuery
+	(*Direct)(nil),         // 55: ircbridge.mapping.Direct
+	(*LetterRedact)(nil),   // 56: ircbridge.mapping.LetterRedact
+	(*Letters)(nil),        // 57: ircbridge.mapping.Letters
+	(*Letter)(nil),         // 58: ircbridge.mapping.Letter
+	(*WhoisAsk)(nil),       // 59: ircbridge.mapping.WhoisAsk
+	(*Invited)(nil),        // 60: ircbridge.mapping.Invited
+	(*DirectReply)(nil),    // 61: ircbridge.mapping.DirectReply
+	(*WhoisReply)(nil),     // 62: ircbridge.mapping.WhoisReply
 }
 var file_mapping_proto_depIdxs = []int32{
-	1,   // 0: ircbridge.mapping.Claim.owner:type_name -> ircbridge.mapping.Session
-	2,   // 1: ircbridge.mapping.Claim.person:type_name -> ircbridge.mapping.Person
-	3,   // 2: ircbridge.mapping.Claim.birth:type_name -> ircbridge.mapping.Birth
-	5,   // 3: ircbridge.mapping.Claim.stamp:type_name -> ircbridge.mapping.Stamp
-	1,   // 4: ircbridge.mapping.Released.owner:type_name -> ircbridge.mapping.Session
-	4,   // 5: ircbridge.mapping.NickState.epochs:type_name -> ircbridge.mapping.Epoch
-	6,   // 6: ircbridge.mapping.NickState.claims:type_name -> ircbridge.mapping.Claim
-	7,   // 7: ircbridge.mapping.NickState.released:type_name -> ircbridge.mapping.Released
-	9,   // 8: ircbridge.mapping.NickState.past:type_name -> ircbridge.mapping.Past
-	1,   // 9: ircbridge.mapping.NickState.watchers:type_name -> ircbridge.mapping.Session
-	1,   // 10: ircbridge.mapping.Past.owner:type_name -> ircbridge.mapping.Session
-	2,   // 11: ircbridge.mapping.Past.person:type_name -> ircbridge.mapping.Person
-	6,   // 12: ircbridge.mapping.NickRequest.claim:type_name -> ircbridge.mapping.Claim
-	11,  // 13: ircbridge.mapping.NickRequest.release:type_name -> ircbridge.mapping.Release
-	2,   // 14: ircbridge.mapping.NickRequest.person:type_name -> ircbridge.mapping.Person
-	12,  // 15: ircbridge.mapping.NickRequest.watch:type_name -> ircbridge.mapping.Watch
-	6,   // 16: ircbridge.mapping.NickAnswer.claim:type_name -> ircbridge.mapping.Claim
-	9,   // 17: ircbridge.mapping.NickAnswer.past:type_name -> ircbridge.mapping.Past
-	2,   // 18: ircbridge.mapping.Member.person:type_name -> ircbridge.mapping.Person
-	5,   // 19: ircbridge.mapping.Member.joined:type_name -> ircbridge.mapping.Stamp
-	5,   // 20: ircbridge.mapping.Member.status_stamp:type_name -> ircbridge.mapping.Stamp
-	5,   // 21: ircbridge.mapping.Removal.stamp:type_name -> ircbridge.mapping.Stamp
-	5,   // 22: ircbridge.mapping.Topic.stamp:type_name -> ircbridge.mapping.Stamp
-	5,   // 23: ircbridge.mapping.Mode.stamp:type_name -> ircbridge.mapping.Stamp
-	5,   // 24: ircbridge.mapping.Ban.stamp:type_name -> ircbridge.mapping.Stamp
-	5,   // 25: ircbridge.mapping.Invitation.stamp:type_name -> ircbridge.mapping.Stamp
-	3,   // 26: ircbridge.mapping.ChannelState.birth:type_name -> ircbridge.mapping.Birth
-	4,   // 27: ircbridge.mapping.ChannelState.epochs:type_name -> ircbridge.mapping.Epoch
-	16,  // 28: ircbridge.mapping.ChannelState.nodes:type_name -> ircbridge.mapping.Node
-	15,  // 29: ircbridge.mapping.ChannelState.members:type_name -> ircbridge.mapping.Member
-	17,  // 30: ircbridge.mapping.ChannelState.removals:type_name -> ircbridge.mapping.Removal
-	18,  // 31: ircbridge.mapping.ChannelState.topic:type_name -> ircbridge.mapping.Topic
-	19,  // 32: ircbridge.mapping.ChannelState.modes:type_name -> ircbridge.mapping.Mode
-	20,  // 33: ircbridge.mapping.ChannelState.bans:type_name -> ircbridge.mapping.Ban
-	21,  // 34: ircbridge.mapping.ChannelState.invitations:type_name -> ircbridge.mapping.Invitation
-	26,  // 35: ircbridge.mapping.ChannelState.tail:type_name -> ircbridge.mapping.Line
-	24,  // 36: ircbridge.mapping.ChannelState.former:type_name -> ircbridge.mapping.Former
-	25,  // 37: ircbridge.mapping.ChannelState.rest:type_name -> ircbridge.mapping.Rest
-	20,  // 38: ircbridge.mapping.ChannelState.excepts:type_name -> ircbridge.mapping.Ban
-	20,  // 39: ircbridge.mapping.ChannelState.invexes:type_name -> ircbridge.mapping.Ban
-	23,  // 40: ircbridge.mapping.ChannelState.knocks:type_name -> ircbridge.mapping.LastKnock
-	27,  // 41: ircbridge.mapping.ChannelState.redactions:type_name -> ircbridge.mapping.Redaction
-	3,   // 42: ircbridge.mapping.Former.birth:type_name -> ircbridge.mapping.Birth
-	5,   // 43: ircbridge.mapping.Former.stamp:type_name -> ircbridge.mapping.Stamp
-	3,   // 44: ircbridge.mapping.Rest.birth:type_name -> ircbridge.mapping.Birth
-	18,  // 45: ircbridge.mapping.Rest.topic:type_name -> ircbridge.mapping.Topic
-	19,  // 46: ircbridge.mapping.Rest.modes:type_name -> ircbridge.mapping.Mode
-	20,  // 47: ircbridge.mapping.Rest.bans:type_name -> ircbridge.mapping.Ban
-	5,   // 48: ircbridge.mapping.Rest.stamp:type_name -> ircbridge.mapping.Stamp
-	20,  // 49: ircbridge.mapping.Rest.excepts:type_name -> ircbridge.mapping.Ban
-	20,  // 50: ircbridge.mapping.Rest.invexes:type_name -> ircbridge.mapping.Ban
-	5,   // 51: ircbridge.mapping.Line.stamp:type_name -> ircbridge.mapping.Stamp
-	35,  // 52: ircbridge.mapping.Line.message:type_name -> ircbridge.mapping.Message
-	5,   // 53: ircbridge.mapping.Redaction.stamp:type_name -> ircbridge.mapping.Stamp
-	29,  // 54: ircbridge.mapping.ChannelRequest.join:type_name -> ircbridge.mapping.Join
-	30,  // 55: ircbridge.mapping.ChannelRequest.part:type_name -> ircbridge.mapping.Part
-	35,  // 56: ircbridge.mapping.ChannelRequest.message:type_name -> ircbridge.mapping.Message
-	36,  // 57: ircbridge.mapping.ChannelRequest.topic:type_name -> ircbridge.mapping.SetTopic
-	38,  // 58: ircbridge.mapping.ChannelRequest.modes:type_name -> ircbridge.mapping.SetModes
-	39,  // 59: ircbridge.mapping.ChannelRequest.kick:type_name -> ircbridge.mapping.Kick
-	40,  // 60: ircbridge.mapping.ChannelRequest.invite:type_name -> ircbridge.mapping.Invite
-	2,   // 61: ircbridge.mapping.ChannelRequest.person:type_name -> ircbridge.mapping.Person
-	31,  // 62: ircbridge.mapping.ChannelRequest.quit:type_name -> ircbridge.mapping.Quit
-	22,  // 63: ircbridge.mapping.ChannelRequest.merge:type_name -> ircbridge.mapping.ChannelState
-	41,  // 64: ircbridge.mapping.ChannelRequest.knock:type_name -> ircbridge.mapping.Knock
-	33,  // 65: ircbridge.mapping.ChannelRequest.redact:type_name -> ircbridge.mapping.Redact
-	2,   // 66: ircbridge.mapping.Join.person:type_name -> ircbridge.mapping.Person
-	1,   // 67: ircbridge.mapping.Redact.author:type_name -> ircbridge.mapping.Session
-	2,   // 68: ircbridge.mapping.Redact.person:type_name -> ircbridge.mapping.Person
-	1,   // 69: ircbridge.mapping.Redacted.author:type_name -> ircbridge.mapping.Session
-	32,  // 70: ircbridge.mapping.Message.tags:type_name -> ircbridge.mapping.Tag
-	2,   // 71: ircbridge.mapping.Message.person:type_name -> ircbridge.mapping.Person
-	1,   // 72: ircbridge.mapping.ModeChange.target:type_name -> ircbridge.mapping.Session
-	37,  // 73: ircbridge.mapping.SetModes.changes:type_name -> ircbridge.mapping.ModeChange
-	1,   // 74: ircbridge.mapping.Kick.target:type_name -> ircbridge.mapping.Session
-	1,   // 75: ircbridge.mapping.Invite.target:type_name -> ircbridge.mapping.Session
-	2,   // 76: ircbridge.mapping.Invite.person:type_name -> ircbridge.mapping.Person
-	2,   // 77: ircbridge.mapping.Knock.person:type_name -> ircbridge.mapping.Person
-	0,   // 78: ircbridge.mapping.Result.code:type_name -> ircbridge.mapping.Code
-	37,  // 79: ircbridge.mapping.Result.applied:type_name -> ircbridge.mapping.ModeChange
-	6,   // 80: ircbridge.mapping.Result.holder:type_name -> ircbridge.mapping.Claim
-	44,  // 81: ircbridge.mapping.ChannelEvent.joined:type_name -> ircbridge.mapping.Joined
-	30,  // 82: ircbridge.mapping.ChannelEvent.parted:type_name -> ircbridge.mapping.Part
-	35,  // 83: ircbridge.mapping.ChannelEvent.message:type_name -> ircbridge.mapping.Message
-	18,  // 84: ircbridge.mapping.ChannelEvent.topic:type_name -> ircbridge.mapping.Topic
-	38,  // 85: ircbridge.mapping.ChannelEvent.modes:type_name -> ircbridge.mapping.SetModes
-	39,  // 86: ircbridge.mapping.ChannelEvent.kicked:type_name -> ircbridge.mapping.Kick
-	2,   // 87: ircbridge.mapping.ChannelEvent.person:type_name -> ircbridge.mapping.Person
-	31,  // 88: ircbridge.mapping.ChannelEvent.quit:type_name -> ircbridge.mapping.Quit
-	45,  // 89: ircbridge.mapping.ChannelEvent.gone:type_name -> ircbridge.mapping.Gone
-	22,  // 90: ircbridge.mapping.ChannelEvent.merged:type_name -> ircbridge.mapping.ChannelState
-	40,  // 91: ircbridge.mapping.ChannelEvent.invited:type_name -> ircbridge.mapping.Invite
-	41,  // 92: ircbridge.mapping.ChannelEvent.knocked:type_name -> ircbridge.mapping.Knock
-	34,  // 93: ircbridge.mapping.ChannelEvent.redacted:type_name -> ircbridge.mapping.Redacted
-	2,   // 94: ircbridge.mapping.Joined.person:type_name -> ircbridge.mapping.Person
-	3,   // 95: ircbridge.mapping.Joined.birth:type_name -> ircbridge.mapping.Birth
-	1,   // 96: ircbridge.mapping.Joined.session:type_name -> ircbridge.mapping.Session
-	1,   // 97: ircbridge.mapping.Gone.sessions:type_name -> ircbridge.mapping.Session
-	3,   // 98: ircbridge.mapping.ChannelRenewal.birth:type_name -> ircbridge.mapping.Birth
-	4,   // 99: ircbridge.mapping.ChannelRenewal.epochs:type_name -> ircbridge.mapping.Epoch
-	15,  // 100: ircbridge.mapping.ChannelRenewal.members:type_name -> ircbridge.mapping.Member
-	22,  // 101: ircbridge.mapping.ChannelAnswer.state:type_name -> ircbridge.mapping.ChannelState
-	49,  // 102: ircbridge.mapping.Listings.items:type_name -> ircbridge.mapping.Listing
-	50,  // 103: ircbridge.mapping.Listings.census:type_name -> ircbridge.mapping.Census
-	50,  // 104: ircbridge.mapping.Listings.total:type_name -> ircbridge.mapping.Census
-	55,  // 105: ircbridge.mapping.Direct.letters:type_name -> ircbridge.mapping.Letters
-	57,  // 106: ircbridge.mapping.Direct.whois:type_name -> ircbridge.mapping.WhoisAsk
-	58,  // 107: ircbridge.mapping.Direct.invited:type_name -> ircbridge.mapping.Invited
-	54,  // 108: ircbridge.mapping.Direct.redact:type_name -> ircbridge.mapping.LetterRedact
-	1,   // 109: ircbridge.mapping.LetterRedact.from:type_name -> ircbridge.mapping.Session
-	2,   // 110: ircbridge.mapping.LetterRedact.person:type_name -> ircbridge.mapping.Person
-	1,   // 111: ircbridge.mapping.Letters.from:type_name -> ircbridge.mapping.Session
-	2,   // 112: ircbridge.mapping.Letters.person:type_name -> ircbridge.mapping.Person
-	56,  // 113: ircbridge.mapping.Letters.items:type_name -> ircbridge.mapping.Letter
-	32,  // 114: ircbridge.mapping.Letter.tags:type_name -> ircbridge.mapping.Tag
-	1,   // 115: ircbridge.mapping.WhoisAsk.asker:type_name -> ircbridge.mapping.Session
-	1,   // 116: ircbridge.mapping.Invited.from:type_name -> ircbridge.mapping.Session
-	2,   // 117: ircbridge.mapping.Invited.person:type_name -> ircbridge.mapping.Person
-	1,   // 118: ircbridge.mapping.Invited.target:type_name -> ircbridge.mapping.Session
-	0,   // 119: ircbridge.mapping.DirectReply.code:type_name -> ircbridge.mapping.Code
-	60,  // 120: ircbridge.mapping.DirectReply.whois:type_name -> ircbridge.mapping.WhoisReply
-	1,   // 121: ircbridge.mapping.WhoisReply.session:type_name -> ircbridge.mapping.Session
-	2,   // 122: ircbridge.mapping.WhoisReply.person:type_name -> ircbridge.mapping.Person
-	123, // [123:123] is the sub-list for method output_type
-	123, // [123:123] is the sub-list for method input_type
-	123, // [123:123] is the sub-list for extension type_name
-	123, // [123:123] is the sub-list for extension extendee
-	0,   // [0:123] is the sub-list for field type_name
+	34,  // 0: ircbridge.mapping.Person.meta:type_name -> ircbridge.mapping.Tag
+	1,   // 1: ircbridge.mapping.Claim.owner:type_name -> ircbridge.mapping.Session
+	2,   // 2: ircbridge.mapping.Claim.person:type_name -> ircbridge.mapping.Person
+	3,   // 3: ircbridge.mapping.Claim.birth:type_name -> ircbridge.mapping.Birth
+	5,   // 4: ircbridge.mapping.Claim.stamp:type_name -> ircbridge.mapping.Stamp
+	1,   // 5: ircbridge.mapping.Released.owner:type_name -> ircbridge.mapping.Session
+	4,   // 6: ircbridge.mapping.NickState.epochs:type_name -> ircbridge.mapping.Epoch
+	6,   // 7: ircbridge.mapping.NickState.claims:type_name -> ircbridge.mapping.Claim
+	7,   // 8: ircbridge.mapping.NickState.released:type_name -> ircbridge.mapping.Released
+	9,   // 9: ircbridge.mapping.NickState.past:type_name -> ircbridge.mapping.Past
+	1,   // 10: ircbridge.mapping.NickState.watchers:type_name -> ircbridge.mapping.Session
+	1,   // 11: ircbridge.mapping.Past.owner:type_name -> ircbridge.mapping.Session
+	2,   // 12: ircbridge.mapping.Past.person:type_name -> ircbridge.mapping.Person
+	6,   // 13: ircbridge.mapping.NickRequest.claim:type_name -> ircbridge.mapping.Claim
+	11,  // 14: ircbridge.mapping.NickRequest.release:type_name -> ircbridge.mapping.Release
+	2,   // 15: ircbridge.mapping.NickRequest.person:type_name -> ircbridge.mapping.Person
+	12,  // 16: ircbridge.mapping.NickRequest.watch:type_name -> ircbridge.mapping.Watch
+	6,   // 17: ircbridge.mapping.NickAnswer.claim:type_name -> ircbridge.mapping.Claim
+	9,   // 18: ircbridge.mapping.NickAnswer.past:type_name -> ircbridge.mapping.Past
+	2,   // 19: ircbridge.mapping.Member.person:type_name -> ircbridge.mapping.Person
+	5,   // 20: ircbridge.mapping.Member.joined:type_name -> ircbridge.mapping.Stamp
+	5,   // 21: ircbridge.mapping.Member.status_stamp:type_name -> ircbridge.mapping.Stamp
+	5,   // 22: ircbridge.mapping.Removal.stamp:type_name -> ircbridge.mapping.Stamp
+	5,   // 23: ircbridge.mapping.Topic.stamp:type_name -> ircbridge.mapping.Stamp
+	5,   // 24: ircbridge.mapping.Mode.stamp:type_name -> ircbridge.mapping.Stamp
+	5,   // 25: ircbridge.mapping.Ban.stamp:type_name -> ircbridge.mapping.Stamp
+	5,   // 26: ircbridge.mapping.Invitation.stamp:type_name -> ircbridge.mapping.Stamp
+	3,   // 27: ircbridge.mapping.ChannelState.birth:type_name -> ircbridge.mapping.Birth
+	4,   // 28: ircbridge.mapping.ChannelState.epochs:type_name -> ircbridge.mapping.Epoch
+	16,  // 29: ircbridge.mapping.ChannelState.nodes:type_name -> ircbridge.mapping.Node
+	15,  // 30: ircbridge.mapping.ChannelState.members:type_name -> ircbridge.mapping.Member
+	17,  // 31: ircbridge.mapping.ChannelState.removals:type_name -> ircbridge.mapping.Removal
+	18,  // 32: ircbridge.mapping.ChannelState.topic:type_name -> ircbridge.mapping.Topic
+	19,  // 33: ircbridge.mapping.ChannelState.modes:type_name -> ircbridge.mapping.Mode
+	20,  // 34: ircbridge.mapping.ChannelState.bans:type_name -> ircbridge.mapping.Ban
+	21,  // 35: ircbridge.mapping.ChannelState.invitations:type_name -> ircbridge.mapping.Invitation
+	28,  // 36: ircbridge.mapping.ChannelState.tail:type_name -> ircbridge.mapping.Line
+	26,  // 37: ircbridge.mapping.ChannelState.former:type_name -> ircbridge.mapping.Former
+	27,  // 38: ircbridge.mapping.ChannelState.rest:type_name -> ircbridge.mapping.Rest
+	20,  // 39: ircbridge.mapping.ChannelState.excepts:type_name -> ircbridge.mapping.Ban
+	20,  // 40: ircbridge.mapping.ChannelState.invexes:type_name -> ircbridge.mapping.Ban
+	23,  // 41: ircbridge.mapping.ChannelState.knocks:type_name -> ircbridge.mapping.LastKnock
+	29,  // 42: ircbridge.mapping.ChannelState.redactions:type_name -> ircbridge.mapping.Redaction
+	24,  // 43: ircbridge.mapping.ChannelState.meta:type_name -> ircbridge.mapping.MetaItem
+	5,   // 44: ircbridge.mapping.MetaItem.stamp:type_name -> ircbridge.mapping.Stamp
+	34,  // 45: ircbridge.mapping.SetMetadata.items:type_name -> ircbridge.mapping.Tag
+	3,   // 46: ircbridge.mapping.Former.birth:type_name -> ircbridge.mapping.Birth
+	5,   // 47: ircbridge.mapping.Former.stamp:type_name -> ircbridge.mapping.Stamp
+	3,   // 48: ircbridge.mapping.Rest.birth:type_name -> ircbridge.mapping.Birth
+	18,  // 49: ircbridge.mapping.Rest.topic:type_name -> ircbridge.mapping.Topic
+	19,  // 50: ircbridge.mapping.Rest.modes:type_name -> ircbridge.mapping.Mode
+	20,  // 51: ircbridge.mapping.Rest.bans:type_name -> ircbridge.mapping.Ban
+	5,   // 52: ircbridge.mapping.Rest.stamp:type_name -> ircbridge.mapping.Stamp
+	20,  // 53: ircbridge.mapping.Rest.excepts:type_name -> ircbridge.mapping.Ban
+	20,  // 54: ircbridge.mapping.Rest.invexes:type_name -> ircbridge.mapping.Ban
+	24,  // 55: ircbridge.mapping.Rest.meta:type_name -> ircbridge.mapping.MetaItem
+	5,   // 56: ircbridge.mapping.Line.stamp:type_name -> ircbridge.mapping.Stamp
+	37,  // 57: ircbridge.mapping.Line.message:type_name -> ircbridge.mapping.Message
+	5,   // 58: ircbridge.mapping.Redaction.stamp:type_name -> ircbridge.mapping.Stamp
+	31,  // 59: ircbridge.mapping.ChannelRequest.join:type_name -> ircbridge.mapping.Join
+	32,  // 60: ircbridge.mapping.ChannelRequest.part:type_name -> ircbridge.mapping.Part
+	37,  // 61: ircbridge.mapping.ChannelRequest.message:type_name -> ircbridge.mapping.Message
+	38,  // 62: ircbridge.mapping.ChannelRequest.topic:type_name -> ircbridge.mapping.SetTopic
+	40,  // 63: ircbridge.mapping.ChannelRequest.modes:type_name -> ircbridge.mapping.SetModes
+	41,  // 64: ircbridge.mapping.ChannelRequest.kick:type_name -> ircbridge.mapping.Kick
+	42,  // 65: ircbridge.mapping.ChannelRequest.invite:type_name -> ircbridge.mapping.Invite
+	2,   // 66: ircbridge.mapping.ChannelRequest.person:type_name -> ircbridge.mapping.Person
+	33,  // 67: ircbridge.mapping.ChannelRequest.quit:type_name -> ircbridge.mapping.Quit
+	22,  // 68: ircbridge.mapping.ChannelRequest.merge:type_name -> ircbridge.mapping.ChannelState
+	43,  // 69: ircbridge.mapping.ChannelRequest.knock:type_name -> ircbridge.mapping.Knock
+	35,  // 70: ircbridge.mapping.ChannelRequest.redact:type_name -> ircbridge.mapping.Redact
+	25,  // 71: ircbridge.mapping.ChannelRequest.metadata:type_name -> ircbridge.mapping.SetMetadata
+	2,   // 72: ircbridge.mapping.Join.person:type_name -> ircbridge.mapping.Person
+	1,   // 73: ircbridge.mapping.Redact.author:type_name -> ircbridge.mapping.Session
+	2,   // 74: ircbridge.mapping.Redact.person:type_name -> ircbridge.mapping.Person
+	1,   // 75: ircbridge.mapping.Redacted.author:type_name -> ircbridge.mapping.Session
+	34,  // 76: ircbridge.mapping.Message.tags:type_name -> ircbridge.mapping.Tag
+	2,   // 77: ircbridge.mapping.Message.person:type_name -> ircbridge.mapping.Person
+	1,   // 78: ircbridge.mapping.ModeChange.target:type_name -> ircbridge.mapping.Session
+	39,  // 79: ircbridge.mapping.SetModes.changes:type_name -> ircbridge.mapping.ModeChange
+	1,   // 80: ircbridge.mapping.Kick.target:type_name -> ircbridge.mapping.Session
+	1,   // 81: ircbridge.mapping.Invite.target:type_name -> ircbridge.mapping.Session
+	2,   // 82: ircbridge.mapping.Invite.person:type_name -> ircbridge.mapping.Person
+	2,   // 83: ircbridge.mapping.Knock.person:type_name -> ircbridge.mapping.Person
+	0,   // 84: ircbridge.mapping.Result.code:type_name -> ircbridge.mapping.Code
+	39,  // 85: ircbridge.mapping.Result.applied:type_name -> ircbridge.mapping.ModeChange
+	6,   // 86: ircbridge.mapping.Result.holder:type_name -> ircbridge.mapping.Claim
+	46,  // 87: ircbridge.mapping.ChannelEvent.joined:type_name -> ircbridge.mapping.Joined
+	32,  // 88: ircbridge.mapping.ChannelEvent.parted:type_name -> ircbridge.mapping.Part
+	37,  // 89: ircbridge.mapping.ChannelEvent.message:type_name -> ircbridge.mapping.Message
+	18,  // 90: ircbridge.mapping.ChannelEvent.topic:type_name -> ircbridge.mapping.Topic
+	40,  // 91: ircbridge.mapping.ChannelEvent.modes:type_name -> ircbridge.mapping.SetModes
+	41,  // 92: ircbridge.mapping.ChannelEvent.kicked:type_name -> ircbridge.mapping.Kick
+	2,   // 93: ircbridge.mapping.ChannelEvent.person:type_name -> ircbridge.mapping.Person
+	33,  // 94: ircbridge.mapping.ChannelEvent.quit:type_name -> ircbridge.mapping.Quit
+	47,  // 95: ircbridge.mapping.ChannelEvent.gone:type_name -> ircbridge.mapping.Gone
+	22,  // 96: ircbridge.mapping.ChannelEvent.merged:type_name -> ircbridge.mapping.ChannelState
+	42,  // 97: ircbridge.mapping.ChannelEvent.invited:type_name -> ircbridge.mapping.Invite
+	43,  // 98: ircbridge.mapping.ChannelEvent.knocked:type_name -> ircbridge.mapping.Knock
+	36,  // 99: ircbridge.mapping.ChannelEvent.redacted:type_name -> ircbridge.mapping.Redacted
+	25,  // 100: ircbridge.mapping.ChannelEvent.metadata:type_name -> ircbridge.mapping.SetMetadata
+	2,   // 101: ircbridge.mapping.Joined.person:type_name -> ircbridge.mapping.Person
+	3,   // 102: ircbridge.mapping.Joined.birth:type_name -> ircbridge.mapping.Birth
+	1,   // 103: ircbridge.mapping.Joined.session:type_name -> ircbridge.mapping.Session
+	1,   // 104: ircbridge.mapping.Gone.sessions:type_name -> ircbridge.mapping.Session
+	3,   // 105: ircbridge.mapping.ChannelRenewal.birth:type_name -> ircbridge.mapping.Birth
+	4,   // 106: ircbridge.mapping.ChannelRenewal.epochs:type_name -> ircbridge.mapping.Epoch
+	15,  // 107: ircbridge.mapping.ChannelRenewal.members:type_name -> ircbridge.mapping.Member
+	22,  // 108: ircbridge.mapping.ChannelAnswer.state:type_name -> ircbridge.mapping.ChannelState
+	51,  // 109: ircbridge.mapping.Listings.items:type_name -> ircbridge.mapping.Listing
+	52,  // 110: ircbridge.mapping.Listings.census:type_name -> ircbridge.mapping.Census
+	52,  // 111: ircbridge.mapping.Listings.total:type_name -> ircbridge.mapping.Census
+	57,  // 112: ircbridge.mapping.Direct.letters:type_name -> ircbridge.mapping.Letters
+	59,  // 113: ircbridge.mapping.Direct.whois:type_name -> ircbridge.mapping.WhoisAsk
+	60,  // 114: ircbridge.mapping.Direct.invited:type_name -> ircbridge.mapping.Invited
+	56,  // 115: ircbridge.mapping.Direct.redact:type_name -> ircbridge.mapping.LetterRedact
+	1,   // 116: ircbridge.mapping.LetterRedact.from:type_name -> ircbridge.mapping.Session
+	2,   // 117: ircbridge.mapping.LetterRedact.person:type_name -> ircbridge.mapping.Person
+	1,   // 118: ircbridge.mapping.Letters.from:type_name -> ircbridge.mapping.Session
+	2,   // 119: ircbridge.mapping.Letters.person:type_name -> ircbridge.mapping.Person
+	58,  // 120: ircbridge.mapping.Letters.items:type_name -> ircbridge.mapping.Letter
+	34,  // 121: ircbridge.mapping.Letter.tags:type_name -> ircbridge.mapping.Tag
+	1,   // 122: ircbridge.mapping.WhoisAsk.asker:type_name -> ircbridge.mapping.Session
+	1,   // 123: ircbridge.mapping.Invited.from:type_name -> ircbridge.mapping.Session
+	2,   // 124: ircbridge.mapping.Invited.person:type_name -> ircbridge.mapping.Person
+	1,   // 125: ircbridge.mapping.Invited.target:type_name -> ircbridge.mapping.Session
+	0,   // 126: ircbridge.mapping.DirectReply.code:type_name -> ircbridge.mapping.Code
+	62,  // 127: ircbridge.mapping.DirectReply.whois:type_name -> ircbridge.mapping.WhoisReply
+	1,   // 128: ircbridge.mapping.WhoisReply.session:type_name -> ircbridge.mapping.Session
+	2,   // 129: ircbridge.mapping.WhoisReply.person:type_name -> ircbridge.mapping.Person
+	130, // [130:130] is the sub-list for method output_type
+	130, // [130:130] is the sub-list for method input_type
+	130, // [130:130] is the sub-list for extension type_name
+	130, // [130:130] is the sub-list for extension extendee
+	0,   // [0:130] is the sub-list for field type_name
 }
 
 func init() { file_mapping_proto_init() }
@@ -5556,7 +5743,7 @@ func file_mapping_proto_init() {
 		(*NickRequest_Person)(nil),
 		(*NickRequest_Watch)(nil),
 	}
-	file_mapping_proto_msgTypes[27].OneofWrappers = []any{
+	file_mapping_proto_msgTypes[29].OneofWrappers = []any{
 		(*ChannelRequest_Join)(nil),
 		(*ChannelRequest_Part)(nil),
 		(*ChannelRequest_Message)(nil),
@@ -5569,8 +5756,9 @@ func file_mapping_proto_init() {
 		(*ChannelRequest_Merge)(nil),
 		(*ChannelRequest_Knock)(nil),
 		(*ChannelRequest_Redact)(nil),
+		(*ChannelRequest_Metadata)(nil),
 	}
-	file_mapping_proto_msgTypes[42].OneofWrappers = []any{
+	file_mapping_proto_msgTypes[44].OneofWrappers = []any{
 		(*ChannelEvent_Joined)(nil),
 		(*ChannelEvent_Parted)(nil),
 		(*ChannelEvent_Message)(nil),
@@ -5584,8 +5772,9 @@ func file_mapping_proto_init() {
 		(*ChannelEvent_Invited)(nil),
 		(*ChannelEvent_Knocked)(nil),
 		(*ChannelEvent_Redacted)(nil),
+		(*ChannelEvent_Metadata)(nil),
 	}
-	file_mapping_proto_msgTypes[52].OneofWrappers = []any{
+	file_mapping_proto_msgTypes[54].OneofWrappers = []any{
 		(*Direct_Letters)(nil),
 		(*Direct_Whois)(nil),
 		(*Direct_Invited)(nil),
@@ -5597,7 +5786,7 @@ func file_mapping_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mapping_proto_rawDesc), len(file_mapping_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   60,
+			NumMessages:   62,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -5,11 +5,16 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 )
 
 // irssi starts one that connects to a node.
 func irssi(t *testing.T, socket, nick string, n *node) *terminal {
+	t.Helper()
+	return irssiAt(t, socket, nick, "", n)
+}
+
+// irssiAt starts one by a command that puts it where its node is.
+func irssiAt(t *testing.T, socket, nick, prefix string, n *node) *terminal {
 	t.Helper()
 	home := homeOf(t)
 	// irssi sends a command only every 2.2 s after its first five; that brake is not what
@@ -22,7 +27,7 @@ func irssi(t *testing.T, socket, nick string, n *node) *terminal {
 	if err := os.WriteFile(home+"/config", []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s := sitDown(t, socket, nick, home, fmt.Sprintf("irssi --home=%s --connect=127.0.0.1 --port=%s --nick=%s", home, n.port, nick))
+	s := sitDown(t, socket, nick, home, fmt.Sprintf("%s irssi --home=%s --connect=127.0.0.1 --port=%s --nick=%s", prefix, home, n.port, nick))
 	s.sees("Welcome to the ircbridge network, " + nick)
 	return s
 }
@@ -111,11 +116,7 @@ func TestIrssiFoldsANetsplit(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Their node is given 20 s to come back, and irssi waits a little for more.
-	tick := time.NewTicker(time.Second / 4)
-	defer tick.Stop()
-	for end := time.Now().Add(2 * patience); !strings.Contains(alice.screen(), "Netsplit ") && time.Now().Before(end); {
-		<-tick.C
-	}
+	alice.seesLate("Netsplit ")
 	if screen := alice.screen(); !strings.Contains(screen, "quits: bob, carol") && !strings.Contains(screen, "quits: carol, bob") || strings.Contains(screen, "has quit") {
 		t.Errorf("she does not see one line with both:\n%s", screen)
 	}

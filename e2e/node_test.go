@@ -6,6 +6,7 @@ import (
 	"net"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -61,7 +62,14 @@ type node struct {
 
 func startNode(t *testing.T, join *node) *node {
 	t.Helper()
-	n := &node{t: t, port: freePort(t), overlay: net.JoinHostPort("127.0.0.1", freePort(t)), ended: make(chan struct{})}
+	return startNodeAt(t, "127.0.0.1", nil, join)
+}
+
+// startNodeAt starts a node at an address, by a command that puts it there, such as ip netns
+// exec. Its users come to 127.0.0.1.
+func startNodeAt(t *testing.T, ip string, prefix []string, join *node) *node {
+	t.Helper()
+	n := &node{t: t, port: freePort(t), overlay: net.JoinHostPort(ip, freePort(t)), ended: make(chan struct{})}
 	// An overlay of its own, which nobody else on the network finds.
 	args := []string{"run", "-overlay", "e2e-" + t.Name(), "-discovery=false", "-irc", net.JoinHostPort("127.0.0.1", n.port), "-listen", n.overlay, "-data", filepath.Join(t.TempDir(), "data")}
 	sign := "Node ID"
@@ -69,7 +77,8 @@ func startNode(t *testing.T, join *node) *node {
 		args = append(args, "-join", join.overlay)
 		sign = "joined the ring"
 	}
-	n.cmd = exec.Command(program, args...)
+	command := slices.Concat(prefix, []string{program}, args)
+	n.cmd = exec.Command(command[0], command[1:]...)
 	n.cmd.Env = append(n.cmd.Environ(), "HOME="+t.TempDir(), "XDG_CONFIG_HOME="+t.TempDir())
 	n.cmd.Stdout, n.cmd.Stderr = io.Writer(&n.all), io.Writer(&n.all)
 	if err := n.cmd.Start(); err != nil {

@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 )
 
 // terminal is a program in a window of tmux, and who sits before it.
@@ -45,7 +46,7 @@ func homeOf(t *testing.T) string {
 // when it has ended, so that its last screen can be read.
 func sitDown(t *testing.T, socket, name, home, command string) *terminal {
 	t.Helper()
-	command = fmt.Sprintf("HOME=%s TERM=screen LC_ALL=C.UTF-8 %s; echo the program has ended; cat", home, command)
+	command = fmt.Sprintf("export HOME=%s TERM=screen LC_ALL=C.UTF-8; %s; echo the program has ended; cat", home, command)
 	tmux(t, socket, "new-session", "-d", "-s", name, "-x", "200", "-y", "45", command)
 	return &terminal{t, socket, name}
 }
@@ -67,4 +68,16 @@ func (s *terminal) sees(text string) {
 	eventually(s.t, fmt.Sprintf("%s sees %q", s.name, text),
 		func() bool { return strings.Contains(s.screen(), text) },
 		func() string { return s.screen() })
+}
+
+// seesLate waits longer than sees, for what comes after the time that a node is given to
+// come back.
+func (s *terminal) seesLate(text string) {
+	s.t.Helper()
+	tick := time.NewTicker(time.Second / 4)
+	defer tick.Stop()
+	for end := time.Now().Add(3 * patience); !strings.Contains(s.screen(), text) && time.Now().Before(end); {
+		<-tick.C
+	}
+	s.sees(text)
 }

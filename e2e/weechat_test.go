@@ -12,6 +12,12 @@ type weechat struct{ *terminal }
 // startWeechat starts one that connects to a node with the line that the node prints.
 func startWeechat(t *testing.T, socket, nick string, n *node) weechat {
 	t.Helper()
+	return startWeechatAt(t, socket, nick, "", n)
+}
+
+// startWeechatAt starts one by a command that puts it where its node is.
+func startWeechatAt(t *testing.T, socket, nick, prefix string, n *node) weechat {
+	t.Helper()
 	home := homeOf(t)
 	// Lines that come fast are not to be taken for a paste, about which WeeChat asks.
 	look := "[look]\npaste_max_lines = -1\n[plugin]\nautoload = \"irc\"\n"
@@ -24,7 +30,7 @@ func startWeechat(t *testing.T, socket, nick string, n *node) weechat {
 		t.Fatal(err)
 	}
 	w := weechat{sitDown(t, socket, nick, home, fmt.Sprintf(
-		"weechat --dir %s -r '/server add ircbridge 127.0.0.1/%s -notls' -r '/connect ircbridge'", home, n.port))}
+		"%s weechat --dir %s -r '/server add ircbridge 127.0.0.1/%s -notls' -r '/connect ircbridge'", prefix, home, n.port))}
 	w.sees("Welcome to the ircbridge network, " + nick)
 	return w
 }

@@ -157,8 +157,9 @@ type Session interface {
 	SetTopic(ctx context.Context, channel, topic string) error
 	// SetMode asks for changes and returns those that took effect. Errors:
 	// ErrNoPrivileges, ErrNoSuchNick, ErrNotInChannel, ErrUnknownMode,
-	// ErrBadModeParam, ErrListFull, ErrNoSuchChannel, ErrUnreachable; with an
-	// error about one change the others have still been made.
+	// ErrBadModeParam, ErrListFull, ErrNoSuchChannel, ErrUnreachable. What is
+	// wrong with single changes are ModeErrors, joined; the others have still
+	// been made.
 	SetMode(ctx context.Context, channel string, changes []ModeChange) ([]ModeChange, error)
 	// Channel is the channel as this user may see it: from the view when he
 	// is on it, without a round trip; else asked of its keeper, without the

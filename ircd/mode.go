@@ -156,59 +156,28 @@ func takesArg(m chat.ModeChange) bool {
 	return isListMode(m.Mode)
 }
 
-// changeModes asks for changes and writes those that were made. It reports
-// whether there is such a channel, of which more may be asked.
+// changeModes asks for changes, writes those that were made, and answers why each
+// of the others was not. It reports whether there is such a channel, of which more
+// may be asked.
 func (c *conn) changeModes(name string, changes []chat.ModeChange) bool {
 	ctx, cancel := c.timeout()
 	defer cancel()
 	made, err := c.session.SetMode(ctx, name, changes)
 	c.writeModes(c.ownTags(), c.self.Mask(), c.displayChannel(name), made)
-	if err != nil {
-		c.fail(badIsUnknown(c.unknownIfNotOn(err, name)), c.blame(err, name, changes, made))
-	}
-	return !errors.Is(badIsUnknown(err), chat.ErrNoSuchChannel)
-}
-
-// blame finds the change that an error is about: the first one of its kind
-// that was not made.
-func (c *conn) blame(err error, name string, changes, made []chat.ModeChange) subject {
-	about := subject{command: "MODE", channel: name}
-	letters := channelModes
-	switch {
-	case errors.Is(err, chat.ErrNoSuchNick), errors.Is(err, chat.ErrNotInChannel):
-		letters = statusModes
-	case errors.Is(err, chat.ErrListFull):
-		letters = chat.ListModes
-	case errors.Is(err, chat.ErrBadModeParam):
-		letters = chat.ListModes + "kl" + statusModes
-	}
-	members := map[string]bool{}
-	if letters == statusModes {
-		ch, _ := c.channel(name)
-		for _, m := range ch.Members {
-			members[chat.Fold(m.Nick)] = true
+	wrong := chat.ModeErrors(err)
+	for _, e := range wrong {
+		about := subject{command: "MODE", channel: name, mode: e.Change.Mode, param: e.Change.Arg}
+		if strings.IndexByte(statusModes, e.Change.Mode) >= 0 {
+			about.nick = e.Change.Arg
 		}
+		c.fail(e.Err, about)
 	}
-	for _, m := range changes {
-		if strings.IndexByte(letters, m.Mode) < 0 || members[chat.Fold(m.Arg)] || wasMade(m, made) {
-			continue
-		}
-		about.mode, about.param = m.Mode, m.Arg
-		if letters == statusModes {
-			about.nick = m.Arg
-		}
-		break
+	if err == nil || len(wrong) > 0 {
+		return true
 	}
-	return about
-}
-
-func wasMade(m chat.ModeChange, made []chat.ModeChange) bool {
-	for _, d := range made {
-		if d.Add == m.Add && d.Mode == m.Mode && (m.Mode == 'k' || m.Mode == 'l' || chat.SameName(d.Arg, m.Arg)) {
-			return true
-		}
-	}
-	return false
+	err = badIsUnknown(c.unknownIfNotOn(err, name))
+	c.fail(err, subject{command: "MODE", channel: name})
+	return !errors.Is(err, chat.ErrNoSuchChannel)
 }
 
 // writeModes writes MODE lines, each with as many changes as MODES and the

@@ -271,8 +271,8 @@ func (c *channelObject) setTopic(t turn, w *wire.SetTopic) *wire.Result {
 	})
 }
 
-// setModes makes those changes that can be made, and answers with the first
-// error.
+// setModes makes those changes that can be made, and answers which cannot, and
+// with the code of the first of them.
 func (c *channelObject) setModes(t turn, w *wire.SetModes) *wire.Result {
 	m := c.s.members[t.From()]
 	switch {
@@ -284,11 +284,11 @@ func (c *channelObject) setModes(t turn, w *wire.SetModes) *wire.Result {
 		return refuse(wire.Code_NO_PRIVILEGES)
 	}
 	res, by, st := new(wire.Result), c.maskOf(t.From()), c.step(t)
-	for _, change := range w.Changes {
+	for i, change := range w.Changes {
 		done, code := c.s.change(change)
-		if code != wire.Code_OK && res.Code == wire.Code_OK {
-			res.Code = code
-			res.Detail = fmt.Sprintf("mode %q", rune(change.GetLetter()))
+		if code != wire.Code_OK {
+			res.Refused = append(res.Refused, &wire.Refused{Index: uint32(i), Code: code})
+			res.Code = res.Refused[0].Code
 		}
 		if done != nil {
 			c.s.applyMode(st, by, done) // the next one builds on it

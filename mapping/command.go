@@ -2,6 +2,7 @@ package mapping
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -154,65 +155,90 @@ func (se *session) SetMode(ctx context.Context, channel string, changes []chat.M
 	if err != nil {
 		return nil, err
 	}
-	asked, first := se.modesToWire(ctx, channel, changes)
-	if len(asked) == 0 && first != nil {
-		return nil, fail(first)
-	}
+	asked := se.modesToWire(ctx, channel, changes)
 	var done []chat.ModeChange
-	for part := range slices.Chunk(asked, maxChanges) {
-		res, err := se.do(ctx, chat.Fold(channel), &wire.ChannelRequest{What: &wire.ChannelRequest_Modes{
-			Modes: &wire.SetModes{Changes: part},
-		}})
-		if err == nil {
-			err = errorOf(res)
-		}
-		if err != nil && first == nil {
-			first = err
-		}
+	for part := range slices.Chunk(asked.known(), maxChanges) {
+		applied, err := se.askModes(ctx, channel, part)
 		s.mu.Lock()
-		done = append(done, s.modesFromWireLocked(s.views[chat.Fold(channel)], res.GetApplied())...)
+		done = append(done, s.modesFromWireLocked(s.views[chat.Fold(channel)], applied)...)
 		s.mu.Unlock()
+		if err != nil {
+			return done, fail(err)
+		}
 	}
-	if first != nil {
-		return done, fail(first)
+	if err := asked.errors(); err != nil {
+		return done, fail(err)
 	}
 	return done, nil
 }
 
-// modesToWire finds the sessions of nicks. It returns what can be asked, and
-// the first error.
-func (se *session) modesToWire(ctx context.Context, channel string, changes []chat.ModeChange) (asked []*wire.ModeChange, first error) {
+// askedMode is a change that a user asks for, and what came of it.
+type askedMode struct {
+	change chat.ModeChange
+	wire   *wire.ModeChange
+	err    error
+}
+
+type askedModes []*askedMode
+
+// known are those that the keeper can be asked for.
+func (l askedModes) known() askedModes {
+	return slices.DeleteFunc(slices.Clone(l), func(m *askedMode) bool { return m.err != nil })
+}
+
+// errors is what is wrong with some, or nil.
+func (l askedModes) errors() error {
+	var all []error
+	for _, m := range l {
+		if m.err != nil {
+			all = append(all, &chat.ModeError{Change: m.change, Err: m.err})
+		}
+	}
+	return errors.Join(all...)
+}
+
+// askModes asks a channel's keeper for changes, and notes with each why it was not
+// made. The error is about all.
+func (se *session) askModes(ctx context.Context, channel string, list askedModes) (applied []*wire.ModeChange, err error) {
+	w := new(wire.SetModes)
+	for _, m := range list {
+		w.Changes = append(w.Changes, m.wire)
+	}
+	res, err := se.do(ctx, chat.Fold(channel), &wire.ChannelRequest{What: &wire.ChannelRequest_Modes{Modes: w}})
+	if len(res.GetRefused()) == 0 && err == nil {
+		err = errorOf(res)
+	}
+	for _, r := range res.GetRefused() {
+		if i := int(r.GetIndex()); i < len(list) {
+			list[i].err = sentinelOf(r.GetCode())
+		}
+	}
+	return res.GetApplied(), err
+}
+
+// modesToWire finds the sessions of nicks.
+func (se *session) modesToWire(ctx context.Context, channel string, changes []chat.ModeChange) (asked askedModes) {
 	for _, c := range changes {
-		w := &wire.ModeChange{Add: c.Add, Letter: uint32(c.Mode)}
-		switch c.Mode {
-		case 'o', 'v':
-			if c.Arg == "" {
-				first = firstOf(first, fmt.Errorf("mode %c: %w", c.Mode, chat.ErrBadModeParam))
-				continue
-			}
+		m := &askedMode{change: c, wire: &wire.ModeChange{Add: c.Add, Letter: uint32(c.Mode)}}
+		asked = append(asked, m)
+		switch {
+		case c.Mode != 'o' && c.Mode != 'v':
+			m.wire.Arg = []byte(chat.Cut(c.Arg, 2*chat.MaxMask))
+		case c.Arg == "":
+			m.err = chat.ErrBadModeParam
+		default:
 			who, err := se.target(ctx, channel, c.Arg)
 			if err != nil && se.isOn(channel) {
-				first = firstOf(first, fmt.Errorf("mode %c %s: %w", c.Mode, chat.Cut(c.Arg, 60), err))
-				continue
+				m.err = err
 			}
-			w.Target = sessionToWire(who)
-		default:
-			w.Arg = []byte(chat.Cut(c.Arg, 2*chat.MaxMask))
+			m.wire.Target = sessionToWire(who)
 		}
-		asked = append(asked, w)
 	}
-	return asked, first
+	return asked
 }
 
 func (se *session) isOn(channel string) bool {
 	se.s.mu.Lock()
 	defer se.s.mu.Unlock()
 	return se.onLocked(channel) != nil
-}
-
-func firstOf(a, b error) error {
-	if a != nil {
-		return a
-	}
-	return b
 }

@@ -9,10 +9,16 @@ import (
 
 // errorOf is what a refusal means in the words of the contract; nil for OK.
 func errorOf(res *wire.Result) error {
-	var err error
-	switch res.GetCode() {
+	err := sentinelOf(res.GetCode())
+	if d := chat.Cut(res.GetDetail(), 200); d != "" && err != nil {
+		return fmt.Errorf("%s: %w", d, err)
+	}
+	return err
+}
+
+func sentinelOf(code wire.Code) (err error) {
+	switch code {
 	case wire.Code_OK:
-		return nil
 	case wire.Code_NICK_IN_USE:
 		err = chat.ErrNickInUse
 	case wire.Code_NO_SUCH_CHANNEL:
@@ -59,9 +65,6 @@ func errorOf(res *wire.Result) error {
 		err = chat.ErrMessageTooOld
 	default: // CANNOT_SEND, BAD_REQUEST, and codes of a later version
 		err = chat.ErrCannotSend
-	}
-	if d := chat.Cut(res.GetDetail(), 200); d != "" {
-		return fmt.Errorf("%s: %w", d, err)
 	}
 	return err
 }

@@ -2,6 +2,7 @@ package chattest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -329,7 +330,7 @@ func (se *session) SetTopic(ctx context.Context, name, topic string) error {
 	return nil
 }
 
-// SetMode implements chat.Session. Of several errors it returns the first.
+// SetMode implements chat.Session.
 func (se *session) SetMode(ctx context.Context, name string, changes []chat.ModeChange) ([]chat.ModeChange, error) {
 	if err := se.begin(ctx); err != nil {
 		return nil, err
@@ -348,11 +349,11 @@ func (se *session) SetMode(ctx context.Context, name string, changes []chat.Mode
 	}
 	n.settleLocked(se)
 	var done []chat.ModeChange
-	var first error
+	var wrong []error
 	for _, m := range changes {
 		as, changed, err := n.changeLocked(c, se, m)
-		if err != nil && first == nil {
-			first = fmt.Errorf("%s: %w", c.name, err)
+		if err != nil {
+			wrong = append(wrong, &chat.ModeError{Change: m, Err: err})
 		}
 		if changed {
 			done = append(done, as)
@@ -362,7 +363,10 @@ func (se *session) SetMode(ctx context.Context, name string, changes []chat.Mode
 		e := chat.ModeChanged{Channel: c.name, By: se.self.Mask(), Changes: slices.Clone(done), At: n.opt.Now()}
 		c.tellLocked(e, se)
 	}
-	return done, first
+	if err := errors.Join(wrong...); err != nil {
+		return done, fmt.Errorf("mode of %s: %w", c.name, err)
+	}
+	return done, nil
 }
 
 // Close implements chat.Session.

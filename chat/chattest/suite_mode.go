@@ -2,6 +2,7 @@ package chattest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -123,10 +124,20 @@ func testModeErrors(w *world) {
 }
 
 func testModeSomeFail(w *world) {
-	a, b := w.open(0, "ann"), w.open(1, "bob")
+	a, b, c := w.open(0, "ann"), w.open(1, "bob"), w.open(1, "cat")
+	w.meet(a, b, c)
 	w.joinAll("#a", a, b)
-	done, err := a.SetMode(context.Background(), "#a", []chat.ModeChange{plus('m', ""), plus('l', "x"), plus('n', "")})
-	w.want("one bad change", err, chat.ErrBadModeParam)
+	bad := []chat.ModeChange{plus('l', "x"), plus('o', "nobody"), plus('v', "cat"), minus('x', ""), plus('e', "two words")}
+	why := []error{chat.ErrBadModeParam, chat.ErrNoSuchNick, chat.ErrNotInChannel, chat.ErrUnknownMode, chat.ErrBadModeParam}
+	done, err := a.SetMode(context.Background(), "#a", slices.Concat([]chat.ModeChange{plus('m', "")}, bad, []chat.ModeChange{plus('n', "")}))
+	wrong := chat.ModeErrors(err)
+	for i := range bad {
+		w.want("some bad changes", err, why[i])
+		if len(wrong) != len(bad) || wrong[i].Change != bad[i] || !errors.Is(wrong[i], why[i]) {
+			w.T().Errorf("wrong are %v, want %v", wrong, bad)
+			break
+		}
+	}
 	if want := []chat.ModeChange{plus('m', ""), plus('n', "")}; !reflect.DeepEqual(done, want) {
 		w.T().Errorf("took effect: %v, want %v", done, want)
 	}

@@ -3486,9 +3486,10 @@ type Result struct {
 	Event         bool                   `protobuf:"varint,3,opt,name=event,proto3" json:"event,omitempty"`
 	Applied       []*ModeChange          `protobuf:"bytes,4,rep,name=applied,proto3" json:"applied,omitempty"`
 	AtMs          int64                  `protobuf:"varint,5,opt,name=at_ms,json=atMs,proto3" json:"at_ms,omitempty"`
-	Name          []byte                 `protobuf:"bytes,6,opt,name=name,proto3" json:"name,omitempty"`      // of the channel, as its founder wrote it
-	Member        bool                   `protobuf:"varint,7,opt,name=member,proto3" json:"member,omitempty"` // the asker was on the channel
-	Holder        *Claim                 `protobuf:"bytes,8,opt,name=holder,proto3" json:"holder,omitempty"`  // NICK_IN_USE: whose it is; of a watch: who has the name
+	Name          []byte                 `protobuf:"bytes,6,opt,name=name,proto3" json:"name,omitempty"`       // of the channel, as its founder wrote it
+	Member        bool                   `protobuf:"varint,7,opt,name=member,proto3" json:"member,omitempty"`  // the asker was on the channel
+	Holder        *Claim                 `protobuf:"bytes,8,opt,name=holder,proto3" json:"holder,omitempty"`   // NICK_IN_USE: whose it is; of a watch: who has the name
+	Refused       []*Refused             `protobuf:"bytes,9,rep,name=refused,proto3" json:"refused,omitempty"` // of several changes those that were not made
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3579,6 +3580,66 @@ func (x *Result) GetHolder() *Claim {
 	return nil
 }
 
+func (x *Result) GetRefused() []*Refused {
+	if x != nil {
+		return x.Refused
+	}
+	return nil
+}
+
+// Refused says why a change of a request was not made.
+type Refused struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Index         uint32                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"` // in the request, from 0
+	Code          Code                   `protobuf:"varint,2,opt,name=code,proto3,enum=ircbridge.mapping.Code" json:"code,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Refused) Reset() {
+	*x = Refused{}
+	mi := &file_mapping_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Refused) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Refused) ProtoMessage() {}
+
+func (x *Refused) ProtoReflect() protoreflect.Message {
+	mi := &file_mapping_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Refused.ProtoReflect.Descriptor instead.
+func (*Refused) Descriptor() ([]byte, []int) {
+	return file_mapping_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *Refused) GetIndex() uint32 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *Refused) GetCode() Code {
+	if x != nil {
+		return x.Code
+	}
+	return Code_OK
+}
+
 // ChannelEvent is one event of a channel's log. Who did it is the entry's
 // origin, named by session; nicks come from the view.
 type ChannelEvent struct {
@@ -3608,7 +3669,7 @@ type ChannelEvent struct {
 
 func (x *ChannelEvent) Reset() {
 	*x = ChannelEvent{}
-	mi := &file_mapping_proto_msgTypes[44]
+	mi := &file_mapping_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3620,7 +3681,7 @@ func (x *ChannelEvent) String() string {
 func (*ChannelEvent) ProtoMessage() {}
 
 func (x *ChannelEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[44]
+	mi := &file_mapping_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3633,7 +3694,7 @@ func (x *ChannelEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChannelEvent.ProtoReflect.Descriptor instead.
 func (*ChannelEvent) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{44}
+	return file_mapping_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ChannelEvent) GetWhat() isChannelEvent_What {
@@ -3888,7 +3949,7 @@ type Joined struct {
 
 func (x *Joined) Reset() {
 	*x = Joined{}
-	mi := &file_mapping_proto_msgTypes[45]
+	mi := &file_mapping_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3900,7 +3961,7 @@ func (x *Joined) String() string {
 func (*Joined) ProtoMessage() {}
 
 func (x *Joined) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[45]
+	mi := &file_mapping_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3913,7 +3974,7 @@ func (x *Joined) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Joined.ProtoReflect.Descriptor instead.
 func (*Joined) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{45}
+	return file_mapping_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *Joined) GetPerson() *Person {
@@ -3984,7 +4045,7 @@ type Gone struct {
 
 func (x *Gone) Reset() {
 	*x = Gone{}
-	mi := &file_mapping_proto_msgTypes[46]
+	mi := &file_mapping_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3996,7 +4057,7 @@ func (x *Gone) String() string {
 func (*Gone) ProtoMessage() {}
 
 func (x *Gone) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[46]
+	mi := &file_mapping_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4009,7 +4070,7 @@ func (x *Gone) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Gone.ProtoReflect.Descriptor instead.
 func (*Gone) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{46}
+	return file_mapping_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *Gone) GetSessions() []*Session {
@@ -4046,7 +4107,7 @@ type ChannelRenewal struct {
 
 func (x *ChannelRenewal) Reset() {
 	*x = ChannelRenewal{}
-	mi := &file_mapping_proto_msgTypes[47]
+	mi := &file_mapping_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4058,7 +4119,7 @@ func (x *ChannelRenewal) String() string {
 func (*ChannelRenewal) ProtoMessage() {}
 
 func (x *ChannelRenewal) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[47]
+	mi := &file_mapping_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4071,7 +4132,7 @@ func (x *ChannelRenewal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChannelRenewal.ProtoReflect.Descriptor instead.
 func (*ChannelRenewal) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{47}
+	return file_mapping_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *ChannelRenewal) GetBirth() *Birth {
@@ -4110,7 +4171,7 @@ type ChannelQuery struct {
 
 func (x *ChannelQuery) Reset() {
 	*x = ChannelQuery{}
-	mi := &file_mapping_proto_msgTypes[48]
+	mi := &file_mapping_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4122,7 +4183,7 @@ func (x *ChannelQuery) String() string {
 func (*ChannelQuery) ProtoMessage() {}
 
 func (x *ChannelQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[48]
+	mi := &file_mapping_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4135,7 +4196,7 @@ func (x *ChannelQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChannelQuery.ProtoReflect.Descriptor instead.
 func (*ChannelQuery) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{48}
+	return file_mapping_proto_rawDescGZIP(), []int{49}
 }
 
 // ChannelAnswer is a channel as those outside may see it.
@@ -4151,7 +4212,7 @@ type ChannelAnswer struct {
 
 func (x *ChannelAnswer) Reset() {
 	*x = ChannelAnswer{}
-	mi := &file_mapping_proto_msgTypes[49]
+	mi := &file_mapping_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4163,7 +4224,7 @@ func (x *ChannelAnswer) String() string {
 func (*ChannelAnswer) ProtoMessage() {}
 
 func (x *ChannelAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[49]
+	mi := &file_mapping_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4176,7 +4237,7 @@ func (x *ChannelAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChannelAnswer.ProtoReflect.Descriptor instead.
 func (*ChannelAnswer) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{49}
+	return file_mapping_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *ChannelAnswer) GetExists() bool {
@@ -4223,7 +4284,7 @@ type Listing struct {
 
 func (x *Listing) Reset() {
 	*x = Listing{}
-	mi := &file_mapping_proto_msgTypes[50]
+	mi := &file_mapping_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4235,7 +4296,7 @@ func (x *Listing) String() string {
 func (*Listing) ProtoMessage() {}
 
 func (x *Listing) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[50]
+	mi := &file_mapping_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4248,7 +4309,7 @@ func (x *Listing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Listing.ProtoReflect.Descriptor instead.
 func (*Listing) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{50}
+	return file_mapping_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *Listing) GetName() []byte {
@@ -4321,7 +4382,7 @@ type Census struct {
 
 func (x *Census) Reset() {
 	*x = Census{}
-	mi := &file_mapping_proto_msgTypes[51]
+	mi := &file_mapping_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4333,7 +4394,7 @@ func (x *Census) String() string {
 func (*Census) ProtoMessage() {}
 
 func (x *Census) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[51]
+	mi := &file_mapping_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4346,7 +4407,7 @@ func (x *Census) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Census.ProtoReflect.Descriptor instead.
 func (*Census) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{51}
+	return file_mapping_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *Census) GetNode() []byte {
@@ -4397,7 +4458,7 @@ type Listings struct {
 
 func (x *Listings) Reset() {
 	*x = Listings{}
-	mi := &file_mapping_proto_msgTypes[52]
+	mi := &file_mapping_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4409,7 +4470,7 @@ func (x *Listings) String() string {
 func (*Listings) ProtoMessage() {}
 
 func (x *Listings) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[52]
+	mi := &file_mapping_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4422,7 +4483,7 @@ func (x *Listings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Listings.ProtoReflect.Descriptor instead.
 func (*Listings) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{52}
+	return file_mapping_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *Listings) GetItems() []*Listing {
@@ -4456,7 +4517,7 @@ type DirectoryQuery struct {
 
 func (x *DirectoryQuery) Reset() {
 	*x = DirectoryQuery{}
-	mi := &file_mapping_proto_msgTypes[53]
+	mi := &file_mapping_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4468,7 +4529,7 @@ func (x *DirectoryQuery) String() string {
 func (*DirectoryQuery) ProtoMessage() {}
 
 func (x *DirectoryQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[53]
+	mi := &file_mapping_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4481,7 +4542,7 @@ func (x *DirectoryQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DirectoryQuery.ProtoReflect.Descriptor instead.
 func (*DirectoryQuery) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{53}
+	return file_mapping_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *DirectoryQuery) GetCensus() bool {
@@ -4507,7 +4568,7 @@ type Direct struct {
 
 func (x *Direct) Reset() {
 	*x = Direct{}
-	mi := &file_mapping_proto_msgTypes[54]
+	mi := &file_mapping_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4519,7 +4580,7 @@ func (x *Direct) String() string {
 func (*Direct) ProtoMessage() {}
 
 func (x *Direct) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[54]
+	mi := &file_mapping_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4532,7 +4593,7 @@ func (x *Direct) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Direct.ProtoReflect.Descriptor instead.
 func (*Direct) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{54}
+	return file_mapping_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *Direct) GetWhat() isDirect_What {
@@ -4620,7 +4681,7 @@ type LetterRedact struct {
 
 func (x *LetterRedact) Reset() {
 	*x = LetterRedact{}
-	mi := &file_mapping_proto_msgTypes[55]
+	mi := &file_mapping_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4632,7 +4693,7 @@ func (x *LetterRedact) String() string {
 func (*LetterRedact) ProtoMessage() {}
 
 func (x *LetterRedact) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[55]
+	mi := &file_mapping_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4645,7 +4706,7 @@ func (x *LetterRedact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LetterRedact.ProtoReflect.Descriptor instead.
 func (*LetterRedact) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{55}
+	return file_mapping_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *LetterRedact) GetFrom() *Session {
@@ -4696,7 +4757,7 @@ type Letters struct {
 
 func (x *Letters) Reset() {
 	*x = Letters{}
-	mi := &file_mapping_proto_msgTypes[56]
+	mi := &file_mapping_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4708,7 +4769,7 @@ func (x *Letters) String() string {
 func (*Letters) ProtoMessage() {}
 
 func (x *Letters) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[56]
+	mi := &file_mapping_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4721,7 +4782,7 @@ func (x *Letters) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Letters.ProtoReflect.Descriptor instead.
 func (*Letters) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{56}
+	return file_mapping_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *Letters) GetFrom() *Session {
@@ -4766,7 +4827,7 @@ type Letter struct {
 
 func (x *Letter) Reset() {
 	*x = Letter{}
-	mi := &file_mapping_proto_msgTypes[57]
+	mi := &file_mapping_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4778,7 +4839,7 @@ func (x *Letter) String() string {
 func (*Letter) ProtoMessage() {}
 
 func (x *Letter) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[57]
+	mi := &file_mapping_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4791,7 +4852,7 @@ func (x *Letter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Letter.ProtoReflect.Descriptor instead.
 func (*Letter) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{57}
+	return file_mapping_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *Letter) GetNumber() uint64 {
@@ -4846,7 +4907,7 @@ type WhoisAsk struct {
 
 func (x *WhoisAsk) Reset() {
 	*x = WhoisAsk{}
-	mi := &file_mapping_proto_msgTypes[58]
+	mi := &file_mapping_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4858,7 +4919,7 @@ func (x *WhoisAsk) String() string {
 func (*WhoisAsk) ProtoMessage() {}
 
 func (x *WhoisAsk) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[58]
+	mi := &file_mapping_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4871,7 +4932,7 @@ func (x *WhoisAsk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhoisAsk.ProtoReflect.Descriptor instead.
 func (*WhoisAsk) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{58}
+	return file_mapping_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *WhoisAsk) GetNick() []byte {
@@ -4900,7 +4961,7 @@ type Invited struct {
 
 func (x *Invited) Reset() {
 	*x = Invited{}
-	mi := &file_mapping_proto_msgTypes[59]
+	mi := &file_mapping_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4912,7 +4973,7 @@ func (x *Invited) String() string {
 func (*Invited) ProtoMessage() {}
 
 func (x *Invited) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[59]
+	mi := &file_mapping_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4925,7 +4986,7 @@ func (x *Invited) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Invited.ProtoReflect.Descriptor instead.
 func (*Invited) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{59}
+	return file_mapping_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *Invited) GetFrom() *Session {
@@ -4970,7 +5031,7 @@ type DirectReply struct {
 
 func (x *DirectReply) Reset() {
 	*x = DirectReply{}
-	mi := &file_mapping_proto_msgTypes[60]
+	mi := &file_mapping_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4982,7 +5043,7 @@ func (x *DirectReply) String() string {
 func (*DirectReply) ProtoMessage() {}
 
 func (x *DirectReply) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[60]
+	mi := &file_mapping_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4995,7 +5056,7 @@ func (x *DirectReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DirectReply.ProtoReflect.Descriptor instead.
 func (*DirectReply) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{60}
+	return file_mapping_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *DirectReply) GetCode() Code {
@@ -5046,7 +5107,7 @@ type WhoisReply struct {
 
 func (x *WhoisReply) Reset() {
 	*x = WhoisReply{}
-	mi := &file_mapping_proto_msgTypes[61]
+	mi := &file_mapping_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5058,7 +5119,7 @@ func (x *WhoisReply) String() string {
 func (*WhoisReply) ProtoMessage() {}
 
 func (x *WhoisReply) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[61]
+	mi := &file_mapping_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5071,7 +5132,7 @@ func (x *WhoisReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhoisReply.ProtoReflect.Descriptor instead.
 func (*WhoisReply) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{61}
+	return file_mapping_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *WhoisReply) GetSession() *Session {
@@ -5363,7 +5424,7 @@ const file_mapping_proto_rawDesc = "" +
 	"\x06person\x18\x02 \x01(\v2\x19.ircbridge.mapping.PersonR\x06person\"N\n" +
 	"\x05Knock\x121\n" +
 	"\x06person\x18\x01 \x01(\v2\x19.ircbridge.mapping.PersonR\x06person\x12\x12\n" +
-	"\x04text\x18\x02 \x01(\fR\x04text\"\x8f\x02\n" +
+	"\x04text\x18\x02 \x01(\fR\x04text\"\xc5\x02\n" +
 	"\x06Result\x12+\n" +
 	"\x04code\x18\x01 \x01(\x0e2\x17.ircbridge.mapping.CodeR\x04code\x12\x16\n" +
 	"\x06detail\x18\x02 \x01(\tR\x06detail\x12\x14\n" +
@@ -5372,7 +5433,11 @@ const file_mapping_proto_rawDesc = "" +
 	"\x05at_ms\x18\x05 \x01(\x03R\x04atMs\x12\x12\n" +
 	"\x04name\x18\x06 \x01(\fR\x04name\x12\x16\n" +
 	"\x06member\x18\a \x01(\bR\x06member\x120\n" +
-	"\x06holder\x18\b \x01(\v2\x18.ircbridge.mapping.ClaimR\x06holder\"\xb2\x06\n" +
+	"\x06holder\x18\b \x01(\v2\x18.ircbridge.mapping.ClaimR\x06holder\x124\n" +
+	"\arefused\x18\t \x03(\v2\x1a.ircbridge.mapping.RefusedR\arefused\"L\n" +
+	"\aRefused\x12\x14\n" +
+	"\x05index\x18\x01 \x01(\rR\x05index\x12+\n" +
+	"\x04code\x18\x02 \x01(\x0e2\x17.ircbridge.mapping.CodeR\x04code\"\xb2\x06\n" +
 	"\fChannelEvent\x123\n" +
 	"\x06joined\x18\x01 \x01(\v2\x19.ircbridge.mapping.JoinedH\x00R\x06joined\x121\n" +
 	"\x06parted\x18\x02 \x01(\v2\x17.ircbridge.mapping.PartH\x00R\x06parted\x126\n" +
@@ -5528,7 +5593,7 @@ func file_mapping_proto_rawDescGZIP() []byte {
 }
 
 var file_mapping_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_mapping_proto_msgTypes = make([]protoimpl.MessageInfo, 62)
+var file_mapping_proto_msgTypes = make([]protoimpl.MessageInfo, 63)
 var file_mapping_proto_goTypes = []any{
 	(Code)(0),              // 0: ircbridge.mapping.Code
 	(*Session)(nil),        // 1: ircbridge.mapping.Session
@@ -5575,24 +5640,25 @@ var file_mapping_proto_goTypes = []any{
 	(*Invite)(nil),         // 42: ircbridge.mapping.Invite
 	(*Knock)(nil),          // 43: ircbridge.mapping.Knock
 	(*Result)(nil),         // 44: ircbridge.mapping.Result
-	(*ChannelEvent)(nil),   // 45: ircbridge.mapping.ChannelEvent
-	(*Joined)(nil),         // 46: ircbridge.mapping.Joined
-	(*Gone)(nil),           // 47: ircbridge.mapping.Gone
-	(*ChannelRenewal)(nil), // 48: ircbridge.mapping.ChannelRenewal
-	(*ChannelQuery)(nil),   // 49: ircbridge.mapping.ChannelQuery
-	(*ChannelAnswer)(nil),  // 50: ircbridge.mapping.ChannelAnswer
-	(*Listing)(nil),        // 51: ircbridge.mapping.Listing
-	(*Census)(nil),         // 52: ircbridge.mapping.Census
-	(*Listings)(nil),       // 53: ircbridge.mapping.Listings
-	(*DirectoryQuery)(nil), // 54: ircbridge.mapping.DirectoryQuery
-	(*Direct)(nil),         // 55: ircbridge.mapping.Direct
-	(*LetterRedact)(nil),   // 56: ircbridge.mapping.LetterRedact
-	(*Letters)(nil),        // 57: ircbridge.mapping.Letters
-	(*Letter)(nil),         // 58: ircbridge.mapping.Letter
-	(*WhoisAsk)(nil),       // 59: ircbridge.mapping.WhoisAsk
-	(*Invited)(nil),        // 60: ircbridge.mapping.Invited
-	(*DirectReply)(nil),    // 61: ircbridge.mapping.DirectReply
-	(*WhoisReply)(nil),     // 62: ircbridge.mapping.WhoisReply
+	(*Refused)(nil),        // 45: ircbridge.mapping.Refused
+	(*ChannelEvent)(nil),   // 46: ircbridge.mapping.ChannelEvent
+	(*Joined)(nil),         // 47: ircbridge.mapping.Joined
+	(*Gone)(nil),           // 48: ircbridge.mapping.Gone
+	(*ChannelRenewal)(nil), // 49: ircbridge.mapping.ChannelRenewal
+	(*ChannelQuery)(nil),   // 50: ircbridge.mapping.ChannelQuery
+	(*ChannelAnswer)(nil),  // 51: ircbridge.mapping.ChannelAnswer
+	(*Listing)(nil),        // 52: ircbridge.mapping.Listing
+	(*Census)(nil),         // 53: ircbridge.mapping.Census
+	(*Listings)(nil),       // 54: ircbridge.mapping.Listings
+	(*DirectoryQuery)(nil), // 55: ircbridge.mapping.DirectoryQuery
+	(*Direct)(nil),         // 56: ircbridge.mapping.Direct
+	(*LetterRedact)(nil),   // 57: ircbridge.mapping.LetterRedact
+	(*Letters)(nil),        // 58: ircbridge.mapping.Letters
+	(*Letter)(nil),         // 59: ircbridge.mapping.Letter
+	(*WhoisAsk)(nil),       // 60: ircbridge.mapping.WhoisAsk
+	(*Invited)(nil),        // 61: ircbridge.mapping.Invited
+	(*DirectReply)(nil),    // 62: ircbridge.mapping.DirectReply
+	(*WhoisReply)(nil),     // 63: ircbridge.mapping.WhoisReply
 }
 var file_mapping_proto_depIdxs = []int32{
 	34,  // 0: ircbridge.mapping.Person.meta:type_name -> ircbridge.mapping.Tag
@@ -5682,54 +5748,56 @@ var file_mapping_proto_depIdxs = []int32{
 	0,   // 84: ircbridge.mapping.Result.code:type_name -> ircbridge.mapping.Code
 	39,  // 85: ircbridge.mapping.Result.applied:type_name -> ircbridge.mapping.ModeChange
 	6,   // 86: ircbridge.mapping.Result.holder:type_name -> ircbridge.mapping.Claim
-	46,  // 87: ircbridge.mapping.ChannelEvent.joined:type_name -> ircbridge.mapping.Joined
-	32,  // 88: ircbridge.mapping.ChannelEvent.parted:type_name -> ircbridge.mapping.Part
-	37,  // 89: ircbridge.mapping.ChannelEvent.message:type_name -> ircbridge.mapping.Message
-	18,  // 90: ircbridge.mapping.ChannelEvent.topic:type_name -> ircbridge.mapping.Topic
-	40,  // 91: ircbridge.mapping.ChannelEvent.modes:type_name -> ircbridge.mapping.SetModes
-	41,  // 92: ircbridge.mapping.ChannelEvent.kicked:type_name -> ircbridge.mapping.Kick
-	2,   // 93: ircbridge.mapping.ChannelEvent.person:type_name -> ircbridge.mapping.Person
-	33,  // 94: ircbridge.mapping.ChannelEvent.quit:type_name -> ircbridge.mapping.Quit
-	47,  // 95: ircbridge.mapping.ChannelEvent.gone:type_name -> ircbridge.mapping.Gone
-	22,  // 96: ircbridge.mapping.ChannelEvent.merged:type_name -> ircbridge.mapping.ChannelState
-	42,  // 97: ircbridge.mapping.ChannelEvent.invited:type_name -> ircbridge.mapping.Invite
-	43,  // 98: ircbridge.mapping.ChannelEvent.knocked:type_name -> ircbridge.mapping.Knock
-	36,  // 99: ircbridge.mapping.ChannelEvent.redacted:type_name -> ircbridge.mapping.Redacted
-	25,  // 100: ircbridge.mapping.ChannelEvent.metadata:type_name -> ircbridge.mapping.SetMetadata
-	2,   // 101: ircbridge.mapping.Joined.person:type_name -> ircbridge.mapping.Person
-	3,   // 102: ircbridge.mapping.Joined.birth:type_name -> ircbridge.mapping.Birth
-	1,   // 103: ircbridge.mapping.Joined.session:type_name -> ircbridge.mapping.Session
-	1,   // 104: ircbridge.mapping.Gone.sessions:type_name -> ircbridge.mapping.Session
-	3,   // 105: ircbridge.mapping.ChannelRenewal.birth:type_name -> ircbridge.mapping.Birth
-	4,   // 106: ircbridge.mapping.ChannelRenewal.epochs:type_name -> ircbridge.mapping.Epoch
-	15,  // 107: ircbridge.mapping.ChannelRenewal.members:type_name -> ircbridge.mapping.Member
-	22,  // 108: ircbridge.mapping.ChannelAnswer.state:type_name -> ircbridge.mapping.ChannelState
-	51,  // 109: ircbridge.mapping.Listings.items:type_name -> ircbridge.mapping.Listing
-	52,  // 110: ircbridge.mapping.Listings.census:type_name -> ircbridge.mapping.Census
-	52,  // 111: ircbridge.mapping.Listings.total:type_name -> ircbridge.mapping.Census
-	57,  // 112: ircbridge.mapping.Direct.letters:type_name -> ircbridge.mapping.Letters
-	59,  // 113: ircbridge.mapping.Direct.whois:type_name -> ircbridge.mapping.WhoisAsk
-	60,  // 114: ircbridge.mapping.Direct.invited:type_name -> ircbridge.mapping.Invited
-	56,  // 115: ircbridge.mapping.Direct.redact:type_name -> ircbridge.mapping.LetterRedact
-	1,   // 116: ircbridge.mapping.LetterRedact.from:type_name -> ircbridge.mapping.Session
-	2,   // 117: ircbridge.mapping.LetterRedact.person:type_name -> ircbridge.mapping.Person
-	1,   // 118: ircbridge.mapping.Letters.from:type_name -> ircbridge.mapping.Session
-	2,   // 119: ircbridge.mapping.Letters.person:type_name -> ircbridge.mapping.Person
-	58,  // 120: ircbridge.mapping.Letters.items:type_name -> ircbridge.mapping.Letter
-	34,  // 121: ircbridge.mapping.Letter.tags:type_name -> ircbridge.mapping.Tag
-	1,   // 122: ircbridge.mapping.WhoisAsk.asker:type_name -> ircbridge.mapping.Session
-	1,   // 123: ircbridge.mapping.Invited.from:type_name -> ircbridge.mapping.Session
-	2,   // 124: ircbridge.mapping.Invited.person:type_name -> ircbridge.mapping.Person
-	1,   // 125: ircbridge.mapping.Invited.target:type_name -> ircbridge.mapping.Session
-	0,   // 126: ircbridge.mapping.DirectReply.code:type_name -> ircbridge.mapping.Code
-	62,  // 127: ircbridge.mapping.DirectReply.whois:type_name -> ircbridge.mapping.WhoisReply
-	1,   // 128: ircbridge.mapping.WhoisReply.session:type_name -> ircbridge.mapping.Session
-	2,   // 129: ircbridge.mapping.WhoisReply.person:type_name -> ircbridge.mapping.Person
-	130, // [130:130] is the sub-list for method output_type
-	130, // [130:130] is the sub-list for method input_type
-	130, // [130:130] is the sub-list for extension type_name
-	130, // [130:130] is the sub-list for extension extendee
-	0,   // [0:130] is the sub-list for field type_name
+	45,  // 87: ircbridge.mapping.Result.refused:type_name -> ircbridge.mapping.Refused
+	0,   // 88: ircbridge.mapping.Refused.code:type_name -> ircbridge.mapping.Code
+	47,  // 89: ircbridge.mapping.ChannelEvent.joined:type_name -> ircbridge.mapping.Joined
+	32,  // 90: ircbridge.mapping.ChannelEvent.parted:type_name -> ircbridge.mapping.Part
+	37,  // 91: ircbridge.mapping.ChannelEvent.message:type_name -> ircbridge.mapping.Message
+	18,  // 92: ircbridge.mapping.ChannelEvent.topic:type_name -> ircbridge.mapping.Topic
+	40,  // 93: ircbridge.mapping.ChannelEvent.modes:type_name -> ircbridge.mapping.SetModes
+	41,  // 94: ircbridge.mapping.ChannelEvent.kicked:type_name -> ircbridge.mapping.Kick
+	2,   // 95: ircbridge.mapping.ChannelEvent.person:type_name -> ircbridge.mapping.Person
+	33,  // 96: ircbridge.mapping.ChannelEvent.quit:type_name -> ircbridge.mapping.Quit
+	48,  // 97: ircbridge.mapping.ChannelEvent.gone:type_name -> ircbridge.mapping.Gone
+	22,  // 98: ircbridge.mapping.ChannelEvent.merged:type_name -> ircbridge.mapping.ChannelState
+	42,  // 99: ircbridge.mapping.ChannelEvent.invited:type_name -> ircbridge.mapping.Invite
+	43,  // 100: ircbridge.mapping.ChannelEvent.knocked:type_name -> ircbridge.mapping.Knock
+	36,  // 101: ircbridge.mapping.ChannelEvent.redacted:type_name -> ircbridge.mapping.Redacted
+	25,  // 102: ircbridge.mapping.ChannelEvent.metadata:type_name -> ircbridge.mapping.SetMetadata
+	2,   // 103: ircbridge.mapping.Joined.person:type_name -> ircbridge.mapping.Person
+	3,   // 104: ircbridge.mapping.Joined.birth:type_name -> ircbridge.mapping.Birth
+	1,   // 105: ircbridge.mapping.Joined.session:type_name -> ircbridge.mapping.Session
+	1,   // 106: ircbridge.mapping.Gone.sessions:type_name -> ircbridge.mapping.Session
+	3,   // 107: ircbridge.mapping.ChannelRenewal.birth:type_name -> ircbridge.mapping.Birth
+	4,   // 108: ircbridge.mapping.ChannelRenewal.epochs:type_name -> ircbridge.mapping.Epoch
+	15,  // 109: ircbridge.mapping.ChannelRenewal.members:type_name -> ircbridge.mapping.Member
+	22,  // 110: ircbridge.mapping.ChannelAnswer.state:type_name -> ircbridge.mapping.ChannelState
+	52,  // 111: ircbridge.mapping.Listings.items:type_name -> ircbridge.mapping.Listing
+	53,  // 112: ircbridge.mapping.Listings.census:type_name -> ircbridge.mapping.Census
+	53,  // 113: ircbridge.mapping.Listings.total:type_name -> ircbridge.mapping.Census
+	58,  // 114: ircbridge.mapping.Direct.letters:type_name -> ircbridge.mapping.Letters
+	60,  // 115: ircbridge.mapping.Direct.whois:type_name -> ircbridge.mapping.WhoisAsk
+	61,  // 116: ircbridge.mapping.Direct.invited:type_name -> ircbridge.mapping.Invited
+	57,  // 117: ircbridge.mapping.Direct.redact:type_name -> ircbridge.mapping.LetterRedact
+	1,   // 118: ircbridge.mapping.LetterRedact.from:type_name -> ircbridge.mapping.Session
+	2,   // 119: ircbridge.mapping.LetterRedact.person:type_name -> ircbridge.mapping.Person
+	1,   // 120: ircbridge.mapping.Letters.from:type_name -> ircbridge.mapping.Session
+	2,   // 121: ircbridge.mapping.Letters.person:type_name -> ircbridge.mapping.Person
+	59,  // 122: ircbridge.mapping.Letters.items:type_name -> ircbridge.mapping.Letter
+	34,  // 123: ircbridge.mapping.Letter.tags:type_name -> ircbridge.mapping.Tag
+	1,   // 124: ircbridge.mapping.WhoisAsk.asker:type_name -> ircbridge.mapping.Session
+	1,   // 125: ircbridge.mapping.Invited.from:type_name -> ircbridge.mapping.Session
+	2,   // 126: ircbridge.mapping.Invited.person:type_name -> ircbridge.mapping.Person
+	1,   // 127: ircbridge.mapping.Invited.target:type_name -> ircbridge.mapping.Session
+	0,   // 128: ircbridge.mapping.DirectReply.code:type_name -> ircbridge.mapping.Code
+	63,  // 129: ircbridge.mapping.DirectReply.whois:type_name -> ircbridge.mapping.WhoisReply
+	1,   // 130: ircbridge.mapping.WhoisReply.session:type_name -> ircbridge.mapping.Session
+	2,   // 131: ircbridge.mapping.WhoisReply.person:type_name -> ircbridge.mapping.Person
+	132, // [132:132] is the sub-list for method output_type
+	132, // [132:132] is the sub-list for method input_type
+	132, // [132:132] is the sub-list for extension type_name
+	132, // [132:132] is the sub-list for extension extendee
+	0,   // [0:132] is the sub-list for field type_name
 }
 
 func init() { file_mapping_proto_init() }
@@ -5758,7 +5826,7 @@ func file_mapping_proto_init() {
 		(*ChannelRequest_Redact)(nil),
 		(*ChannelRequest_Metadata)(nil),
 	}
-	file_mapping_proto_msgTypes[44].OneofWrappers = []any{
+	file_mapping_proto_msgTypes[45].OneofWrappers = []any{
 		(*ChannelEvent_Joined)(nil),
 		(*ChannelEvent_Parted)(nil),
 		(*ChannelEvent_Message)(nil),
@@ -5774,7 +5842,7 @@ func file_mapping_proto_init() {
 		(*ChannelEvent_Redacted)(nil),
 		(*ChannelEvent_Metadata)(nil),
 	}
-	file_mapping_proto_msgTypes[54].OneofWrappers = []any{
+	file_mapping_proto_msgTypes[55].OneofWrappers = []any{
 		(*Direct_Letters)(nil),
 		(*Direct_Whois)(nil),
 		(*Direct_Invited)(nil),
@@ -5786,7 +5854,7 @@ func file_mapping_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mapping_proto_rawDesc), len(file_mapping_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   62,
+			NumMessages:   63,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

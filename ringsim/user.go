@@ -138,7 +138,7 @@ func (u *user) join(channel string) {
 	if client == "" {
 		return
 	}
-	first := !u.r.inhabited(channel)
+	first, asked := !u.r.inhabited(channel), s.Self() // the network may give him another nick meanwhile
 	c, err := s.Join(background, channel, "")
 	if err != nil || u.client != client {
 		u.say("cannot join %s: %v", channel, err)
@@ -149,7 +149,7 @@ func (u *user) join(channel string) {
 	u.say("is in %s, with %d members", channel, len(c.Members))
 	first = first || len(u.r.inside(channel)) == 1 // the others left while he waited
 	switch self := s.Self(); {
-	case first, u.r.former[formerOf(channel, self)]:
+	case first, u.r.former[formerOf(channel, self)], u.r.former[formerOf(channel, asked)]:
 		u.r.mayRule(channel, self.Session)
 	case len(c.Members) == 1:
 		u.r.aside = append(u.r.aside, ruler{channel, self.Session})

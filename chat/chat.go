@@ -392,6 +392,7 @@ type Outgoing struct {
 	Target string
 	Notice bool
 	Text   string
+	More   []Line            // the lines after the first, see ValidLines
 	Tags   map[string]string // client-only tags, names with their +
 	// TagsOnly: there are tags and no text, such as that somebody is typing. It is for those
 	// who are there now: nobody is shown it later.

@@ -147,6 +147,7 @@ type Message struct {
 	Target string // channel as its founder wrote it, or the receiver's nick
 	Notice bool
 	Text   string
+	More   []Line // the lines after the first
 	Tags   map[string]string
 	// TagsOnly: there is no text, and nothing to show to a person as a message.
 	TagsOnly bool

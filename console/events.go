@@ -115,7 +115,9 @@ func (c *Console) showMessage(e chat.Message) {
 	if strings.HasPrefix(e.Target, "#") {
 		place = e.Address()
 	}
-	c.out.say(e.At, "%s %s", place, spoken(e.From.Nick, e.Text, e.Notice))
+	for _, line := range e.Lines() {
+		c.out.say(e.At, "%s %s", place, spoken(e.From.Nick, line, e.Notice))
+	}
 }
 
 // showSent shows the user's own message once it was accepted, and otherwise

@@ -1,9 +1,12 @@
 package ircd
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
+
+	"ircbridge/chat"
 )
 
 // capSet is a set of capabilities.
@@ -24,6 +27,7 @@ const (
 	capLabeledResponse
 	capMessageTags
 	capMessageRedaction
+	capMultiline
 	capMultiPrefix
 	capNoImplicitNames
 	capPreAway
@@ -47,6 +51,7 @@ var capabilities = []struct {
 	{"draft/extended-isupport", capExtendedISupport},
 	{"draft/message-redaction", capMessageRedaction},
 	{"draft/pre-away", capPreAway},
+	{multilineType, capMultiline},
 	{"echo-message", capEchoMessage},
 	{"extended-join", capExtendedJoin},
 	{"extended-monitor", capExtendedMonitor},
@@ -73,17 +78,38 @@ func capNames(set capSet) string {
 
 const allCaps = ^capSet(0)
 
+// capValues are what CAP LS says of capabilities since its version 302.
+var capValues = map[string]string{
+	multilineType: fmt.Sprintf("max-bytes=%d,max-lines=%d", chat.MaxText, chat.MaxLines),
+}
+
+// capsWithValues are the names of all capabilities, with the values of those that have
+// one.
+func capsWithValues() string {
+	var words []string
+	for _, k := range capabilities {
+		word := k.name
+		if value := capValues[word]; value != "" {
+			word += "=" + value
+		}
+		words = append(words, word)
+	}
+	return strings.Join(words, " ")
+}
+
 // cmdCap is capability negotiation (IRCv3, "Capability Negotiation" 3.2). LS
 // and REQ before registration suspend it until END.
 func cmdCap(c *conn, m *message) error {
 	switch sub := strings.ToUpper(m.params[0]); sub {
 	case "LS":
-		// Version 302 adds values and means cap-notify; there is no capability
-		// with a value here, and none comes or goes, so the answer is the same.
+		// Version 302 adds values, allows several lines, and means cap-notify; none
+		// comes or goes here.
 		c.capOpen = c.session == nil
 		if version, err := strconv.Atoi(m.param(1)); err == nil && version >= 302 {
 			c.cap302 = true
 			c.caps |= capCapNotify
+			c.capList("LS", capsWithValues())
+			break
 		}
 		c.capList("LS", capNames(allCaps))
 	case "LIST":

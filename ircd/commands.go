@@ -50,6 +50,8 @@ func commandTable() map[string]command {
 			help: "As PRIVMSG, but nothing answers it by itself."},
 		"TAGMSG": {run: cmdTagmsg, least: 1, when: after, asIs: true, needs: capMessageTags, usage: "<target>{,<target>}",
 			help: "Sends client-only tags without a text, as when you are typing; for clients with message-tags."},
+		"BATCH": {run: cmdBatch, least: 1, when: after, asIs: true, needs: capMultilines, usage: "+<reference> draft/multiline <target> | -<reference>",
+			help: "Begins and ends a message of several lines; for clients with draft/multiline and batch."},
 		"REDACT": {run: cmdRedact, least: 2, when: after, needs: capMessageRedaction, usage: "<target> <message ID> [:<reason>]",
 			help: "Takes back what you said, or for channel operators what anybody said there; for clients with draft/message-redaction."},
 
@@ -151,6 +153,9 @@ func (c *conn) dispatch(m *message) error {
 		return nil
 	case cmd.when&now == 0 && now == after:
 		c.reply(errAlreadyReg)
+		return nil
+	}
+	if c.caps&capMultilines == capMultilines && (c.opened != nil || m.batch != "") && c.batched(m) {
 		return nil
 	}
 	if c.unsure {

@@ -80,4 +80,7 @@ func TestCapabilitiesOnSeveralLines(t *testing.T) {
 	if got := list(false, "LS", names); len(got) != 1 || !strings.HasPrefix(names, got[0]+" ") {
 		t.Errorf("%q", got)
 	}
+	if list := capsWithValues(); !strings.Contains(list, " draft/multiline=max-bytes=4096,max-lines=100 ") || strings.Count(list, " ") != len(capabilities)-1 {
+		t.Errorf("with values: %s", list)
+	}
 }

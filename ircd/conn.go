@@ -97,6 +97,7 @@ type conn struct {
 	resp     *response            // being written; nil while events are
 	labelled map[uint64]*response // messages sent with a label, outcome to come; nil until the first
 	batches  int                  // so far: the last reference
+	opened   *clientBatch         // that the client has opened, or nil
 	group    string               // reference of the batch that events are written in
 	inner    string               // reference of the batch within a response (nested)
 

@@ -152,7 +152,7 @@ func (c *conn) received(e *chat.Message) {
 	case e.From.Session == c.self.Session: // his own: Sent tells of it
 	case e.TagsOnly && c.caps&capMessageTags == 0:
 	case channel && !c.on(e.Target):
-	case channel && len(e.Text) <= maxBody:
+	case channel && len(e.Text) <= maxBody && len(e.More) == 0:
 		c.put(c.srv.lines.of(c.caps, e))
 	default:
 		c.writeMessage(*e)

@@ -34,6 +34,8 @@ type message struct {
 	params  []string
 	tags    map[string]string // client-only tags, names with their +; nil if none
 	label   string            // the label tag
+	batch   string            // the batch tag
+	concat  bool              // there is the tag of a line that continues the one before it
 }
 
 // param is the i-th parameter, or "".
@@ -61,7 +63,7 @@ func parseLine(line []byte) (*message, error) {
 	m := &message{command: parsed.Command, params: parsed.Params}
 	if tags, ok := bytes.CutPrefix(line, []byte("@")); ok {
 		tags, _, _ = bytes.Cut(tags, []byte(" "))
-		m.label, m.tags = readTags(string(tags))
+		m.readTags(string(tags))
 	}
 	return m, nil
 }
@@ -112,27 +114,32 @@ func labelOf(line []byte) string {
 	if !ok || !found || len(tags) > maxTagData || bytes.ContainsAny(tags, "\x00\r\n") || !utf8.Valid(tags) {
 		return ""
 	}
-	label, _ := readTags(string(tags))
-	return label
+	var m message
+	m.readTags(string(tags))
+	return m.label
 }
 
-// readTags finds the label, and keeps the client-only tags that are well
-// formed (message-tags, "Format"): others are for servers to make, and are not
-// passed on.
-func readTags(data string) (label string, tags map[string]string) {
+// readTags finds the tags that mean something here, and keeps the client-only
+// ones that are well formed (message-tags, "Format"): others are for servers to
+// make, and are not passed on.
+func (m *message) readTags(data string) {
 	for name, value := range irc.ParseTags(data) {
-		if name == "label" {
-			label = value
+		switch name {
+		case "label":
+			m.label = value
+		case "batch":
+			m.batch = value
+		case concatTag:
+			m.concat = true
 		}
 		if !validClientTag(name) || strings.ContainsAny(value, "\x00") {
 			continue
 		}
-		if tags == nil {
-			tags = map[string]string{}
+		if m.tags == nil {
+			m.tags = map[string]string{}
 		}
-		tags[name] = value
+		m.tags[name] = value
 	}
-	return label, tags
 }
 
 func validClientTag(name string) bool {

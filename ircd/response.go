@@ -20,8 +20,14 @@ type response struct {
 	line    []byte // and the line itself, without tags
 	batch   string // the batch's reference, once it is open
 	handled bool   // the handler has ended
-	pending int    // messages whose outcome is to come
+	pending int    // messages whose outcome is to come, and an open batch of the client's
+
+	answered bool // by a batch that has the label itself
 }
+
+// alone reports whether nothing has been written of the response, and nothing
+// more will be.
+func (r *response) alone() bool { return r.handled && r.pending == 0 && !r.holding && r.batch == "" }
 
 // begin makes what is written from now on the answer to a label, for clients
 // that have negotiated labels ("Dependencies": batch too).
@@ -52,6 +58,7 @@ func (c *conn) completeOrPark(r *response) {
 	switch {
 	case r.pending > 0 || !r.handled:
 		c.park(r)
+	case r.answered:
 	case r.batch != "":
 		c.writeBare("", c.srv.name, "BATCH", "-"+r.batch)
 	case r.holding:
@@ -90,7 +97,7 @@ func (c *conn) respond(r *response, tags, source, command string, params []strin
 	c.raw(string(appendTag([]byte(tags), "batch", r.batch)), source, command, params, text, hasText)
 }
 
-// openBatch begins the batch with the line that waited.
+// openBatch begins the batch with the line that waited, if one did.
 func (c *conn) openBatch(r *response) {
 	c.batches++
 	r.batch = strconv.Itoa(c.batches)

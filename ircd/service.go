@@ -37,14 +37,14 @@ func (c *conn) askService(out chat.Outgoing) {
 	if !out.Notice && !out.TagsOnly {
 		ctx, cancel := c.timeout()
 		defer cancel()
-		c.yield(func() { lines = c.srv.answer(ctx, out.Text) })
+		c.yield(func() { lines = c.srv.answer(ctx, strings.Join(out.Lines(), " ")) })
 		if lines == nil {
 			c.fail(chat.ErrNoSuchNick, subject{command: "PRIVMSG", nick: serviceNick})
 			return
 		}
 	}
 	if c.caps&capEchoMessage != 0 {
-		c.writeMessage(chat.Message{At: c.srv.now(), From: c.self, Target: out.Target, Notice: out.Notice, Text: out.Text, Tags: out.Tags, TagsOnly: out.TagsOnly})
+		c.writeMessage(chat.Message{At: c.srv.now(), From: c.self, Target: out.Target, Notice: out.Notice, Text: out.Text, More: out.More, Tags: out.Tags, TagsOnly: out.TagsOnly})
 	}
 	from := c.srv.serviceUser().Profile
 	for _, line := range lines {

@@ -138,6 +138,7 @@ func (c *conn) outcome(e chat.Sent) {
 	echo := chat.Message{
 		ID: e.ID, At: e.At, From: c.self, Target: e.Message.Target,
 		Notice: e.Message.Notice, Text: e.Message.Text, Tags: e.Message.Tags, TagsOnly: e.Message.TagsOnly, Least: e.Message.Least,
+		More: e.Message.More,
 	}
 	if chat.SameName(e.Message.Target, c.self.Nick) {
 		// To himself: that is its delivery, which has no label.
@@ -152,6 +153,10 @@ func (c *conn) outcome(e chat.Sent) {
 // of the line, as everywhere on IRC; a longer one, which only another
 // front-end can send, comes in several lines.
 func (c *conn) writeMessage(e chat.Message) {
+	if len(e.More) > 0 {
+		c.writeLines(e)
+		return
+	}
 	command := commandOf(&e)
 	tags := encodeTagsOf(c.caps, e.At, &e.From, e.ID, e.Tags)
 	source, text := e.From.Mask(), e.Text

@@ -228,7 +228,7 @@ func (c *channelObject) message(t turn, w *wire.Message) *wire.Result {
 	if len(c.s.members) == 0 {
 		return refuse(wire.Code_NO_SUCH_CHANNEL)
 	}
-	if c.s.is('C') && chat.IsCTCP(string(w.Text)) {
+	if c.s.is('C') && slices.ContainsFunc(append(linesFromWire(w.More), chat.Line{Text: string(w.Text)}), chat.Line.IsCTCP) {
 		return &wire.Result{Code: wire.Code_CANNOT_SEND, Detail: "takes no CTCP (+C)", Member: on}
 	}
 	if detail := c.muted(t.From(), m, on || w.Person != nil, on); detail != "" {

@@ -426,14 +426,22 @@ type words interface {
 	GetText() []byte
 	GetTags() []*wire.Tag
 	GetTagsOnly() bool
+	GetMore() []*wire.TextLine
 }
 
 func checkWords(w words) error {
 	switch {
 	case len(w.GetText()) > chat.MaxText || !oneLine(string(w.GetText())):
 		return fmt.Errorf("%w: text of %d bytes, or with a line end", errWire, len(w.GetText()))
-	case w.GetTagsOnly() && (len(w.GetText()) > 0 || w.GetNotice()):
+	case w.GetTagsOnly() && (len(w.GetText()) > 0 || len(w.GetMore()) > 0 || w.GetNotice()):
 		return fmt.Errorf("%w: a message of tags only has a text", errWire)
+	case !chat.ValidLines(string(w.GetText()), linesFromWire(w.GetMore())):
+		return fmt.Errorf("%w: %d lines, too long or blank", errWire, 1+len(w.GetMore()))
+	}
+	for _, l := range w.GetMore() {
+		if !oneLine(string(l.GetText())) {
+			return fmt.Errorf("%w: a line with a line end", errWire)
+		}
 	}
 	return checkTags(w.GetTags())
 }
@@ -450,6 +458,22 @@ func checkTags(tags []*wire.Tag) error {
 		return fmt.Errorf("%w: %d tags of %d bytes", errWire, len(tags), size)
 	}
 	return nil
+}
+
+func linesToWire(lines []chat.Line) []*wire.TextLine {
+	var out []*wire.TextLine
+	for _, l := range lines {
+		out = append(out, &wire.TextLine{Text: []byte(l.Text), Concat: l.Concat})
+	}
+	return out
+}
+
+func linesFromWire(ws []*wire.TextLine) []chat.Line {
+	var lines []chat.Line
+	for _, w := range ws {
+		lines = append(lines, chat.Line{Text: string(w.GetText()), Concat: w.GetConcat()})
+	}
+	return lines
 }
 
 func tagsToWire(tags map[string]string) []*wire.Tag {

@@ -180,7 +180,7 @@ func (s *Service) onLetters(from host.PeerID, w *wire.Letters) *wire.DirectReply
 			se.receivedLocked(id, who)
 			se.pushLocked(chat.Message{
 				ID: id, At: time.UnixMilli(now.UnixMilli()), From: p.profile(who), Target: se.me.nick,
-				Notice: l.Notice, Text: string(l.Text), Tags: tagsFromWire(l.Tags), TagsOnly: l.TagsOnly,
+				Notice: l.Notice, Text: string(l.Text), Tags: tagsFromWire(l.Tags), TagsOnly: l.TagsOnly, More: linesFromWire(l.More),
 			})
 		}
 	}

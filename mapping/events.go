@@ -245,11 +245,11 @@ func eventBytes(e chat.Event) int {
 	case chat.ModeChanged:
 		return base + changeBytes(e.Changes)
 	case chat.Message:
-		return base + len(e.Text) + tagBytes(e.Tags)
+		return base + len(e.Text) + lineBytes(e.More) + tagBytes(e.Tags)
 	case chat.Redacted:
 		return base + len(e.Reason)
 	case chat.Sent:
-		return base + len(e.Message.Text) + tagBytes(e.Message.Tags)
+		return base + len(e.Message.Text) + lineBytes(e.Message.More) + tagBytes(e.Message.Tags)
 	case chat.ViewChanged:
 		return base*(1+len(e.Left)+len(e.Came)) + changeBytes(e.Modes)
 	case chat.Notice:
@@ -270,6 +270,14 @@ func changeBytes(changes []chat.ModeChange) int {
 	size := 0
 	for _, c := range changes {
 		size += 32 + len(c.Arg)
+	}
+	return size
+}
+
+func lineBytes(lines []chat.Line) int {
+	size := 0
+	for _, l := range lines {
+		size += 32 + len(l.Text)
 	}
 	return size
 }

@@ -65,6 +65,7 @@ func FuzzChannelRequest(f *testing.F) {
 		reqJoin(testStream(1, 2), "k"), reqPart(), reqQuit(), reqSay(testStream(1, 1), "x"), reqTopic("t"),
 		reqModes(modeChange(true, 'b', "*"), statusChange(false, 'o', testStream(1, 1))), reqKick(testStream(2, 1)),
 		reqInvite(testStream(2, 1)), reqKnock(testStream(1, 2)),
+		{What: &wire.ChannelRequest_Message{Message: &wire.Message{Text: []byte("a"), More: []*wire.TextLine{{}, {Text: []byte("b")}, {Text: []byte("c"), Concat: true}}}}},
 		reqRedact("x"), reqRedact(goodChannel(f).idOf(goodChannel(f).s.tail[0])),
 		{What: &wire.ChannelRequest_Person{Person: personToWire(testPerson(testStream(1, 1)))}},
 		{What: &wire.ChannelRequest_Merge{Merge: goodChannel(f).s.toWire()}},

@@ -33,14 +33,15 @@ func (se *session) Send(m chat.Outgoing) (uint64, error) {
 	if !channel && !chat.ValidNick(m.Target) && !isNodeID(m.Target) {
 		return 0, fmt.Errorf("send to %q: %w", chat.Cut(m.Target, 2*chat.MaxChannel), chat.ErrBadTarget)
 	}
-	size := len(m.Text) + tagBytes(m.Tags) + 200
+	size := sentBytes(m)
 	if len(se.outstanding) >= maxUnsent || se.unsentBytes+size > maxUnsentBytes {
 		return 0, fmt.Errorf("send to %s: %w", m.Target, chat.ErrQueueFull)
 	}
 	m.Tags = maps.Clone(m.Tags) // the caller may go on with his own
 	if m.TagsOnly {
-		m.Text, m.Notice = "", false
+		m.Text, m.More, m.Notice = "", nil, false
 	}
+	m.More = slices.Clone(m.More)
 	if !channel {
 		m.Least = 0
 	}
@@ -64,6 +65,9 @@ func (se *session) Send(m chat.Outgoing) (uint64, error) {
 	return out.number, nil
 }
 
+// sentBytes is about what a message weighs that has no outcome yet.
+func sentBytes(m chat.Outgoing) int { return len(m.Text) + lineBytes(m.More) + tagBytes(m.Tags) + 200 }
+
 // checkOutgoing refuses what no keeper would take.
 func checkOutgoing(m chat.Outgoing) error {
 	err := checkMessage(wordsOf(m))
@@ -75,7 +79,7 @@ func checkOutgoing(m chat.Outgoing) error {
 
 // wordsOf is a message as it goes to a channel's keeper.
 func wordsOf(m chat.Outgoing) *wire.Message {
-	return &wire.Message{Notice: m.Notice, Text: []byte(m.Text), Tags: tagsToWire(m.Tags), TagsOnly: m.TagsOnly, LeastStatus: uint32(m.Least)}
+	return &wire.Message{Notice: m.Notice, Text: []byte(m.Text), Tags: tagsToWire(m.Tags), TagsOnly: m.TagsOnly, LeastStatus: uint32(m.Least), More: linesToWire(m.More)}
 }
 
 // isNodeID reports whether target is the ID of a node, which is too long for a
@@ -192,7 +196,7 @@ func (se *session) settleLocked(out *sending, sent chat.Sent) {
 		sent.Message = out.msg
 	}
 	delete(se.outstanding, out.number)
-	se.unsentBytes -= len(out.msg.Text) + tagBytes(out.msg.Tags) + 200
+	se.unsentBytes -= sentBytes(out.msg)
 	se.pushLocked(sent)
 	se.flushedLocked()
 }
@@ -250,6 +254,7 @@ func (se *session) sendLetterLocked(out *sending) {
 	*l.last++
 	lett := &wire.Letter{
 		Number: *l.last, Notice: out.msg.Notice, Text: []byte(out.msg.Text), Tags: tagsToWire(out.msg.Tags), TagsOnly: out.msg.TagsOnly,
+		More: linesToWire(out.msg.More),
 	}
 	j := &job{lane: l, number: *l.last, queued: se.s.h.Now(), send: out, lett: lett, req: encode(lett)}
 	l.pushLocked(j)

@@ -398,6 +398,7 @@ func (v *view) spreadLocked(e overlay.Entry, w *wire.Message, by person, there f
 	var msg chat.Event = chat.Message{
 		ID: id, At: e.At, From: by.profile(e.From), Target: v.display(),
 		Notice: w.Notice, Text: string(w.Text), Tags: tagsFromWire(w.Tags), TagsOnly: w.TagsOnly, Least: chat.Status(w.LeastStatus),
+		More: linesFromWire(w.More),
 	}
 	least := chat.Status(w.LeastStatus)
 	size := eventBytes(msg)

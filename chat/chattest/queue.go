@@ -200,11 +200,11 @@ func eventBytes(e chat.Event) int {
 	case chat.ModeChanged:
 		size += changeBytes(e.Changes)
 	case chat.Message:
-		size += len(e.Text) + tagBytes(e.Tags)
+		size += len(e.Text) + lineBytes(e.More) + tagBytes(e.Tags)
 	case chat.Redacted:
 		size += len(e.Reason)
 	case chat.Sent:
-		size += len(e.Message.Text) + tagBytes(e.Message.Tags)
+		size += len(e.Message.Text) + lineBytes(e.Message.More) + tagBytes(e.Message.Tags)
 	case chat.ViewChanged:
 		size += base*(len(e.Left)+len(e.Came)) + changeBytes(e.Modes)
 	case chat.Notice:
@@ -217,6 +217,14 @@ func changeBytes(changes []chat.ModeChange) int {
 	size := 0
 	for _, c := range changes {
 		size += 32 + len(c.Arg)
+	}
+	return size
+}
+
+func lineBytes(lines []chat.Line) int {
+	size := 0
+	for _, l := range lines {
+		size += 32 + len(l.Text)
 	}
 	return size
 }

@@ -35,8 +35,9 @@ func (se *session) Send(m chat.Outgoing) (uint64, error) {
 	}
 	m.Tags = maps.Clone(m.Tags) // the caller may go on with his own
 	if m.TagsOnly {
-		m.Text, m.Notice = "", false
+		m.Text, m.More, m.Notice = "", nil, false
 	}
+	m.More = slices.Clone(m.More)
 	if m.Target[0] != '#' {
 		m.Least = 0
 	}
@@ -82,7 +83,7 @@ func (n *network) deliverLocked(p pending) {
 	se.lastDone = p.number
 	out := chat.Sent{Number: p.number, Message: p.msg}
 	receivers, err := n.receiversLocked(se, &out)
-	if len(p.msg.Text) > chat.MaxText {
+	if !chat.ValidLines(p.msg.Text, p.msg.More) {
 		err = fmt.Errorf("send to %s: text is longer than %d bytes: %w", p.msg.Target, chat.MaxText, chat.ErrCannotSend)
 	}
 	if err == nil {
@@ -113,8 +114,10 @@ func (n *network) receiversLocked(se *session, out *chat.Sent) ([]*session, erro
 		}
 		out.Message.Target = c.name
 		_, out.Joined = c.members[se]
-		if err := c.maySendLocked(se, out.Message.Text); err != nil {
-			return nil, err
+		for _, l := range append(slices.Clone(out.Message.More), chat.Line{Text: out.Message.Text}) {
+			if err := c.maySendLocked(se, l.Text); err != nil {
+				return nil, err
+			}
 		}
 		return slices.DeleteFunc(c.sortedLocked(), func(m *session) bool {
 			return m == se || !se.meetsLocked(m) || !c.members[m].AtLeast(out.Message.Least)
@@ -150,6 +153,7 @@ func (n *network) handOutLocked(se *session, out chat.Sent, receivers []*session
 	e := chat.Message{
 		ID: out.ID, At: out.At, From: se.self, Target: out.Message.Target,
 		Notice: out.Message.Notice, Text: out.Message.Text, Tags: out.Message.Tags, TagsOnly: out.Message.TagsOnly, Least: out.Message.Least,
+		More: out.Message.More,
 	}
 	for _, r := range receivers {
 		if e.Target[0] != '#' {

@@ -93,6 +93,7 @@ func Run(t *testing.T, with Harness) {
 		{"nick", nickCases()},
 		{"channel", channelCases()},
 		{"message", messageCases()},
+		{"lines", linesCases()},
 		{"redact", redactCases()},
 		{"order", orderCases()},
 		{"mode", modeCases()},

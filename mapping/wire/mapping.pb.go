@@ -3059,6 +3059,59 @@ func (x *Redacted) GetLeastStatus() uint32 {
 	return 0
 }
 
+// TextLine is one of the lines of a message; concat: it continues the one before it.
+type TextLine struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Text          []byte                 `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
+	Concat        bool                   `protobuf:"varint,2,opt,name=concat,proto3" json:"concat,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TextLine) Reset() {
+	*x = TextLine{}
+	mi := &file_mapping_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TextLine) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TextLine) ProtoMessage() {}
+
+func (x *TextLine) ProtoReflect() protoreflect.Message {
+	mi := &file_mapping_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TextLine.ProtoReflect.Descriptor instead.
+func (*TextLine) Descriptor() ([]byte, []int) {
+	return file_mapping_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *TextLine) GetText() []byte {
+	if x != nil {
+		return x.Text
+	}
+	return nil
+}
+
+func (x *TextLine) GetConcat() bool {
+	if x != nil {
+		return x.Concat
+	}
+	return false
+}
+
 // Message to a channel. person is there when the sender is not on it.
 type Message struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
@@ -3068,8 +3121,9 @@ type Message struct {
 	Person *Person                `protobuf:"bytes,4,opt,name=person,proto3" json:"person,omitempty"`
 	// Number of the sender's message before this one that somebody has seen, 0
 	// for none: who lacks it waits a moment for it, as it may be on its way.
-	After    uint64 `protobuf:"varint,5,opt,name=after,proto3" json:"after,omitempty"`
-	TagsOnly bool   `protobuf:"varint,8,opt,name=tags_only,json=tagsOnly,proto3" json:"tags_only,omitempty"` // no text: it does not become one of the last messages
+	After    uint64      `protobuf:"varint,5,opt,name=after,proto3" json:"after,omitempty"`
+	TagsOnly bool        `protobuf:"varint,8,opt,name=tags_only,json=tagsOnly,proto3" json:"tags_only,omitempty"` // no text: it does not become one of the last messages
+	More     []*TextLine `protobuf:"bytes,9,rep,name=more,proto3" json:"more,omitempty"`                          // the lines after the first
 	// The least status (a bit of Member.status) of those who are shown it; 0: all.
 	LeastStatus   uint32 `protobuf:"varint,6,opt,name=least_status,json=leastStatus,proto3" json:"least_status,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -3078,7 +3132,7 @@ type Message struct {
 
 func (x *Message) Reset() {
 	*x = Message{}
-	mi := &file_mapping_proto_msgTypes[36]
+	mi := &file_mapping_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3090,7 +3144,7 @@ func (x *Message) String() string {
 func (*Message) ProtoMessage() {}
 
 func (x *Message) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[36]
+	mi := &file_mapping_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3103,7 +3157,7 @@ func (x *Message) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Message.ProtoReflect.Descriptor instead.
 func (*Message) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{36}
+	return file_mapping_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Message) GetNotice() bool {
@@ -3148,6 +3202,13 @@ func (x *Message) GetTagsOnly() bool {
 	return false
 }
 
+func (x *Message) GetMore() []*TextLine {
+	if x != nil {
+		return x.More
+	}
+	return nil
+}
+
 func (x *Message) GetLeastStatus() uint32 {
 	if x != nil {
 		return x.LeastStatus
@@ -3164,7 +3225,7 @@ type SetTopic struct {
 
 func (x *SetTopic) Reset() {
 	*x = SetTopic{}
-	mi := &file_mapping_proto_msgTypes[37]
+	mi := &file_mapping_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3176,7 +3237,7 @@ func (x *SetTopic) String() string {
 func (*SetTopic) ProtoMessage() {}
 
 func (x *SetTopic) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[37]
+	mi := &file_mapping_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3189,7 +3250,7 @@ func (x *SetTopic) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetTopic.ProtoReflect.Descriptor instead.
 func (*SetTopic) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{37}
+	return file_mapping_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *SetTopic) GetText() []byte {
@@ -3212,7 +3273,7 @@ type ModeChange struct {
 
 func (x *ModeChange) Reset() {
 	*x = ModeChange{}
-	mi := &file_mapping_proto_msgTypes[38]
+	mi := &file_mapping_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3224,7 +3285,7 @@ func (x *ModeChange) String() string {
 func (*ModeChange) ProtoMessage() {}
 
 func (x *ModeChange) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[38]
+	mi := &file_mapping_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3237,7 +3298,7 @@ func (x *ModeChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModeChange.ProtoReflect.Descriptor instead.
 func (*ModeChange) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{38}
+	return file_mapping_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ModeChange) GetAdd() bool {
@@ -3277,7 +3338,7 @@ type SetModes struct {
 
 func (x *SetModes) Reset() {
 	*x = SetModes{}
-	mi := &file_mapping_proto_msgTypes[39]
+	mi := &file_mapping_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3289,7 +3350,7 @@ func (x *SetModes) String() string {
 func (*SetModes) ProtoMessage() {}
 
 func (x *SetModes) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[39]
+	mi := &file_mapping_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3302,7 +3363,7 @@ func (x *SetModes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetModes.ProtoReflect.Descriptor instead.
 func (*SetModes) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{39}
+	return file_mapping_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *SetModes) GetChanges() []*ModeChange {
@@ -3323,7 +3384,7 @@ type Kick struct {
 
 func (x *Kick) Reset() {
 	*x = Kick{}
-	mi := &file_mapping_proto_msgTypes[40]
+	mi := &file_mapping_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3335,7 +3396,7 @@ func (x *Kick) String() string {
 func (*Kick) ProtoMessage() {}
 
 func (x *Kick) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[40]
+	mi := &file_mapping_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3348,7 +3409,7 @@ func (x *Kick) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Kick.ProtoReflect.Descriptor instead.
 func (*Kick) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{40}
+	return file_mapping_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Kick) GetTarget() *Session {
@@ -3383,7 +3444,7 @@ type Invite struct {
 
 func (x *Invite) Reset() {
 	*x = Invite{}
-	mi := &file_mapping_proto_msgTypes[41]
+	mi := &file_mapping_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3395,7 +3456,7 @@ func (x *Invite) String() string {
 func (*Invite) ProtoMessage() {}
 
 func (x *Invite) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[41]
+	mi := &file_mapping_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3408,7 +3469,7 @@ func (x *Invite) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Invite.ProtoReflect.Descriptor instead.
 func (*Invite) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{41}
+	return file_mapping_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *Invite) GetTarget() *Session {
@@ -3436,7 +3497,7 @@ type Knock struct {
 
 func (x *Knock) Reset() {
 	*x = Knock{}
-	mi := &file_mapping_proto_msgTypes[42]
+	mi := &file_mapping_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3448,7 +3509,7 @@ func (x *Knock) String() string {
 func (*Knock) ProtoMessage() {}
 
 func (x *Knock) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[42]
+	mi := &file_mapping_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3461,7 +3522,7 @@ func (x *Knock) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Knock.ProtoReflect.Descriptor instead.
 func (*Knock) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{42}
+	return file_mapping_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *Knock) GetPerson() *Person {
@@ -3496,7 +3557,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_mapping_proto_msgTypes[43]
+	mi := &file_mapping_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3508,7 +3569,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[43]
+	mi := &file_mapping_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3521,7 +3582,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{43}
+	return file_mapping_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *Result) GetCode() Code {
@@ -3598,7 +3659,7 @@ type Refused struct {
 
 func (x *Refused) Reset() {
 	*x = Refused{}
-	mi := &file_mapping_proto_msgTypes[44]
+	mi := &file_mapping_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3610,7 +3671,7 @@ func (x *Refused) String() string {
 func (*Refused) ProtoMessage() {}
 
 func (x *Refused) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[44]
+	mi := &file_mapping_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3623,7 +3684,7 @@ func (x *Refused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refused.ProtoReflect.Descriptor instead.
 func (*Refused) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{44}
+	return file_mapping_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *Refused) GetIndex() uint32 {
@@ -3669,7 +3730,7 @@ type ChannelEvent struct {
 
 func (x *ChannelEvent) Reset() {
 	*x = ChannelEvent{}
-	mi := &file_mapping_proto_msgTypes[45]
+	mi := &file_mapping_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3681,7 +3742,7 @@ func (x *ChannelEvent) String() string {
 func (*ChannelEvent) ProtoMessage() {}
 
 func (x *ChannelEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[45]
+	mi := &file_mapping_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3694,7 +3755,7 @@ func (x *ChannelEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChannelEvent.ProtoReflect.Descriptor instead.
 func (*ChannelEvent) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{45}
+	return file_mapping_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *ChannelEvent) GetWhat() isChannelEvent_What {
@@ -3949,7 +4010,7 @@ type Joined struct {
 
 func (x *Joined) Reset() {
 	*x = Joined{}
-	mi := &file_mapping_proto_msgTypes[46]
+	mi := &file_mapping_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3961,7 +4022,7 @@ func (x *Joined) String() string {
 func (*Joined) ProtoMessage() {}
 
 func (x *Joined) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[46]
+	mi := &file_mapping_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3974,7 +4035,7 @@ func (x *Joined) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Joined.ProtoReflect.Descriptor instead.
 func (*Joined) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{46}
+	return file_mapping_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *Joined) GetPerson() *Person {
@@ -4045,7 +4106,7 @@ type Gone struct {
 
 func (x *Gone) Reset() {
 	*x = Gone{}
-	mi := &file_mapping_proto_msgTypes[47]
+	mi := &file_mapping_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4057,7 +4118,7 @@ func (x *Gone) String() string {
 func (*Gone) ProtoMessage() {}
 
 func (x *Gone) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[47]
+	mi := &file_mapping_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4070,7 +4131,7 @@ func (x *Gone) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Gone.ProtoReflect.Descriptor instead.
 func (*Gone) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{47}
+	return file_mapping_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *Gone) GetSessions() []*Session {
@@ -4107,7 +4168,7 @@ type ChannelRenewal struct {
 
 func (x *ChannelRenewal) Reset() {
 	*x = ChannelRenewal{}
-	mi := &file_mapping_proto_msgTypes[48]
+	mi := &file_mapping_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4119,7 +4180,7 @@ func (x *ChannelRenewal) String() string {
 func (*ChannelRenewal) ProtoMessage() {}
 
 func (x *ChannelRenewal) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[48]
+	mi := &file_mapping_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4132,7 +4193,7 @@ func (x *ChannelRenewal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChannelRenewal.ProtoReflect.Descriptor instead.
 func (*ChannelRenewal) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{48}
+	return file_mapping_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *ChannelRenewal) GetBirth() *Birth {
@@ -4171,7 +4232,7 @@ type ChannelQuery struct {
 
 func (x *ChannelQuery) Reset() {
 	*x = ChannelQuery{}
-	mi := &file_mapping_proto_msgTypes[49]
+	mi := &file_mapping_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4183,7 +4244,7 @@ func (x *ChannelQuery) String() string {
 func (*ChannelQuery) ProtoMessage() {}
 
 func (x *ChannelQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[49]
+	mi := &file_mapping_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4196,7 +4257,7 @@ func (x *ChannelQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChannelQuery.ProtoReflect.Descriptor instead.
 func (*ChannelQuery) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{49}
+	return file_mapping_proto_rawDescGZIP(), []int{50}
 }
 
 // ChannelAnswer is a channel as those outside may see it.
@@ -4212,7 +4273,7 @@ type ChannelAnswer struct {
 
 func (x *ChannelAnswer) Reset() {
 	*x = ChannelAnswer{}
-	mi := &file_mapping_proto_msgTypes[50]
+	mi := &file_mapping_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4224,7 +4285,7 @@ func (x *ChannelAnswer) String() string {
 func (*ChannelAnswer) ProtoMessage() {}
 
 func (x *ChannelAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[50]
+	mi := &file_mapping_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4237,7 +4298,7 @@ func (x *ChannelAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChannelAnswer.ProtoReflect.Descriptor instead.
 func (*ChannelAnswer) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{50}
+	return file_mapping_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *ChannelAnswer) GetExists() bool {
@@ -4284,7 +4345,7 @@ type Listing struct {
 
 func (x *Listing) Reset() {
 	*x = Listing{}
-	mi := &file_mapping_proto_msgTypes[51]
+	mi := &file_mapping_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4296,7 +4357,7 @@ func (x *Listing) String() string {
 func (*Listing) ProtoMessage() {}
 
 func (x *Listing) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[51]
+	mi := &file_mapping_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4309,7 +4370,7 @@ func (x *Listing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Listing.ProtoReflect.Descriptor instead.
 func (*Listing) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{51}
+	return file_mapping_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *Listing) GetName() []byte {
@@ -4382,7 +4443,7 @@ type Census struct {
 
 func (x *Census) Reset() {
 	*x = Census{}
-	mi := &file_mapping_proto_msgTypes[52]
+	mi := &file_mapping_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4394,7 +4455,7 @@ func (x *Census) String() string {
 func (*Census) ProtoMessage() {}
 
 func (x *Census) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[52]
+	mi := &file_mapping_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4407,7 +4468,7 @@ func (x *Census) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Census.ProtoReflect.Descriptor instead.
 func (*Census) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{52}
+	return file_mapping_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *Census) GetNode() []byte {
@@ -4458,7 +4519,7 @@ type Listings struct {
 
 func (x *Listings) Reset() {
 	*x = Listings{}
-	mi := &file_mapping_proto_msgTypes[53]
+	mi := &file_mapping_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4470,7 +4531,7 @@ func (x *Listings) String() string {
 func (*Listings) ProtoMessage() {}
 
 func (x *Listings) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[53]
+	mi := &file_mapping_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4483,7 +4544,7 @@ func (x *Listings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Listings.ProtoReflect.Descriptor instead.
 func (*Listings) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{53}
+	return file_mapping_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *Listings) GetItems() []*Listing {
@@ -4517,7 +4578,7 @@ type DirectoryQuery struct {
 
 func (x *DirectoryQuery) Reset() {
 	*x = DirectoryQuery{}
-	mi := &file_mapping_proto_msgTypes[54]
+	mi := &file_mapping_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4529,7 +4590,7 @@ func (x *DirectoryQuery) String() string {
 func (*DirectoryQuery) ProtoMessage() {}
 
 func (x *DirectoryQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[54]
+	mi := &file_mapping_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4542,7 +4603,7 @@ func (x *DirectoryQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DirectoryQuery.ProtoReflect.Descriptor instead.
 func (*DirectoryQuery) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{54}
+	return file_mapping_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *DirectoryQuery) GetCensus() bool {
@@ -4568,7 +4629,7 @@ type Direct struct {
 
 func (x *Direct) Reset() {
 	*x = Direct{}
-	mi := &file_mapping_proto_msgTypes[55]
+	mi := &file_mapping_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4580,7 +4641,7 @@ func (x *Direct) String() string {
 func (*Direct) ProtoMessage() {}
 
 func (x *Direct) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[55]
+	mi := &file_mapping_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4593,7 +4654,7 @@ func (x *Direct) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Direct.ProtoReflect.Descriptor instead.
 func (*Direct) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{55}
+	return file_mapping_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *Direct) GetWhat() isDirect_What {
@@ -4681,7 +4742,7 @@ type LetterRedact struct {
 
 func (x *LetterRedact) Reset() {
 	*x = LetterRedact{}
-	mi := &file_mapping_proto_msgTypes[56]
+	mi := &file_mapping_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4693,7 +4754,7 @@ func (x *LetterRedact) String() string {
 func (*LetterRedact) ProtoMessage() {}
 
 func (x *LetterRedact) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[56]
+	mi := &file_mapping_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4706,7 +4767,7 @@ func (x *LetterRedact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LetterRedact.ProtoReflect.Descriptor instead.
 func (*LetterRedact) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{56}
+	return file_mapping_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *LetterRedact) GetFrom() *Session {
@@ -4757,7 +4818,7 @@ type Letters struct {
 
 func (x *Letters) Reset() {
 	*x = Letters{}
-	mi := &file_mapping_proto_msgTypes[57]
+	mi := &file_mapping_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4769,7 +4830,7 @@ func (x *Letters) String() string {
 func (*Letters) ProtoMessage() {}
 
 func (x *Letters) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[57]
+	mi := &file_mapping_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4782,7 +4843,7 @@ func (x *Letters) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Letters.ProtoReflect.Descriptor instead.
 func (*Letters) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{57}
+	return file_mapping_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *Letters) GetFrom() *Session {
@@ -4820,14 +4881,15 @@ type Letter struct {
 	Text          []byte                 `protobuf:"bytes,3,opt,name=text,proto3" json:"text,omitempty"`
 	Tags          []*Tag                 `protobuf:"bytes,4,rep,name=tags,proto3" json:"tags,omitempty"`
 	TagsOnly      bool                   `protobuf:"varint,7,opt,name=tags_only,json=tagsOnly,proto3" json:"tags_only,omitempty"` // no text
-	Signature     []byte                 `protobuf:"bytes,15,opt,name=signature,proto3" json:"signature,omitempty"`               // reserved
+	More          []*TextLine            `protobuf:"bytes,8,rep,name=more,proto3" json:"more,omitempty"`
+	Signature     []byte                 `protobuf:"bytes,15,opt,name=signature,proto3" json:"signature,omitempty"` // reserved
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Letter) Reset() {
 	*x = Letter{}
-	mi := &file_mapping_proto_msgTypes[58]
+	mi := &file_mapping_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4839,7 +4901,7 @@ func (x *Letter) String() string {
 func (*Letter) ProtoMessage() {}
 
 func (x *Letter) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[58]
+	mi := &file_mapping_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4852,7 +4914,7 @@ func (x *Letter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Letter.ProtoReflect.Descriptor instead.
 func (*Letter) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{58}
+	return file_mapping_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *Letter) GetNumber() uint64 {
@@ -4890,6 +4952,13 @@ func (x *Letter) GetTagsOnly() bool {
 	return false
 }
 
+func (x *Letter) GetMore() []*TextLine {
+	if x != nil {
+		return x.More
+	}
+	return nil
+}
+
 func (x *Letter) GetSignature() []byte {
 	if x != nil {
 		return x.Signature
@@ -4907,7 +4976,7 @@ type WhoisAsk struct {
 
 func (x *WhoisAsk) Reset() {
 	*x = WhoisAsk{}
-	mi := &file_mapping_proto_msgTypes[59]
+	mi := &file_mapping_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4919,7 +4988,7 @@ func (x *WhoisAsk) String() string {
 func (*WhoisAsk) ProtoMessage() {}
 
 func (x *WhoisAsk) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[59]
+	mi := &file_mapping_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4932,7 +5001,7 @@ func (x *WhoisAsk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhoisAsk.ProtoReflect.Descriptor instead.
 func (*WhoisAsk) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{59}
+	return file_mapping_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *WhoisAsk) GetNick() []byte {
@@ -4961,7 +5030,7 @@ type Invited struct {
 
 func (x *Invited) Reset() {
 	*x = Invited{}
-	mi := &file_mapping_proto_msgTypes[60]
+	mi := &file_mapping_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4973,7 +5042,7 @@ func (x *Invited) String() string {
 func (*Invited) ProtoMessage() {}
 
 func (x *Invited) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[60]
+	mi := &file_mapping_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4986,7 +5055,7 @@ func (x *Invited) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Invited.ProtoReflect.Descriptor instead.
 func (*Invited) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{60}
+	return file_mapping_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *Invited) GetFrom() *Session {
@@ -5031,7 +5100,7 @@ type DirectReply struct {
 
 func (x *DirectReply) Reset() {
 	*x = DirectReply{}
-	mi := &file_mapping_proto_msgTypes[61]
+	mi := &file_mapping_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5043,7 +5112,7 @@ func (x *DirectReply) String() string {
 func (*DirectReply) ProtoMessage() {}
 
 func (x *DirectReply) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[61]
+	mi := &file_mapping_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5056,7 +5125,7 @@ func (x *DirectReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DirectReply.ProtoReflect.Descriptor instead.
 func (*DirectReply) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{61}
+	return file_mapping_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *DirectReply) GetCode() Code {
@@ -5107,7 +5176,7 @@ type WhoisReply struct {
 
 func (x *WhoisReply) Reset() {
 	*x = WhoisReply{}
-	mi := &file_mapping_proto_msgTypes[62]
+	mi := &file_mapping_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5119,7 +5188,7 @@ func (x *WhoisReply) String() string {
 func (*WhoisReply) ProtoMessage() {}
 
 func (x *WhoisReply) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[62]
+	mi := &file_mapping_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5132,7 +5201,7 @@ func (x *WhoisReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhoisReply.ProtoReflect.Descriptor instead.
 func (*WhoisReply) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{62}
+	return file_mapping_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *WhoisReply) GetSession() *Session {
@@ -5396,14 +5465,18 @@ const file_mapping_proto_rawDesc = "" +
 	"\x06author\x18\x01 \x01(\v2\x1a.ircbridge.mapping.SessionR\x06author\x12\x16\n" +
 	"\x06number\x18\x02 \x01(\x04R\x06number\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\fR\x06reason\x12!\n" +
-	"\fleast_status\x18\x04 \x01(\rR\vleastStatus\"\xea\x01\n" +
+	"\fleast_status\x18\x04 \x01(\rR\vleastStatus\"6\n" +
+	"\bTextLine\x12\x12\n" +
+	"\x04text\x18\x01 \x01(\fR\x04text\x12\x16\n" +
+	"\x06concat\x18\x02 \x01(\bR\x06concat\"\x9b\x02\n" +
 	"\aMessage\x12\x16\n" +
 	"\x06notice\x18\x01 \x01(\bR\x06notice\x12\x12\n" +
 	"\x04text\x18\x02 \x01(\fR\x04text\x12*\n" +
 	"\x04tags\x18\x03 \x03(\v2\x16.ircbridge.mapping.TagR\x04tags\x121\n" +
 	"\x06person\x18\x04 \x01(\v2\x19.ircbridge.mapping.PersonR\x06person\x12\x14\n" +
 	"\x05after\x18\x05 \x01(\x04R\x05after\x12\x1b\n" +
-	"\ttags_only\x18\b \x01(\bR\btagsOnly\x12!\n" +
+	"\ttags_only\x18\b \x01(\bR\btagsOnly\x12/\n" +
+	"\x04more\x18\t \x03(\v2\x1b.ircbridge.mapping.TextLineR\x04more\x12!\n" +
 	"\fleast_status\x18\x06 \x01(\rR\vleastStatus\"\x1e\n" +
 	"\bSetTopic\x12\x12\n" +
 	"\x04text\x18\x01 \x01(\fR\x04text\"|\n" +
@@ -5520,13 +5593,14 @@ const file_mapping_proto_rawDesc = "" +
 	"\x04from\x18\x01 \x01(\v2\x1a.ircbridge.mapping.SessionR\x04from\x121\n" +
 	"\x06person\x18\x02 \x01(\v2\x19.ircbridge.mapping.PersonR\x06person\x12\x12\n" +
 	"\x04nick\x18\x03 \x01(\fR\x04nick\x12/\n" +
-	"\x05items\x18\x04 \x03(\v2\x19.ircbridge.mapping.LetterR\x05items\"\xb3\x01\n" +
+	"\x05items\x18\x04 \x03(\v2\x19.ircbridge.mapping.LetterR\x05items\"\xe4\x01\n" +
 	"\x06Letter\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x16\n" +
 	"\x06notice\x18\x02 \x01(\bR\x06notice\x12\x12\n" +
 	"\x04text\x18\x03 \x01(\fR\x04text\x12*\n" +
 	"\x04tags\x18\x04 \x03(\v2\x16.ircbridge.mapping.TagR\x04tags\x12\x1b\n" +
-	"\ttags_only\x18\a \x01(\bR\btagsOnly\x12\x1c\n" +
+	"\ttags_only\x18\a \x01(\bR\btagsOnly\x12/\n" +
+	"\x04more\x18\b \x03(\v2\x1b.ircbridge.mapping.TextLineR\x04more\x12\x1c\n" +
 	"\tsignature\x18\x0f \x01(\fR\tsignature\"P\n" +
 	"\bWhoisAsk\x12\x12\n" +
 	"\x04nick\x18\x01 \x01(\fR\x04nick\x120\n" +
@@ -5593,7 +5667,7 @@ func file_mapping_proto_rawDescGZIP() []byte {
 }
 
 var file_mapping_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_mapping_proto_msgTypes = make([]protoimpl.MessageInfo, 63)
+var file_mapping_proto_msgTypes = make([]protoimpl.MessageInfo, 64)
 var file_mapping_proto_goTypes = []any{
 	(Code)(0),              // 0: ircbridge.mapping.Code
 	(*Session)(nil),        // 1: ircbridge.mapping.Session
@@ -5632,33 +5706,34 @@ var file_mapping_proto_goTypes = []any{
 	(*Tag)(nil),            // 34: ircbridge.mapping.Tag
 	(*Redact)(nil),         // 35: ircbridge.mapping.Redact
 	(*Redacted)(nil),       // 36: ircbridge.mapping.Redacted
-	(*Message)(nil),        // 37: ircbridge.mapping.Message
-	(*SetTopic)(nil),       // 38: ircbridge.mapping.SetTopic
-	(*ModeChange)(nil),     // 39: ircbridge.mapping.ModeChange
-	(*SetModes)(nil),       // 40: ircbridge.mapping.SetModes
-	(*Kick)(nil),           // 41: ircbridge.mapping.Kick
-	(*Invite)(nil),         // 42: ircbridge.mapping.Invite
-	(*Knock)(nil),          // 43: ircbridge.mapping.Knock
-	(*Result)(nil),         // 44: ircbridge.mapping.Result
-	(*Refused)(nil),        // 45: ircbridge.mapping.Refused
-	(*ChannelEvent)(nil),   // 46: ircbridge.mapping.ChannelEvent
-	(*Joined)(nil),         // 47: ircbridge.mapping.Joined
-	(*Gone)(nil),           // 48: ircbridge.mapping.Gone
-	(*ChannelRenewal)(nil), // 49: ircbridge.mapping.ChannelRenewal
-	(*ChannelQuery)(nil),   // 50: ircbridge.mapping.ChannelQuery
-	(*ChannelAnswer)(nil),  // 51: ircbridge.mapping.ChannelAnswer
-	(*Listing)(nil),        // 52: ircbridge.mapping.Listing
-	(*Census)(nil),         // 53: ircbridge.mapping.Census
-	(*Listings)(nil),       // 54: ircbridge.mapping.Listings
-	(*DirectoryQuery)(nil), // 55: ircbridge.mapping.DirectoryQuery
-	(*Direct)(nil),         // 56: ircbridge.mapping.Direct
-	(*LetterRedact)(nil),   // 57: ircbridge.mapping.LetterRedact
-	(*Letters)(nil),        // 58: ircbridge.mapping.Letters
-	(*Letter)(nil),         // 59: ircbridge.mapping.Letter
-	(*WhoisAsk)(nil),       // 60: ircbridge.mapping.WhoisAsk
-	(*Invited)(nil),        // 61: ircbridge.mapping.Invited
-	(*DirectReply)(nil),    // 62: ircbridge.mapping.DirectReply
-	(*WhoisReply)(nil),     // 63: ircbridge.mapping.WhoisReply
+	(*TextLine)(nil),       // 37: ircbridge.mapping.TextLine
+	(*Message)(nil),        // 38: ircbridge.mapping.Message
+	(*SetTopic)(nil),       // 39: ircbridge.mapping.SetTopic
+	(*ModeChange)(nil),     // 40: ircbridge.mapping.ModeChange
+	(*SetModes)(nil),       // 41: ircbridge.mapping.SetModes
+	(*Kick)(nil),           // 42: ircbridge.mapping.Kick
+	(*Invite)(nil),         // 43: ircbridge.mapping.Invite
+	(*Knock)(nil),          // 44: ircbridge.mapping.Knock
+	(*Result)(nil),         // 45: ircbridge.mapping.Result
+	(*Refused)(nil),        // 46: ircbridge.mapping.Refused
+	(*ChannelEvent)(nil),   // 47: ircbridge.mapping.ChannelEvent
+	(*Joined)(nil),         // 48: ircbridge.mapping.Joined
+	(*Gone)(nil),           // 49: ircbridge.mapping.Gone
+	(*ChannelRenewal)(nil), // 50: ircbridge.mapping.ChannelRenewal
+	(*ChannelQuery)(nil),   // 51: ircbridge.mapping.ChannelQuery
+	(*ChannelAnswer)(nil),  // 52: ircbridge.mapping.ChannelAnswer
+	(*Listing)(nil),        // 53: ircbridge.mapping.Listing
+	(*Census)(nil),         // 54: ircbridge.mapping.Census
+	(*Listings)(nil),       // 55: ircbridge.mapping.Listings
+	(*DirectoryQuery)(nil), // 56: ircbridge.mapping.DirectoryQuery
+	(*Direct)(nil),         // 57: ircbridge.mapping.Direct
+	(*LetterRedact)(nil),   // 58: ircbridge.mapping.LetterRedact
+	(*Letters)(nil),        // 59: ircbridge.mapping.Letters
+	(*Letter)(nil),         // 60: ircbridge.mapping.Letter
+	(*WhoisAsk)(nil),       // 61: ircbridge.mapping.WhoisAsk
+	(*Invited)(nil),        // 62: ircbridge.mapping.Invited
+	(*DirectReply)(nil),    // 63: ircbridge.mapping.DirectReply
+	(*WhoisReply)(nil),     // 64: ircbridge.mapping.WhoisReply
 }
 var file_mapping_proto_depIdxs = []int32{
 	34,  // 0: ircbridge.mapping.Person.meta:type_name -> ircbridge.mapping.Tag
@@ -5718,19 +5793,19 @@ var file_mapping_proto_depIdxs = []int32{
 	20,  // 54: ircbridge.mapping.Rest.invexes:type_name -> ircbridge.mapping.Ban
 	24,  // 55: ircbridge.mapping.Rest.meta:type_name -> ircbridge.mapping.MetaItem
 	5,   // 56: ircbridge.mapping.Line.stamp:type_name -> ircbridge.mapping.Stamp
-	37,  // 57: ircbridge.mapping.Line.message:type_name -> ircbridge.mapping.Message
+	38,  // 57: ircbridge.mapping.Line.message:type_name -> ircbridge.mapping.Message
 	5,   // 58: ircbridge.mapping.Redaction.stamp:type_name -> ircbridge.mapping.Stamp
 	31,  // 59: ircbridge.mapping.ChannelRequest.join:type_name -> ircbridge.mapping.Join
 	32,  // 60: ircbridge.mapping.ChannelRequest.part:type_name -> ircbridge.mapping.Part
-	37,  // 61: ircbridge.mapping.ChannelRequest.message:type_name -> ircbridge.mapping.Message
-	38,  // 62: ircbridge.mapping.ChannelRequest.topic:type_name -> ircbridge.mapping.SetTopic
-	40,  // 63: ircbridge.mapping.ChannelRequest.modes:type_name -> ircbridge.mapping.SetModes
-	41,  // 64: ircbridge.mapping.ChannelRequest.kick:type_name -> ircbridge.mapping.Kick
-	42,  // 65: ircbridge.mapping.ChannelRequest.invite:type_name -> ircbridge.mapping.Invite
+	38,  // 61: ircbridge.mapping.ChannelRequest.message:type_name -> ircbridge.mapping.Message
+	39,  // 62: ircbridge.mapping.ChannelRequest.topic:type_name -> ircbridge.mapping.SetTopic
+	41,  // 63: ircbridge.mapping.ChannelRequest.modes:type_name -> ircbridge.mapping.SetModes
+	42,  // 64: ircbridge.mapping.ChannelRequest.kick:type_name -> ircbridge.mapping.Kick
+	43,  // 65: ircbridge.mapping.ChannelRequest.invite:type_name -> ircbridge.mapping.Invite
 	2,   // 66: ircbridge.mapping.ChannelRequest.person:type_name -> ircbridge.mapping.Person
 	33,  // 67: ircbridge.mapping.ChannelRequest.quit:type_name -> ircbridge.mapping.Quit
 	22,  // 68: ircbridge.mapping.ChannelRequest.merge:type_name -> ircbridge.mapping.ChannelState
-	43,  // 69: ircbridge.mapping.ChannelRequest.knock:type_name -> ircbridge.mapping.Knock
+	44,  // 69: ircbridge.mapping.ChannelRequest.knock:type_name -> ircbridge.mapping.Knock
 	35,  // 70: ircbridge.mapping.ChannelRequest.redact:type_name -> ircbridge.mapping.Redact
 	25,  // 71: ircbridge.mapping.ChannelRequest.metadata:type_name -> ircbridge.mapping.SetMetadata
 	2,   // 72: ircbridge.mapping.Join.person:type_name -> ircbridge.mapping.Person
@@ -5739,65 +5814,67 @@ var file_mapping_proto_depIdxs = []int32{
 	1,   // 75: ircbridge.mapping.Redacted.author:type_name -> ircbridge.mapping.Session
 	34,  // 76: ircbridge.mapping.Message.tags:type_name -> ircbridge.mapping.Tag
 	2,   // 77: ircbridge.mapping.Message.person:type_name -> ircbridge.mapping.Person
-	1,   // 78: ircbridge.mapping.ModeChange.target:type_name -> ircbridge.mapping.Session
-	39,  // 79: ircbridge.mapping.SetModes.changes:type_name -> ircbridge.mapping.ModeChange
-	1,   // 80: ircbridge.mapping.Kick.target:type_name -> ircbridge.mapping.Session
-	1,   // 81: ircbridge.mapping.Invite.target:type_name -> ircbridge.mapping.Session
-	2,   // 82: ircbridge.mapping.Invite.person:type_name -> ircbridge.mapping.Person
-	2,   // 83: ircbridge.mapping.Knock.person:type_name -> ircbridge.mapping.Person
-	0,   // 84: ircbridge.mapping.Result.code:type_name -> ircbridge.mapping.Code
-	39,  // 85: ircbridge.mapping.Result.applied:type_name -> ircbridge.mapping.ModeChange
-	6,   // 86: ircbridge.mapping.Result.holder:type_name -> ircbridge.mapping.Claim
-	45,  // 87: ircbridge.mapping.Result.refused:type_name -> ircbridge.mapping.Refused
-	0,   // 88: ircbridge.mapping.Refused.code:type_name -> ircbridge.mapping.Code
-	47,  // 89: ircbridge.mapping.ChannelEvent.joined:type_name -> ircbridge.mapping.Joined
-	32,  // 90: ircbridge.mapping.ChannelEvent.parted:type_name -> ircbridge.mapping.Part
-	37,  // 91: ircbridge.mapping.ChannelEvent.message:type_name -> ircbridge.mapping.Message
-	18,  // 92: ircbridge.mapping.ChannelEvent.topic:type_name -> ircbridge.mapping.Topic
-	40,  // 93: ircbridge.mapping.ChannelEvent.modes:type_name -> ircbridge.mapping.SetModes
-	41,  // 94: ircbridge.mapping.ChannelEvent.kicked:type_name -> ircbridge.mapping.Kick
-	2,   // 95: ircbridge.mapping.ChannelEvent.person:type_name -> ircbridge.mapping.Person
-	33,  // 96: ircbridge.mapping.ChannelEvent.quit:type_name -> ircbridge.mapping.Quit
-	48,  // 97: ircbridge.mapping.ChannelEvent.gone:type_name -> ircbridge.mapping.Gone
-	22,  // 98: ircbridge.mapping.ChannelEvent.merged:type_name -> ircbridge.mapping.ChannelState
-	42,  // 99: ircbridge.mapping.ChannelEvent.invited:type_name -> ircbridge.mapping.Invite
-	43,  // 100: ircbridge.mapping.ChannelEvent.knocked:type_name -> ircbridge.mapping.Knock
-	36,  // 101: ircbridge.mapping.ChannelEvent.redacted:type_name -> ircbridge.mapping.Redacted
-	25,  // 102: ircbridge.mapping.ChannelEvent.metadata:type_name -> ircbridge.mapping.SetMetadata
-	2,   // 103: ircbridge.mapping.Joined.person:type_name -> ircbridge.mapping.Person
-	3,   // 104: ircbridge.mapping.Joined.birth:type_name -> ircbridge.mapping.Birth
-	1,   // 105: ircbridge.mapping.Joined.session:type_name -> ircbridge.mapping.Session
-	1,   // 106: ircbridge.mapping.Gone.sessions:type_name -> ircbridge.mapping.Session
-	3,   // 107: ircbridge.mapping.ChannelRenewal.birth:type_name -> ircbridge.mapping.Birth
-	4,   // 108: ircbridge.mapping.ChannelRenewal.epochs:type_name -> ircbridge.mapping.Epoch
-	15,  // 109: ircbridge.mapping.ChannelRenewal.members:type_name -> ircbridge.mapping.Member
-	22,  // 110: ircbridge.mapping.ChannelAnswer.state:type_name -> ircbridge.mapping.ChannelState
-	52,  // 111: ircbridge.mapping.Listings.items:type_name -> ircbridge.mapping.Listing
-	53,  // 112: ircbridge.mapping.Listings.census:type_name -> ircbridge.mapping.Census
-	53,  // 113: ircbridge.mapping.Listings.total:type_name -> ircbridge.mapping.Census
-	58,  // 114: ircbridge.mapping.Direct.letters:type_name -> ircbridge.mapping.Letters
-	60,  // 115: ircbridge.mapping.Direct.whois:type_name -> ircbridge.mapping.WhoisAsk
-	61,  // 116: ircbridge.mapping.Direct.invited:type_name -> ircbridge.mapping.Invited
-	57,  // 117: ircbridge.mapping.Direct.redact:type_name -> ircbridge.mapping.LetterRedact
-	1,   // 118: ircbridge.mapping.LetterRedact.from:type_name -> ircbridge.mapping.Session
-	2,   // 119: ircbridge.mapping.LetterRedact.person:type_name -> ircbridge.mapping.Person
-	1,   // 120: ircbridge.mapping.Letters.from:type_name -> ircbridge.mapping.Session
-	2,   // 121: ircbridge.mapping.Letters.person:type_name -> ircbridge.mapping.Person
-	59,  // 122: ircbridge.mapping.Letters.items:type_name -> ircbridge.mapping.Letter
-	34,  // 123: ircbridge.mapping.Letter.tags:type_name -> ircbridge.mapping.Tag
-	1,   // 124: ircbridge.mapping.WhoisAsk.asker:type_name -> ircbridge.mapping.Session
-	1,   // 125: ircbridge.mapping.Invited.from:type_name -> ircbridge.mapping.Session
-	2,   // 126: ircbridge.mapping.Invited.person:type_name -> ircbridge.mapping.Person
-	1,   // 127: ircbridge.mapping.Invited.target:type_name -> ircbridge.mapping.Session
-	0,   // 128: ircbridge.mapping.DirectReply.code:type_name -> ircbridge.mapping.Code
-	63,  // 129: ircbridge.mapping.DirectReply.whois:type_name -> ircbridge.mapping.WhoisReply
-	1,   // 130: ircbridge.mapping.WhoisReply.session:type_name -> ircbridge.mapping.Session
-	2,   // 131: ircbridge.mapping.WhoisReply.person:type_name -> ircbridge.mapping.Person
-	132, // [132:132] is the sub-list for method output_type
-	132, // [132:132] is the sub-list for method input_type
-	132, // [132:132] is the sub-list for extension type_name
-	132, // [132:132] is the sub-list for extension extendee
-	0,   // [0:132] is the sub-list for field type_name
+	37,  // 78: ircbridge.mapping.Message.more:type_name -> ircbridge.mapping.TextLine
+	1,   // 79: ircbridge.mapping.ModeChange.target:type_name -> ircbridge.mapping.Session
+	40,  // 80: ircbridge.mapping.SetModes.changes:type_name -> ircbridge.mapping.ModeChange
+	1,   // 81: ircbridge.mapping.Kick.target:type_name -> ircbridge.mapping.Session
+	1,   // 82: ircbridge.mapping.Invite.target:type_name -> ircbridge.mapping.Session
+	2,   // 83: ircbridge.mapping.Invite.person:type_name -> ircbridge.mapping.Person
+	2,   // 84: ircbridge.mapping.Knock.person:type_name -> ircbridge.mapping.Person
+	0,   // 85: ircbridge.mapping.Result.code:type_name -> ircbridge.mapping.Code
+	40,  // 86: ircbridge.mapping.Result.applied:type_name -> ircbridge.mapping.ModeChange
+	6,   // 87: ircbridge.mapping.Result.holder:type_name -> ircbridge.mapping.Claim
+	46,  // 88: ircbridge.mapping.Result.refused:type_name -> ircbridge.mapping.Refused
+	0,   // 89: ircbridge.mapping.Refused.code:type_name -> ircbridge.mapping.Code
+	48,  // 90: ircbridge.mapping.ChannelEvent.joined:type_name -> ircbridge.mapping.Joined
+	32,  // 91: ircbridge.mapping.ChannelEvent.parted:type_name -> ircbridge.mapping.Part
+	38,  // 92: ircbridge.mapping.ChannelEvent.message:type_name -> ircbridge.mapping.Message
+	18,  // 93: ircbridge.mapping.ChannelEvent.topic:type_name -> ircbridge.mapping.Topic
+	41,  // 94: ircbridge.mapping.ChannelEvent.modes:type_name -> ircbridge.mapping.SetModes
+	42,  // 95: ircbridge.mapping.ChannelEvent.kicked:type_name -> ircbridge.mapping.Kick
+	2,   // 96: ircbridge.mapping.ChannelEvent.person:type_name -> ircbridge.mapping.Person
+	33,  // 97: ircbridge.mapping.ChannelEvent.quit:type_name -> ircbridge.mapping.Quit
+	49,  // 98: ircbridge.mapping.ChannelEvent.gone:type_name -> ircbridge.mapping.Gone
+	22,  // 99: ircbridge.mapping.ChannelEvent.merged:type_name -> ircbridge.mapping.ChannelState
+	43,  // 100: ircbridge.mapping.ChannelEvent.invited:type_name -> ircbridge.mapping.Invite
+	44,  // 101: ircbridge.mapping.ChannelEvent.knocked:type_name -> ircbridge.mapping.Knock
+	36,  // 102: ircbridge.mapping.ChannelEvent.redacted:type_name -> ircbridge.mapping.Redacted
+	25,  // 103: ircbridge.mapping.ChannelEvent.metadata:type_name -> ircbridge.mapping.SetMetadata
+	2,   // 104: ircbridge.mapping.Joined.person:type_name -> ircbridge.mapping.Person
+	3,   // 105: ircbridge.mapping.Joined.birth:type_name -> ircbridge.mapping.Birth
+	1,   // 106: ircbridge.mapping.Joined.session:type_name -> ircbridge.mapping.Session
+	1,   // 107: ircbridge.mapping.Gone.sessions:type_name -> ircbridge.mapping.Session
+	3,   // 108: ircbridge.mapping.ChannelRenewal.birth:type_name -> ircbridge.mapping.Birth
+	4,   // 109: ircbridge.mapping.ChannelRenewal.epochs:type_name -> ircbridge.mapping.Epoch
+	15,  // 110: ircbridge.mapping.ChannelRenewal.members:type_name -> ircbridge.mapping.Member
+	22,  // 111: ircbridge.mapping.ChannelAnswer.state:type_name -> ircbridge.mapping.ChannelState
+	53,  // 112: ircbridge.mapping.Listings.items:type_name -> ircbridge.mapping.Listing
+	54,  // 113: ircbridge.mapping.Listings.census:type_name -> ircbridge.mapping.Census
+	54,  // 114: ircbridge.mapping.Listings.total:type_name -> ircbridge.mapping.Census
+	59,  // 115: ircbridge.mapping.Direct.letters:type_name -> ircbridge.mapping.Letters
+	61,  // 116: ircbridge.mapping.Direct.whois:type_name -> ircbridge.mapping.WhoisAsk
+	62,  // 117: ircbridge.mapping.Direct.invited:type_name -> ircbridge.mapping.Invited
+	58,  // 118: ircbridge.mapping.Direct.redact:type_name -> ircbridge.mapping.LetterRedact
+	1,   // 119: ircbridge.mapping.LetterRedact.from:type_name -> ircbridge.mapping.Session
+	2,   // 120: ircbridge.mapping.LetterRedact.person:type_name -> ircbridge.mapping.Person
+	1,   // 121: ircbridge.mapping.Letters.from:type_name -> ircbridge.mapping.Session
+	2,   // 122: ircbridge.mapping.Letters.person:type_name -> ircbridge.mapping.Person
+	60,  // 123: ircbridge.mapping.Letters.items:type_name -> ircbridge.mapping.Letter
+	34,  // 124: ircbridge.mapping.Letter.tags:type_name -> ircbridge.mapping.Tag
+	37,  // 125: ircbridge.mapping.Letter.more:type_name -> ircbridge.mapping.TextLine
+	1,   // 126: ircbridge.mapping.WhoisAsk.asker:type_name -> ircbridge.mapping.Session
+	1,   // 127: ircbridge.mapping.Invited.from:type_name -> ircbridge.mapping.Session
+	2,   // 128: ircbridge.mapping.Invited.person:type_name -> ircbridge.mapping.Person
+	1,   // 129: ircbridge.mapping.Invited.target:type_name -> ircbridge.mapping.Session
+	0,   // 130: ircbridge.mapping.DirectReply.code:type_name -> ircbridge.mapping.Code
+	64,  // 131: ircbridge.mapping.DirectReply.whois:type_name -> ircbridge.mapping.WhoisReply
+	1,   // 132: ircbridge.mapping.WhoisReply.session:type_name -> ircbridge.mapping.Session
+	2,   // 133: ircbridge.mapping.WhoisReply.person:type_name -> ircbridge.mapping.Person
+	134, // [134:134] is the sub-list for method output_type
+	134, // [134:134] is the sub-list for method input_type
+	134, // [134:134] is the sub-list for extension type_name
+	134, // [134:134] is the sub-list for extension extendee
+	0,   // [0:134] is the sub-list for field type_name
 }
 
 func init() { file_mapping_proto_init() }
@@ -5826,7 +5903,7 @@ func file_mapping_proto_init() {
 		(*ChannelRequest_Redact)(nil),
 		(*ChannelRequest_Metadata)(nil),
 	}
-	file_mapping_proto_msgTypes[45].OneofWrappers = []any{
+	file_mapping_proto_msgTypes[46].OneofWrappers = []any{
 		(*ChannelEvent_Joined)(nil),
 		(*ChannelEvent_Parted)(nil),
 		(*ChannelEvent_Message)(nil),
@@ -5842,7 +5919,7 @@ func file_mapping_proto_init() {
 		(*ChannelEvent_Redacted)(nil),
 		(*ChannelEvent_Metadata)(nil),
 	}
-	file_mapping_proto_msgTypes[55].OneofWrappers = []any{
+	file_mapping_proto_msgTypes[56].OneofWrappers = []any{
 		(*Direct_Letters)(nil),
 		(*Direct_Whois)(nil),
 		(*Direct_Invited)(nil),
@@ -5854,7 +5931,7 @@ func file_mapping_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mapping_proto_rawDesc), len(file_mapping_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   63,
+			NumMessages:   64,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -36,7 +36,7 @@ var rules = map[string]rule{
 	"chat":          {std: true},
 	"chat/chattest": {code: []string{"chat"}, std: true},
 
-	"ircd":    {code: []string{"chat"}, test: []string{"chat/chattest", "script"}},
+	"ircd":    {code: []string{"chat"}, test: []string{"chat/chattest", "script", "storm"}},
 	"console": {code: []string{"chat"}, test: []string{"chat/chattest", "script"}},
 
 	"host":          {},
@@ -65,6 +65,7 @@ var rules = map[string]rule{
 	"script":  {code: []string{"freeport"}},
 	"load":    {std: true}, // measures any IRC server; what knew ours could favour it
 	"history": {std: true}, // judges any chat, likewise
+	"storm":   {std: true}, // and what clients of any IRC server are shown
 	// The whole stack in simulation, for tests and developers.
 	"ringsim": {code: []string{"chat", "chord", "chord/ringcheck", "history", "host", "host/sim", "mapping", "overlay"}, std: true},
 	"cmd": {
@@ -80,7 +81,7 @@ var rules = map[string]rule{
 	"ringsim/figures": {code: []string{"chord", "host", "host/sim"}, std: true},
 	"e2e": {
 		code: []string{"nodes", "ordeal", "script"},
-		test: []string{"bridge", "chat", "chat/chattest", "cmd/ircbridge", "console", "ircd"},
+		test: []string{"bridge", "chat", "chat/chattest", "cmd/ircbridge", "console", "ircd", "storm"},
 	},
 	"docs": {test: []string{"chat", "chord", "host", "mapping", "overlay"}}, // examples and vectors
 	".":    {},                                                              // this file and its neighbours

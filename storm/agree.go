@@ -1,0 +1,138 @@
+package storm
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// agreeTime is how long it may take until all see the same.
+const agreeTime = 20 * time.Second
+
+// agree asks all members of each channel what they see of it, until they see the same, and who is not on
+// it whether he is shown what he may not see.
+func (s *storm) agree() {
+	names := map[string]bool{}
+	for _, c := range s.clients {
+		c.mu.Lock()
+		maps.Copy(names, c.joined)
+		c.mu.Unlock()
+	}
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		var difference string
+		for end := time.Now().Add(agreeTime); ; time.Sleep(100 * time.Millisecond) {
+			if difference = s.compare(name); difference == "" || !s.fine() || time.Now().After(end) {
+				break
+			}
+		}
+		if difference != "" {
+			s.fail(fmt.Errorf("%s: %s", name, difference))
+		}
+	}
+}
+
+// compare says how the views of a channel differ, if they do.
+func (s *storm) compare(name string) string {
+	first, members := "", []string{}
+	secret := false
+	for _, c := range s.clients {
+		if !c.on(name) {
+			continue
+		}
+		members = append(members, c.nick)
+		saw := s.view(c, name)
+		if first == "" {
+			first = saw
+		}
+		if saw != first {
+			return fmt.Sprintf("one sees\n%s\nand %s sees\n%s", first, c.nick, saw)
+		}
+		_, modes, _ := strings.Cut(saw, "324 ")
+		modes, _, _ = strings.Cut(modes, " ")
+		secret = strings.Contains(modes, "s")
+	}
+	slices.Sort(members)
+	if got := membersIn(first); !slices.Equal(got, members) {
+		return fmt.Sprintf("%v are on it, and they see\n%s", members, first)
+	}
+	for _, c := range s.clients {
+		if !secret || c.on(name) {
+			continue
+		}
+		for _, m := range s.answer(c, "NAMES "+name, "WHO "+name, "MODE "+name+" b", "TOPIC "+name, "LIST "+name) {
+			if slices.Contains([]string{"353", "352", "367", "332", "322"}, m.command) {
+				return fmt.Sprintf("%s is not on it, it is secret, and he is shown %v", c.nick, m)
+			}
+		}
+	}
+	return ""
+}
+
+func (c *client) on(name string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.joined[name] && !c.closed
+}
+
+// answer asks and returns what came.
+func (s *storm) answer(c *client, lines ...string) (got []message) {
+	for _, line := range lines {
+		s.labels++
+		label := fmt.Sprint("l", s.labels)
+		a := &answer{}
+		c.mu.Lock()
+		c.labels[label] = a
+		c.mu.Unlock()
+		c.send("@label=" + label + " " + line)
+		if c.await("an answer to "+line, func() bool { return a.whole }) != nil {
+			return got
+		}
+		got = append(got, a.lines...)
+	}
+	return got
+}
+
+// view is a channel as a member sees it, as text: members with their statuses, modes, lists,
+// topic.
+func (s *storm) view(c *client, name string) string {
+	var view, members []string
+	for _, m := range s.answer(c, "NAMES "+name, "MODE "+name, "MODE "+name+" b", "MODE "+name+" e", "MODE "+name+" I", "TOPIC "+name) {
+		switch m.command {
+		case "353":
+			for word := range strings.FieldsSeq(m.param(3)) {
+				word, _, _ = strings.Cut(word, "!")
+				members = append(members, plainStatus(word))
+			}
+		case "324":
+			view = append(view, "324 "+strings.Join(m.params[2:], " "))
+		case "367", "348", "346", "332", "331":
+			view = append(view, m.command+" "+strings.Join(m.params[2:], " "))
+		}
+	}
+	slices.Sort(members)
+	slices.Sort(view) // lists may be shown in any order
+	return "353 " + strings.Join(members, " ") + "\n" + strings.Join(view, "\n") + "\n"
+}
+
+// plainStatus leaves of a member's signs the highest, which is all that those without
+// multi-prefix are shown.
+func plainStatus(word string) string {
+	nick := strings.TrimLeft(word, "@+")
+	if nick == word {
+		return word
+	}
+	return word[:1] + nick
+}
+
+// membersIn are the nicks of a view, sorted.
+func membersIn(view string) []string {
+	line, _, _ := strings.Cut(view, "\n")
+	var nicks []string
+	for word := range strings.FieldsSeq(strings.TrimPrefix(line, "353 ")) {
+		nicks = append(nicks, strings.TrimLeft(word, "@+"))
+	}
+	slices.Sort(nicks)
+	return nicks
+}

@@ -1,0 +1,220 @@
+package storm
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+)
+
+// client is one connection, and what it must know to judge what it is shown.
+type client struct {
+	name string // for people
+	nc   net.Conn
+	fail func(error)
+
+	mu      sync.Mutex
+	moved   *sync.Cond
+	nick    string // "" before it is let in
+	joined  map[string]bool
+	closed  bool              // the connection has ended
+	ending  bool              // and it was to be expected
+	batches map[string]string // open ones, with their kind
+	labels  map[string]*answer
+	byBatch map[string]*answer
+	seen    map[string]bool // IDs of messages
+	last    []string        // the last lines, for people
+}
+
+// answer is what came for a label.
+type answer struct {
+	lines []message
+	whole bool
+}
+
+func newClient(name string, nc net.Conn, fail func(error)) *client {
+	c := &client{
+		name: name, nc: nc, fail: fail,
+		joined: map[string]bool{}, batches: map[string]string{}, labels: map[string]*answer{}, byBatch: map[string]*answer{}, seen: map[string]bool{},
+	}
+	c.moved = sync.NewCond(&c.mu)
+	return c
+}
+
+// read takes lines until the connection ends.
+func (c *client) read() {
+	r := bufio.NewReader(c.nc)
+	for {
+		line, err := r.ReadString('\n')
+		c.mu.Lock()
+		if err != nil {
+			if c.closed = true; !c.ending {
+				c.wrong("the connection has ended: %v", err)
+			}
+			c.moved.Broadcast()
+			c.mu.Unlock()
+			return
+		}
+		c.last = append(c.last[max(0, len(c.last)-30):], "< "+strings.TrimSpace(line))
+		c.judgeForm(line)
+		c.judge(parse(strings.TrimSuffix(line, "\r\n")))
+		c.moved.Broadcast()
+		c.mu.Unlock()
+	}
+}
+
+// wrong reports what must not be. The lock is held.
+func (c *client) wrong(format string, args ...any) {
+	c.fail(fmt.Errorf("%s (%s): %s\n\t%s", c.name, c.nick, fmt.Sprintf(format, args...), strings.Join(c.last, "\n\t")))
+}
+
+func (c *client) send(line string) {
+	c.mu.Lock()
+	c.last = append(c.last[max(0, len(c.last)-30):], "> "+line)
+	c.mu.Unlock()
+	c.nc.SetWriteDeadline(time.Now().Add(patience))
+	_, _ = io.WriteString(c.nc, line+"\r\n") // a connection that has ended shows in what is read
+}
+
+// await waits until cond, which is called with the lock held.
+func (c *client) await(what string, cond func() bool) error {
+	late := false
+	timer := time.AfterFunc(patience, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		late = true
+		c.moved.Broadcast()
+	})
+	defer timer.Stop()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for !cond() && !c.closed && !late {
+		c.moved.Wait()
+	}
+	if !cond() && !c.closed {
+		c.wrong("after %v still not: %s", patience, what)
+		return errors.New(what)
+	}
+	return nil
+}
+
+// judgeForm holds a line against the limits of RFC 2812 and of message tags.
+func (c *client) judgeForm(line string) {
+	body := line
+	if strings.HasPrefix(line, "@") {
+		var tags string
+		tags, body, _ = strings.Cut(line, " ")
+		if len(tags) > 8190 {
+			c.wrong("%d bytes of tags", len(tags))
+		}
+	}
+	if len(body) > 512 || !strings.HasSuffix(body, "\r\n") || strings.ContainsAny(body[:len(body)-2], "\r\n\x00") {
+		c.wrong("not a line: %d bytes, %q", len(body), body)
+	}
+	if !utf8.ValidString(line) {
+		c.wrong("not UTF-8: %q", line)
+	}
+}
+
+// judge holds a line against what is known, and learns from it.
+func (c *client) judge(m message) {
+	c.judgeBatch(m)
+	own := m.nick != "" && fold(m.nick) == fold(c.nick)
+	switch m.command {
+	case "001":
+		c.nick = m.param(0)
+	case "ERROR":
+		if text := m.param(0); !strings.Contains(text, "Killed (") && !strings.Contains(text, "(Quit") && !strings.Contains(text, "you did not answer a PING") {
+			c.wrong("it is sent away")
+		}
+		c.ending = true
+	case "PING":
+		go c.send("PONG :" + m.param(0)) // ends with the write
+	case "NICK":
+		if own {
+			c.nick = m.param(0)
+		}
+	case "FAIL":
+		if m.param(1) == "INTERNAL_ERROR" {
+			c.wrong("the server says that it has a defect")
+		}
+	case "JOIN":
+		if own {
+			c.joined[fold(m.param(0))] = true
+		}
+	}
+	c.judgePlace(m, own)
+	switch {
+	case m.command == "PART" && own, m.command == "KICK" && fold(m.param(1)) == fold(c.nick):
+		delete(c.joined, fold(m.param(0)))
+	case m.command == "RENAME":
+		delete(c.joined, fold(m.param(0)))
+		c.joined[fold(m.param(1))] = true
+	}
+}
+
+// judgePlace asks whether the client may be shown what happens in a channel.
+func (c *client) judgePlace(m message, own bool) {
+	if !slices.Contains([]string{"PRIVMSG", "NOTICE", "TAGMSG", "REDACT", "JOIN", "PART", "KICK", "MODE", "TOPIC", "RENAME"}, m.command) {
+		return
+	}
+	target := strings.TrimLeft(m.param(0), "@+%")
+	if strings.HasPrefix(target, "#") && !own && !c.joined[fold(target)] {
+		c.wrong("it is not on %s, and is shown %s", target, m.command)
+	}
+	if id := m.tags["msgid"]; id != "" && !own {
+		if c.seen[id] {
+			c.wrong("the message %s comes twice", id)
+		}
+		c.seen[id] = true
+	}
+}
+
+// judgeBatch keeps account of batches and of answers to labels.
+func (c *client) judgeBatch(m message) {
+	ref, inBatch := m.tags["batch"]
+	if inBatch {
+		if _, open := c.batches[ref]; !open {
+			c.wrong("no batch %s is open", ref)
+		}
+	}
+	a := c.byBatch[ref]
+	if label, ok := m.tags["label"]; ok {
+		if a = c.labels[label]; a == nil || a.whole || len(a.lines) > 0 {
+			c.wrong("the label %s is answered, and it was not asked or has been answered", label)
+			return
+		}
+		a.whole = m.command != "BATCH"
+	}
+	if a != nil {
+		a.lines = append(a.lines, m)
+	}
+	if m.command != "BATCH" {
+		return
+	}
+	name := m.param(0)
+	switch {
+	case strings.HasPrefix(name, "+"):
+		if c.batches[name[1:]] != "" {
+			c.wrong("the batch %s is opened twice", name)
+		}
+		c.batches[name[1:]] = m.param(1)
+		if a != nil {
+			c.byBatch[name[1:]] = a
+		}
+	case strings.HasPrefix(name, "-") && c.batches[name[1:]] != "":
+		if a := c.byBatch[name[1:]]; a != nil && c.batches[name[1:]] == "labeled-response" {
+			a.whole = true
+		}
+		delete(c.batches, name[1:])
+		delete(c.byBatch, name[1:])
+	default:
+		c.wrong("no such batch: %s", name)
+	}
+}

@@ -1,0 +1,197 @@
+package storm
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// patience is how long an answer may take.
+const patience = 30 * time.Second
+
+// maxFailures is how many failures are reported.
+const maxFailures = 5
+
+// storm is a run.
+type storm struct {
+	dial    func(i int) (net.Conn, error)
+	program source
+	clients []*client
+	readers sync.WaitGroup
+	labels  int
+
+	mu     sync.Mutex
+	failed []error
+}
+
+// Run has as many clients as asked for do what the program says, until it ends, and returns what must not have
+// been, with the last lines of who saw it. dial connects client i, also again after its connection
+// has ended; all must come to one network, on which nobody else is. An operator "root" with the password
+// "sesame" may be there.
+func Run(clients int, dial func(i int) (net.Conn, error), program []byte) error {
+	s := &storm{dial: dial, program: source{program}, clients: make([]*client, clients)}
+	for i := range s.clients {
+		s.enter(i)
+	}
+	for !s.program.over() && s.fine() {
+		s.step()
+	}
+	if s.fine() {
+		s.agree()
+	}
+	for _, c := range s.clients {
+		if c != nil {
+			c.mu.Lock()
+			c.ending = true
+			c.mu.Unlock()
+			c.nc.Close()
+		}
+	}
+	s.readers.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return errors.Join(s.failed...)
+}
+
+func (s *storm) fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.failed) < maxFailures {
+		s.failed = append(s.failed, err)
+	}
+}
+
+func (s *storm) fine() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.failed) == 0
+}
+
+// enter connects client i, and lets it say something before it registers.
+func (s *storm) enter(i int) {
+	nc, err := s.dial(i)
+	if err != nil {
+		s.fail(fmt.Errorf("client %d cannot connect: %w", i, err))
+		return
+	}
+	c := newClient(fmt.Sprintf("client %d", i), nc, s.fail)
+	s.clients[i] = c
+	s.readers.Go(c.read)
+	for range s.program.pick(4) {
+		if line := s.program.line(); !strings.HasPrefix(line, "QUIT") && !strings.HasPrefix(line, "PASS") {
+			c.send(line)
+		}
+	}
+	caps := "batch labeled-response"
+	for _, more := range []string{
+		"message-tags", "echo-message", "server-time", "away-notify", "multi-prefix", "standard-replies", "extended-join", "setname", "invite-notify",
+		"account-tag", "chghost", "no-implicit-names", "userhost-in-names", "extended-monitor", "draft/extended-isupport", "draft/pre-away",
+	} {
+		if s.program.pick(2) == 1 {
+			caps += " " + more
+		}
+	}
+	c.send("CAP REQ :" + caps)
+	c.send("USER user 0 * :A user")
+	c.send("CAP END")
+	for n := 0; ; n++ {
+		nick := fmt.Sprintf("c%d", i)
+		if n > 0 {
+			nick += fmt.Sprintf("-%d", n)
+		}
+		c.send("NICK " + nick)
+		if s.ask(c, "PING in") != nil || n > 20 {
+			return
+		}
+		c.mu.Lock()
+		in := c.nick != "" || c.closed
+		c.mu.Unlock()
+		if in {
+			return
+		}
+	}
+}
+
+// step has up to three clients say something at the same time, and waits for all answers.
+func (s *storm) step() {
+	var waits []func()
+	for range 1 + s.program.pick(3) {
+		c := s.clients[s.program.pick(len(s.clients))]
+		line := s.program.line()
+		waits = append(waits, s.begin(c, line))
+	}
+	for _, wait := range waits {
+		wait()
+	}
+	for i, c := range s.clients {
+		c.mu.Lock()
+		gone := c.closed || c.ending
+		c.mu.Unlock()
+		if gone && s.fine() {
+			c.nc.Close()
+			s.enter(i)
+		}
+	}
+}
+
+// ask sends a labelled line and waits for its answer.
+func (s *storm) ask(c *client, line string) error {
+	s.begin(c, line)()
+	if !s.fine() {
+		return errors.New("something is wrong")
+	}
+	return nil
+}
+
+// begin sends a labelled line; the function that it returns waits for the answer, and judges it.
+func (s *storm) begin(c *client, line string) (wait func()) {
+	s.labels++
+	label := fmt.Sprint("l", s.labels)
+	a := &answer{}
+	c.mu.Lock()
+	c.labels[label] = a
+	c.mu.Unlock()
+	if strings.HasPrefix(line, "TAGMSG") {
+		c.send("@label=" + label + ";+typing=active " + line)
+	} else {
+		c.send("@label=" + label + " " + line)
+	}
+	return func() {
+		if c.await("an answer to "+line, func() bool { return a.whole || c.ending }) != nil {
+			return
+		}
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.labels, label)
+		if a.whole {
+			c.judgeEnd(line, a)
+		}
+	}
+}
+
+// ends are the numerics with which the answer to a query ends, whatever comes of it.
+var ends = map[string][]string{
+	"WHO": {"315"}, "WHOIS": {"318", "431"}, "WHOWAS": {"369", "431", "402"}, "NAMES": {"366"}, "LIST": {"323"},
+	"MOTD": {"376", "422", "402"}, "LUSERS": {"266"}, "STATS": {"219", "402"}, "INFO": {"374", "402"}, "LINKS": {"365", "402"}, "MAP": {"017"},
+	"TRACE": {"262", "402"}, "HELP": {"706", "524"}, "USERHOST": {"302", "461"}, "ISON": {"303", "461"}, "VERSION": {"005", "402"}, "TIME": {"391", "402"},
+	"ISUPPORT": {"005"}, "AWAY": {"305", "306"}, "USERS": {"446"}, "SUMMON": {"445"}, "NONSENSE": {"421"}, "ADMIN": {"423", "256", "402"},
+}
+
+// judgeEnd asks for the end of the answer to a query.
+func (c *client) judgeEnd(line string, a *answer) {
+	command, _, _ := strings.Cut(line, " ")
+	want := ends[command]
+	if want == nil {
+		return
+	}
+	ended := slices.ContainsFunc(a.lines, func(m message) bool {
+		return slices.Contains(want, m.command) || m.command == "FAIL" && m.param(1) == "INVALID_UTF8"
+	})
+	if !ended {
+		c.wrong("%q has no end: %v", line, a.lines)
+	}
+}

@@ -1,0 +1,96 @@
+package storm
+
+import (
+	"net"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+// TestJudge shows lines to a client who is c0, is on #on, and has asked with the labels l1 and l2.
+func TestJudge(t *testing.T) {
+	for name, test := range map[string]struct {
+		lines string
+		want  string // of the complaint; "" for none
+	}{
+		"what may be": {"@label=l1 :s ACK\n:x!y@z PRIVMSG #ON :hi\n:x!y@z PRIVMSG @#on :hi\n:c0!y@z PRIVMSG #off :hi\n:x!y@z PRIVMSG c0 :hi\nNOTICE c0 :hi", ""},
+		"a batch":     {"@label=l1 :s BATCH +1 labeled-response\n@batch=1 :s BATCH +2 inner\n@batch=2 :s 005 c0 X\n@batch=1 :s BATCH -2\n@batch=1 :s 366 c0\n:s BATCH -1", ""},
+		"elsewhere":   {":x!y@z PRIVMSG #off :hi", "not on #off"},
+		"parted":      {":c0!y@z PART #on\n:x!y@z TOPIC #on :t", "not on #on"},
+		"kicked":      {":x!y@z KICK #ON C0 :out\n:x!y@z JOIN #on", "not on #on"},
+		"came":        {":c0!y@z JOIN #new\n:x!y@z JOIN #new", ""},
+		"new nick":    {":c0!y@z NICK :me\n:me!y@z PART #on\n:x!y@z JOIN #on", "not on #on"},
+		"other nick":  {":c1!y@z NICK :c0x\n:c0!y@z PART #on\n:x!y@z JOIN #on", "not on #on"},
+		"renamed":     {":x!y@z RENAME #on #there :r\n:x!y@z JOIN #there", ""},
+		"twice":       {"@msgid=a :x!y@z PRIVMSG #on :hi\n@msgid=a :x!y@z PRIVMSG #on :hi", "comes twice"},
+		"two answers": {"@label=l1 :s ACK\n@label=l1 :s ACK", "label l1"},
+		"no question": {"@label=l9 :s ACK", "label l9"},
+		"no batch":    {"@batch=1 :s 366 c0", "no batch 1"},
+		"not open":    {":s BATCH -1", "no such batch"},
+		"open twice":  {":s BATCH +1 x\n:s BATCH +1 x", "opened twice"},
+		"too long":    {"NOTICE c0 :" + strings.Repeat("x", 500), "not a line"},
+		"no text":     {"NOTICE c0 :\xff", "UTF-8"},
+		"sent away":   {"ERROR :Closing link (Ping timeout)", "sent away"},
+		"defect":      {":s FAIL X INTERNAL_ERROR :oh", "defect"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var got []string
+			c := newClient("client", nil, func(err error) { got = append(got, err.Error()) })
+			c.nick = "c0"
+			c.joined["#on"] = true
+			c.labels["l1"], c.labels["l2"] = &answer{}, &answer{}
+			for line := range strings.SplitSeq(test.lines, "\n") {
+				c.judgeForm(line + "\r\n")
+				c.judge(parse(line))
+			}
+			switch {
+			case test.want == "" && len(got) > 0:
+				t.Error(got)
+			case test.want != "" && (len(got) == 0 || !strings.Contains(got[0], test.want)):
+				t.Errorf("%q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
+func TestJudgeEnd(t *testing.T) {
+	for line, numerics := range map[string][]string{"WHO #a": {"352", "315"}, "WHOIS": {"431"}, "HELP x": {"524"}, "JOIN #a": nil} {
+		a := &answer{}
+		for _, n := range numerics {
+			a.lines = append(a.lines, message{command: n})
+		}
+		for _, drop := range []bool{false, true} {
+			if drop && len(a.lines) > 0 {
+				a.lines = a.lines[:len(a.lines)-1]
+			}
+			complaints := 0
+			c := newClient("client", nil, func(error) { complaints++ })
+			c.judgeEnd(line, a)
+			if (complaints > 0) != (drop && numerics != nil) {
+				t.Errorf("%s, %v: %d complaints", line, a.lines, complaints)
+			}
+		}
+	}
+}
+
+func TestParse(t *testing.T) {
+	got := parse("@label=x;+a :nick!user@host PRIVMSG #a :two words")
+	want := message{
+		tags: map[string]string{"label": "x", "+a": ""}, source: "nick!user@host", nick: "nick", command: "PRIVMSG", params: []string{"#a", "two words"},
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v", got)
+	}
+}
+
+// TestRunTellsOfAServerThatIsGone: a run ends, with an error, when nobody is there.
+func TestRunTellsOfAServerThatIsGone(t *testing.T) {
+	near, far := net.Pipe()
+	far.Close()
+	if err := Run(1, func(int) (net.Conn, error) { return near, nil }, []byte("xyz")); err == nil {
+		t.Error("no error")
+	}
+	if err := Run(2, func(int) (net.Conn, error) { return nil, net.ErrClosed }, nil); err == nil {
+		t.Error("no error")
+	}
+}

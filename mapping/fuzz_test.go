@@ -193,6 +193,8 @@ func FuzzDirect(f *testing.F) {
 		{What: &wire.Direct_Letters{Letters: &wire.Letters{From: from, Person: p, Nick: []byte("ann"), Items: []*wire.Letter{{Number: 1, Text: []byte("x")}}}}},
 		{What: &wire.Direct_Letters{Letters: &wire.Letters{From: from, Person: p, Items: []*wire.Letter{{Number: 1, Text: []byte("x")}}}}},
 		{What: &wire.Direct_Whois{Whois: &wire.WhoisAsk{Nick: []byte("ann"), Asker: from}}},
+		{What: &wire.Direct_Letters{Letters: &wire.Letters{From: from, Person: p, Nick: []byte("ann"), Items: []*wire.Letter{{Number: 1, Text: []byte("x"), More: []*wire.TextLine{{Text: []byte("y"), Concat: true}}}}}}},
+		{What: &wire.Direct_Redact{Redact: &wire.LetterRedact{From: from, Person: p, Nick: []byte("ann"), Id: []byte("x")}}},
 		{What: &wire.Direct_Invited{Invited: &wire.Invited{From: from, Person: p, Target: from, Channel: []byte("#tea")}}},
 	} {
 		f.Add(encode(m))

@@ -22,3 +22,11 @@ func (r *Ring) Inspect() Inspection {
 		Pred: r.pred, Succs: r.succs[:len(r.succs):len(r.succs)],
 	}
 }
+
+// Entries counts how often this node has entered a ring of others: Join gives no
+// error either when it did not, since others had come to this one.
+func (r *Ring) Entries() uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.entries
+}

@@ -150,6 +150,7 @@ func (r *Ring) enter(succ Contact, said neighbours) error {
 	list, _ := follow(r.id, succ, said.succs, r.cfg.SuccessorListLen)
 	r.founded = r.state == member
 	r.state = member
+	r.entries++
 	r.settled, r.unsettled = false, 0
 	r.lost = false
 	r.losePredLocked()

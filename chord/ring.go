@@ -114,6 +114,7 @@ type Ring struct {
 	settled     bool      // this node's part of the ring was granted to it
 	unsettled   int       // rounds since the join, while not settled
 	founded     bool      // it was settled at any time: it may go on alone
+	entries     uint64    // how often it entered a ring of others
 	told        ID        // the successor that was told that this node is settled
 
 	succs []Contact

@@ -25,8 +25,11 @@ import (
 // told by the first view that has seen the next epoch (stepDown).
 
 // openRange asks the successor what lies in this joiner's range until it
-// says so, then answers for its own keys.
+// says so, then answers for its own keys. Where nodes that each began a ring have
+// joined each other's, every one waits for the next; then the one behind whose place the
+// IDs begin anew goes first.
 func (o *Overlay) openRange() {
+	var circle time.Time // since when the successor says that it waits too
 	for try := 0; ; try++ {
 		succs := o.ring.Successors()
 		if o.ring.Alone() || len(succs) == 0 && o.ring.Member() {
@@ -35,8 +38,19 @@ func (o *Overlay) openRange() {
 			o.mu.Unlock()
 			return
 		}
-		if len(succs) > 0 && o.askRange(succs[0]) {
-			return
+		if len(succs) > 0 {
+			opened, closed := o.askRange(succs[0])
+			switch now := o.h.Now(); {
+			case opened:
+				return
+			case !closed:
+				circle = time.Time{}
+			case circle.IsZero():
+				circle = now
+			case succs[0].ID.Compare(o.self) < 0 && now.Sub(circle) >= o.cfg.GiveUp/2:
+				o.openFirst()
+				return
+			}
 		}
 		if o.h.Sleep(min(20*time.Millisecond<<min(try, 4), 250*time.Millisecond)) != nil {
 			return
@@ -44,14 +58,35 @@ func (o *Overlay) openRange() {
 	}
 }
 
-func (o *Overlay) askRange(s chord.Contact) bool {
+// openFirst answers for this node's range though nobody has listed it. What lies
+// there is still to come, as after the death of a neighbour.
+func (o *Overlay) openFirst() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.open {
+		return
+	}
+	now := o.h.Now()
+	clear(o.arrived)
+	o.unsettled = append(o.unsettled, gained{from: o.self, to: o.self, until: now.Add(o.cfg.Unsettled)})
+	o.bereft = now
+	o.open, o.joining = true, false
+	if o.lastPred != nil {
+		o.takeOverLocked(o.lastPred.ID, o.self)
+	}
+	o.sweepNow.Signal()
+	o.log.Info("every node waits for its successor to list its range; this one goes first")
+}
+
+// askRange makes one try. closed: the successor waits for its own.
+func (o *Overlay) askRange(s chord.Contact) (opened, closed bool) {
 	reply := new(wire.OpenRangeReply)
 	if err := o.call(s.Peer, methodOpenRange, new(wire.OpenRange), reply, o.cfg.TryTimeout); err != nil {
 		o.ring.Suspect(s.Peer.ID)
-		return false
+		return false, false
 	}
 	if reply.Status != wire.Status_OK {
-		return false
+		return false, reply.Closed
 	}
 	if pred, ok := o.ring.Predecessor(); ok && reply.KeptBefore {
 		o.fetch(gained{from: pred.ID, to: o.self})
@@ -72,7 +107,7 @@ func (o *Overlay) askRange(s chord.Contact) bool {
 		o.takeOverLocked(o.lastPred.ID, o.self) // of who kept some of it and died, others have the copies
 	}
 	o.log.Info("the successor listed what lies in our range; we answer for it now", "successor", s.ID, "objects to come", len(o.expected))
-	return true
+	return true, false
 }
 
 // expected is an object that the successor listed and has not yet handed over.
@@ -106,7 +141,7 @@ func (o *Overlay) onOpenRange(from host.Peer) *wire.OpenRangeReply {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if !ok || pred.Peer.ID != from.ID || !o.open || o.leaving {
-		return &wire.OpenRangeReply{Status: wire.Status_RETRY}
+		return &wire.OpenRangeReply{Status: wire.Status_RETRY, Closed: ok && pred.Peer.ID == from.ID && !o.open && !o.leaving}
 	}
 	reply := &wire.OpenRangeReply{Status: wire.Status_OK, KeptBefore: o.keptBeforeLocked(from.ID)}
 	for _, r := range o.refsLocked() {

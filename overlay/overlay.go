@@ -268,19 +268,24 @@ func (o *Overlay) Create() {
 // Join enters the ring of any of the peers, within d. What this node kept so
 // far it goes on keeping until it finds whose it is. It answers for a range
 // only after its successor has listed what lies there.
+//
+// Others may join this node's ring meanwhile, the peers among them. Then there is
+// nothing to join: it answers for its range as before, and asks for what lies with them.
 func (o *Overlay) Join(peers []host.Peer, d time.Duration) error {
 	o.mu.Lock()
-	wasOpen := o.open
+	wasOpen, entries := o.open, o.ring.Entries()
 	o.open, o.joining = false, true
 	o.mu.Unlock()
-	if err := o.ring.Join(peers, d); err != nil {
+	err := o.ring.Join(peers, d)
+	if err != nil || wasOpen && o.ring.Entries() == entries {
 		o.mu.Lock()
 		o.open, o.joining = wasOpen, false
 		o.mu.Unlock()
-		return err
 	}
-	o.h.Go("overlay open range", o.openRange)
-	return nil
+	if err == nil {
+		o.h.Go("overlay open range", o.openRange)
+	}
+	return err
 }
 
 // Run reads what the database has, starts the periodic tasks and returns; they

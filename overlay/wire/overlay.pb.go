@@ -1565,7 +1565,9 @@ type OpenRangeReply struct {
 	// There are copies here of what the joiner kept before: it died and is back
 	// before anybody took its place. It asks for copies before it answers for its
 	// range, since it may have forgotten them.
-	KeptBefore    bool `protobuf:"varint,4,opt,name=kept_before,json=keptBefore,proto3" json:"kept_before,omitempty"`
+	KeptBefore bool `protobuf:"varint,4,opt,name=kept_before,json=keptBefore,proto3" json:"kept_before,omitempty"`
+	// With RETRY: the answerer waits for its own successor to list its range.
+	Closed        bool `protobuf:"varint,5,opt,name=closed,proto3" json:"closed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1624,6 +1626,13 @@ func (x *OpenRangeReply) GetUnsettledMs() uint32 {
 func (x *OpenRangeReply) GetKeptBefore() bool {
 	if x != nil {
 		return x.KeptBefore
+	}
+	return false
+}
+
+func (x *OpenRangeReply) GetClosed() bool {
+	if x != nil {
+		return x.Closed
 	}
 	return false
 }
@@ -2300,13 +2309,14 @@ const file_overlay_proto_rawDesc = "" +
 	"\vAssertReply\x121\n" +
 	"\x06status\x18\x01 \x01(\x0e2\x19.ircbridge.overlay.StatusR\x06status\x12+\n" +
 	"\x04hint\x18\x02 \x01(\v2\x17.ircbridge.overlay.NodeR\x04hint\"\v\n" +
-	"\tOpenRange\"\xb3\x01\n" +
+	"\tOpenRange\"\xcb\x01\n" +
 	"\x0eOpenRangeReply\x121\n" +
 	"\x06status\x18\x01 \x01(\x0e2\x19.ircbridge.overlay.StatusR\x06status\x12*\n" +
 	"\x04refs\x18\x02 \x03(\v2\x16.ircbridge.overlay.RefR\x04refs\x12!\n" +
 	"\funsettled_ms\x18\x03 \x01(\rR\vunsettledMs\x12\x1f\n" +
 	"\vkept_before\x18\x04 \x01(\bR\n" +
-	"keptBefore\"\xa4\x03\n" +
+	"keptBefore\x12\x16\n" +
+	"\x06closed\x18\x05 \x01(\bR\x06closed\"\xa4\x03\n" +
 	"\bHandOver\x12(\n" +
 	"\x03ref\x18\x01 \x01(\v2\x16.ircbridge.overlay.RefR\x03ref\x12(\n" +
 	"\x02at\x18\x02 \x01(\v2\x18.ircbridge.overlay.StampR\x02at\x12\x14\n" +

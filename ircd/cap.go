@@ -28,6 +28,8 @@ const (
 	capMessageTags
 	capMessageRedaction
 	capMultiline
+	capMetadata2
+	capMetadata3
 	capMultiPrefix
 	capNoImplicitNames
 	capPreAway
@@ -50,6 +52,8 @@ var capabilities = []struct {
 	{"chghost", capChghost},
 	{"draft/extended-isupport", capExtendedISupport},
 	{"draft/message-redaction", capMessageRedaction},
+	{"draft/metadata-2", capMetadata2},
+	{"draft/metadata-3", capMetadata3},
 	{"draft/pre-away", capPreAway},
 	{multilineType, capMultiline},
 	{"echo-message", capEchoMessage},
@@ -80,7 +84,8 @@ const allCaps = ^capSet(0)
 
 // capValues are what CAP LS says of capabilities since its version 302.
 var capValues = map[string]string{
-	multilineType: fmt.Sprintf("max-bytes=%d,max-lines=%d", chat.MaxText, chat.MaxLines),
+	multilineType:      fmt.Sprintf("max-bytes=%d,max-lines=%d", chat.MaxText, chat.MaxLines),
+	"draft/metadata-2": metadataLimits, "draft/metadata-3": metadataLimits,
 }
 
 // capsWithValues are the names of all capabilities, with the values of those that have
@@ -186,7 +191,14 @@ func (c *conn) capRequest(list string) {
 			set |= capabilities[i].bit
 		}
 	}
+	if both := capMetadata2 | capMetadata3; set&both == both { // one version of the draft at a time
+		c.capReply("NAK", list)
+		return
+	}
 	c.caps = set
+	if set&(capMetadata2|capMetadata3) == 0 {
+		c.subs = nil
+	}
 	room := maxBody - len(":"+c.srv.name+" CAP "+c.display()+" ACK :")
 	for _, line := range wrapWords(strings.Join(lastOfEach(words), " "), room) { // "CAP ACK" may be several
 		c.capReply("ACK", line)

@@ -67,6 +67,9 @@ func (c *conn) showJoin(ch chat.Channel) {
 	if c.caps&capNoImplicitNames == 0 {
 		c.sendNames(ch)
 	}
+	if c.metaAware() {
+		c.syncChannel(ch)
+	}
 }
 
 // reconcile shows what came of requests that had been given up: the answer was

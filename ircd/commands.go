@@ -91,6 +91,10 @@ func commandTable() map[string]command {
 		"USERHOST": {run: cmdUserhost, least: 1, when: after, usage: "<nickname>{ <nickname>}",
 			help: "Shows user name and host of up to five users."},
 
+		"METADATA": {run: cmdMetadata, least: 1, when: after, early: capMetadata2 | capMetadata3,
+			usage: "<target>|* GET|LIST|SET|CLEAR|SUB|UNSUB|SUBS|SYNC [<key> ...] [:<value>]",
+			help:  "Shows and sets keys with values: of users, and of channels for their operators. SUB has you told of changes."},
+
 		"MOTD": {run: cmdMotd, when: after, usage: "[<server>]",
 			help: "Shows the message of the day."},
 		"LUSERS": {run: cmdLusers, when: after,

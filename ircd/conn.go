@@ -92,6 +92,8 @@ type conn struct {
 	batch    *buffer             // lines of the writer while it has the turn: it must not wait for room
 
 	monitored map[string]*monitored // by folded nick; nil until the first
+	subs      map[string]bool       // keys of metadata of which he is told; nil until the first
+	preMeta   chat.Metadata         // what he has set before registration
 
 	// Labelled commands (response.go).
 	resp     *response            // being written; nil while events are

@@ -50,6 +50,6 @@
 // description (005, 417, 696), the IRCv3 specifications: capability
 // negotiation 3.2, message-tags, message-ids, server-time, echo-message,
 // extended-join, account-notify, account-tag, away-notify, chghost, setname,
-// invite-notify, multi-prefix, userhost-in-names, batch, labeled-response,
+// invite-notify, monitor, extended-monitor, metadata (two drafts), multi-prefix, userhost-in-names, batch, labeled-response,
 // standard-replies, UTF8ONLY, WebSocket; the PROXY protocol of HAProxy; ircu for WHOX.
 package ircd

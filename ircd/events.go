@@ -107,6 +107,8 @@ func (c *conn) event(e chat.Event) {
 		if !c.watchedOnly(e.Watched, e.New) {
 			c.profileChanged(e)
 		}
+	case chat.MetadataChanged:
+		c.metadataChanged(e)
 	case chat.Presence:
 		c.presence(e)
 	case chat.TopicChanged:
@@ -166,6 +168,9 @@ func (c *conn) came(channel, server string, m chat.Member, at time.Time) {
 	c.writeModes(tags, server, channel, statusChanges(m))
 	if m.Away != "" {
 		c.away(m.Profile, at)
+	}
+	if c.metaAware() {
+		c.syncOne(m.Nick, m.Meta, c.subscribed)
 	}
 }
 

@@ -125,6 +125,9 @@ func (c *conn) showMonitored(list []*monitored) {
 	c.replyList(rplMonOffline, off)
 	for _, m := range list {
 		c.awayOf(m)
+		if m.online && c.metaAware() {
+			c.metaBatch(m.who.Nick, func() { c.syncOne(m.who.Nick, m.who.Meta, c.subscribed) })
+		}
 	}
 }
 

@@ -130,6 +130,7 @@ func (c *conn) sendWhois(w chat.Whois) {
 	if w.Away != "" {
 		c.replyText(rplAway, w.Away, w.Nick)
 	}
+	c.sendWhoisMeta(w.Profile)
 	c.reply(rplWhoisIdle, w.Nick, strconv.Itoa(int(w.Idle.Seconds())), strconv.FormatInt(w.SignOn.Unix(), 10))
 	c.reply(rplEndOfWhois, w.Nick)
 }

@@ -113,7 +113,7 @@ func (c *conn) tryRegister() error {
 	err := c.claim(c.nick, func() (err error) {
 		ctx, cancel := c.timeout()
 		defer cancel()
-		session, err = c.srv.service.Open(ctx, chat.User{Nick: c.nick, Username: c.username, Realname: c.realname, Secure: c.nc.secure != nil})
+		session, err = c.srv.service.Open(ctx, chat.User{Nick: c.nick, Username: c.username, Realname: c.realname, Secure: c.nc.secure != nil, Meta: c.preMeta})
 		return err
 	})
 	switch {
@@ -159,6 +159,7 @@ func (c *conn) welcome() {
 	c.reply(rplMyInfo, s.name, s.version, userModeLetters(^userModes(0)), sorted(channelModes), sorted(statusModes+chat.ListModes+"kl"))
 	c.sendISupport()
 	c.sendLusers()
+	c.welcomeMetadata()
 	c.sendMOTD()
 }
 

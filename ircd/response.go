@@ -109,13 +109,13 @@ func (c *conn) openBatch(r *response) {
 }
 
 // nested runs f, whose lines are a batch of their own, within the response if there is one.
-func (c *conn) nested(kind string, f func()) {
+func (c *conn) nested(kind string, f func(), params ...string) {
 	if c.resp != nil && c.resp.batch == "" {
 		c.openBatch(c.resp)
 	}
 	c.batches++
 	ref := strconv.Itoa(c.batches)
-	c.writeBare("", c.srv.name, "BATCH", "+"+ref, kind)
+	c.writeBare("", c.srv.name, "BATCH", append([]string{"+" + ref, kind}, params...)...)
 	c.inner = ref
 	f()
 	c.inner = ""

@@ -51,6 +51,9 @@ func (c *conn) rejoined(e chat.Rejoined) {
 				if a.Away != "" {
 					c.away(a.Profile, e.At)
 				}
+				if c.metaAware() {
+					c.syncOne(a.Nick, a.Meta, c.subscribed)
+				}
 			}
 			came = came[n:]
 		}

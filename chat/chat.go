@@ -174,7 +174,8 @@ type Session interface {
 	// Send queues a message and returns its number, counted from 1 in this
 	// session, at once. The outcome comes as a Sent event with that number.
 	// Errors now: ErrBadTarget, ErrQueueFull. Errors as an outcome:
-	// ErrNoSuchNick, ErrNoSuchNode, ErrCannotSend, ErrUnreachable, ….
+	// ErrNoSuchNick, ErrNoSuchNode, ErrCannotSend (by a mode of the channel a
+	// SendError), ErrUnreachable, ….
 	Send(m Outgoing) (uint64, error)
 	// Redact asks that what was said to target (a channel, a nick, or the ID of a
 	// node) under a message ID be shown no more. In a channel it is for its

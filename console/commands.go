@@ -56,6 +56,10 @@ func (t told) Error() string { return string(t) }
 // reason is what an error comes down to: mostly the text of one of package
 // chat's errors, without what was tried, which the user has just typed.
 func reason(err error) string {
+	var silenced *chat.SendError
+	if errors.As(err, &silenced) {
+		return silenced.Error()
+	}
 	for {
 		inner := errors.Unwrap(err)
 		if inner == nil {

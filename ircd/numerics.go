@@ -298,7 +298,12 @@ func (c *conn) fail(err error, about subject) {
 		if !errors.Is(err, f.err) {
 			continue
 		}
-		if f.num.code != "" {
+		silenced, why := errors.AsType[*chat.SendError](err)
+		switch {
+		case f.num.code == "":
+		case why:
+			c.replyText(f.num, f.num.text+" ("+silenced.Mode+")", f.params(about)...)
+		default:
 			c.reply(f.num, f.params(about)...)
 		}
 		return

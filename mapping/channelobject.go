@@ -229,10 +229,10 @@ func (c *channelObject) message(t turn, w *wire.Message) *wire.Result {
 		return refuse(wire.Code_NO_SUCH_CHANNEL)
 	}
 	if c.s.is('C') && slices.ContainsFunc(append(linesFromWire(w.More), chat.Line{Text: string(w.Text)}), chat.Line.IsCTCP) {
-		return &wire.Result{Code: wire.Code_CANNOT_SEND, Detail: "takes no CTCP (+C)", Member: on}
+		return &wire.Result{Code: wire.Code_CANNOT_SEND, Mode: "+C", Member: on}
 	}
-	if detail := c.muted(t.From(), m, on || w.Person != nil, on); detail != "" {
-		return &wire.Result{Code: wire.Code_CANNOT_SEND, Detail: detail, Member: on}
+	if mode := c.muted(t.From(), m, on || w.Person != nil, on); mode != "" {
+		return &wire.Result{Code: wire.Code_CANNOT_SEND, Mode: mode, Member: on}
 	}
 	w.After = min(max(w.After, c.s.lastSaid(t.From())), t.Number()-1)
 	res := c.emit(t, &wire.ChannelEvent{What: &wire.ChannelEvent_Message{Message: w}})
@@ -240,18 +240,18 @@ func (c *channelObject) message(t turn, w *wire.Message) *wire.Result {
 	return res
 }
 
-// muted says why somebody may not speak, "" if he may.
+// muted says which mode forbids somebody to speak, "" if he may.
 func (c *channelObject) muted(who overlay.Stream, m member, known, on bool) string {
 	switch {
 	case m.status != 0:
 	case !on && (c.s.is('n') || !known):
-		return "takes no messages from outside (+n)"
+		return "+n"
 	case c.s.is('m'):
-		return "is moderated (+m)"
+		return "+m"
 	case c.s.lists.ban(m.person, who):
-		return "has banned you (+b)"
+		return "+b"
 	case c.s.lists.mute(m.person, who):
-		return "has muted you (+b m:)"
+		return "+b m:"
 	}
 	return ""
 }

@@ -2,6 +2,7 @@ package mapping
 
 import (
 	"fmt"
+	"slices"
 
 	"ircbridge/chat"
 	"ircbridge/mapping/wire"
@@ -10,11 +11,17 @@ import (
 // errorOf is what a refusal means in the words of the contract; nil for OK.
 func errorOf(res *wire.Result) error {
 	err := sentinelOf(res.GetCode())
+	if mode := res.GetMode(); res.GetCode() == wire.Code_CANNOT_SEND && slices.Contains(silencers, mode) {
+		return &chat.SendError{Mode: mode}
+	}
 	if d := chat.Cut(res.GetDetail(), 200); d != "" && err != nil {
 		return fmt.Errorf("%s: %w", d, err)
 	}
 	return err
 }
+
+// silencers are the modes by which a channel takes no message.
+var silencers = []string{"+n", "+m", "+b", "+b m:", "+C"}
 
 func sentinelOf(code wire.Code) (err error) {
 	switch code {

@@ -2,7 +2,6 @@ package chattest
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -103,17 +102,17 @@ func (c *channel) maySendLocked(se *session, text string) error {
 	status, on := c.members[se]
 	switch {
 	case c.modes.NoCTCP && chat.IsCTCP(text):
-		return fmt.Errorf("%s takes no CTCP (+C): %w", c.name, chat.ErrCannotSend)
+		return &chat.SendError{Mode: "+C"}
 	case status != 0:
 		return nil
 	case !on && c.modes.NoExternal:
-		return fmt.Errorf("%s takes no messages from outside (+n): %w", c.name, chat.ErrCannotSend)
+		return &chat.SendError{Mode: "+n"}
 	case c.modes.Moderated:
-		return fmt.Errorf("%s is moderated (+m): %w", c.name, chat.ErrCannotSend)
+		return &chat.SendError{Mode: "+m"}
 	case c.bannedLocked(se):
-		return fmt.Errorf("%s has banned you (+b): %w", c.name, chat.ErrCannotSend)
+		return &chat.SendError{Mode: "+b"}
 	case c.mutedLocked(se):
-		return fmt.Errorf("%s has muted you (+b m:): %w", c.name, chat.ErrCannotSend)
+		return &chat.SendError{Mode: "+b m:"}
 	}
 	return nil
 }

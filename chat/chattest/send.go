@@ -116,7 +116,7 @@ func (n *network) receiversLocked(se *session, out *chat.Sent) ([]*session, erro
 		_, out.Joined = c.members[se]
 		for _, l := range append(slices.Clone(out.Message.More), chat.Line{Text: out.Message.Text}) {
 			if err := c.maySendLocked(se, l.Text); err != nil {
-				return nil, err
+				return nil, fmt.Errorf("send to %s: %w", c.name, err)
 			}
 		}
 		return slices.DeleteFunc(c.sortedLocked(), func(m *session) bool {

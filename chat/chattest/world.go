@@ -202,6 +202,16 @@ func (u *user) refused(want error, target, text string) {
 	}
 }
 
+// silenced sends text, and wants it refused by a mode of the channel.
+func (u *user) silenced(mode, channel, text string) {
+	u.w.T().Helper()
+	var why *chat.SendError
+	sent := u.outcome(u.say(channel, text))
+	if !errors.As(sent.Err, &why) || why.Mode != mode || !errors.Is(sent.Err, chat.ErrCannotSend) {
+		u.w.T().Errorf("%s sends to %s: outcome %v, want it refused by %s", u.Self().Nick, channel, sent.Err, mode)
+	}
+}
+
 // gets waits for a message with that text.
 func (u *user) gets(text string) chat.Message {
 	u.w.T().Helper()

@@ -3551,6 +3551,7 @@ type Result struct {
 	Member        bool                   `protobuf:"varint,7,opt,name=member,proto3" json:"member,omitempty"`  // the asker was on the channel
 	Holder        *Claim                 `protobuf:"bytes,8,opt,name=holder,proto3" json:"holder,omitempty"`   // NICK_IN_USE: whose it is; of a watch: who has the name
 	Refused       []*Refused             `protobuf:"bytes,9,rep,name=refused,proto3" json:"refused,omitempty"` // of several changes those that were not made
+	Mode          string                 `protobuf:"bytes,10,opt,name=mode,proto3" json:"mode,omitempty"`      // CANNOT_SEND: the mode of the channel that forbids it
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3646,6 +3647,13 @@ func (x *Result) GetRefused() []*Refused {
 		return x.Refused
 	}
 	return nil
+}
+
+func (x *Result) GetMode() string {
+	if x != nil {
+		return x.Mode
+	}
+	return ""
 }
 
 // Refused says why a change of a request was not made.
@@ -5497,7 +5505,7 @@ const file_mapping_proto_rawDesc = "" +
 	"\x06person\x18\x02 \x01(\v2\x19.ircbridge.mapping.PersonR\x06person\"N\n" +
 	"\x05Knock\x121\n" +
 	"\x06person\x18\x01 \x01(\v2\x19.ircbridge.mapping.PersonR\x06person\x12\x12\n" +
-	"\x04text\x18\x02 \x01(\fR\x04text\"\xc5\x02\n" +
+	"\x04text\x18\x02 \x01(\fR\x04text\"\xd9\x02\n" +
 	"\x06Result\x12+\n" +
 	"\x04code\x18\x01 \x01(\x0e2\x17.ircbridge.mapping.CodeR\x04code\x12\x16\n" +
 	"\x06detail\x18\x02 \x01(\tR\x06detail\x12\x14\n" +
@@ -5507,7 +5515,9 @@ const file_mapping_proto_rawDesc = "" +
 	"\x04name\x18\x06 \x01(\fR\x04name\x12\x16\n" +
 	"\x06member\x18\a \x01(\bR\x06member\x120\n" +
 	"\x06holder\x18\b \x01(\v2\x18.ircbridge.mapping.ClaimR\x06holder\x124\n" +
-	"\arefused\x18\t \x03(\v2\x1a.ircbridge.mapping.RefusedR\arefused\"L\n" +
+	"\arefused\x18\t \x03(\v2\x1a.ircbridge.mapping.RefusedR\arefused\x12\x12\n" +
+	"\x04mode\x18\n" +
+	" \x01(\tR\x04mode\"L\n" +
 	"\aRefused\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\rR\x05index\x12+\n" +
 	"\x04code\x18\x02 \x01(\x0e2\x17.ircbridge.mapping.CodeR\x04code\"\xb2\x06\n" +

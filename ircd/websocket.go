@@ -54,6 +54,7 @@ func (s *Server) upgrade(a *arrival, forwarded bool) error {
 		ReadBufferSize:  1 << 10,
 		WriteBufferSize: 1 << 10,
 		WriteBufferPool: &webBuffers,
+		Error:           explain,
 	}
 	ws, err := upgrader.Upgrade(&handshake{conn: a.Conn, r: r, header: http.Header{}}, request, nil)
 	if err != nil {
@@ -61,6 +62,15 @@ func (s *Server) upgrade(a *arrival, forwarded bool) error {
 	}
 	a.Conn, a.web = newWebConn(a.Conn, ws), true
 	return nil
+}
+
+// explain tells a browser, or who wrote a client, why there is no WebSocket.
+func explain(w http.ResponseWriter, _ *http.Request, status int, _ error) {
+	text := "This port speaks IRC over WebSocket, to clients that ask for one of " + webText + " and " + webBinary + "."
+	if status == http.StatusForbidden {
+		text = "Clients from this website are not let in: websocket_origins of the server does not name it."
+	}
+	http.Error(w, text, status)
 }
 
 // preferred is the first subprotocol of a client's list that is spoken here, "" for none.

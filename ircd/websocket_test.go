@@ -1,7 +1,6 @@
 package ircd
 
 import (
-	"bufio"
 	"bytes"
 	"crypto/tls"
 	"errors"
@@ -13,11 +12,13 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/gorilla/websocket"
+	otherws "golang.org/x/net/websocket"
 )
 
 // lineSocket is the client's end of a WebSocket as a stream of lines.
@@ -333,6 +334,36 @@ func TestWhatIsNoWebSocket(t *testing.T) {
 	}
 }
 
+// TestAnotherKindOfWebSocketClient has a client of another library, which names a website as browsers do.
+func TestAnotherKindOfWebSocketClient(t *testing.T) {
+	s, _ := serving(t, onlyWeb(func(c *Config) { c.WebsocketOrigins = []string{"https://chat.example"} }))
+	config, err := otherws.NewConfig("ws://"+s.Addrs()[0].String()+"/", "https://chat.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.Protocol = []string{webText}
+	ws, err := otherws.DialConfig(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ws.Close()
+	ws.SetDeadline(time.Now().Add(20 * time.Second))
+	for _, line := range []string{"NICK al", "USER al 0 * :Al", "PRIVMSG al :über alles", "QUIT"} {
+		if err := otherws.Message.Send(ws, line); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var all, line string
+	for otherws.Message.Receive(ws, &line) == nil {
+		all += line + "\n"
+	}
+	for _, want := range []string{" 001 al :", "PRIVMSG al :über alles\n", "ERROR :Closing link (Quit)\n"} {
+		if !strings.Contains(all, want) {
+			t.Errorf("no %q in\n%s", want, all)
+		}
+	}
+}
+
 // TestWebSocketPings: an idle client is pinged by WebSocket, and by IRC as any other.
 func TestWebSocketPings(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -343,29 +374,32 @@ func TestWebSocketPings(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		pings, lines := 0, []string{}
-		l.ws.SetPingHandler(func(string) error { pings++; return nil })
-		s.wg.Go(func() {
-			for r := bufio.NewScanner(l); r.Scan(); {
-				lines = append(lines, r.Text())
+		var pings atomic.Int32
+		l.ws.SetPingHandler(func(string) error { pings.Add(1); return nil })
+		a := &actor{nc: l}
+		s.wg.Go(a.read)
+		last := ""
+		latest := func() string {
+			for _, last = range a.take() {
 			}
-		})
+			return last
+		}
 		io.WriteString(l, "NICK al\r\nUSER al 0 * :Al\r\n")
 		time.Sleep(3*webPing + time.Second)
 		synctest.Wait()
-		if pings != 3 {
-			t.Errorf("%d pings", pings)
+		if n := pings.Load(); n != 3 {
+			t.Errorf("%d pings", n)
 		}
-		if last := lines[len(lines)-1]; last != "PING :irc.test" {
-			t.Errorf("the last line is %q", last)
+		if got := latest(); got != "PING :irc.test" {
+			t.Errorf("the last line is %q", got)
 		}
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		l.Close()
-		if last := lines[len(lines)-1]; !strings.HasPrefix(last, "ERROR :Closing link (Ping timeout") {
-			t.Errorf("the last line is %q", last)
-		}
 		s.wg.Wait()
+		if got := a.take(); len(got) != 2 || !strings.HasPrefix(got[0], "ERROR :Closing link (Ping timeout") {
+			t.Errorf("at the end came %q", got)
+		}
 	})
 }
 

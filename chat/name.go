@@ -12,6 +12,7 @@ const (
 	MaxNick     = 30
 	MaxChannel  = 50 // with its #
 	MaxUsername = 16
+	MaxHost     = 27 // of a user, as others see it: the name of his node
 	MaxRealname = 150
 	MaxTopic    = 390
 	MaxReason   = 300 // of PART, KICK and QUIT

@@ -38,6 +38,7 @@ func isupportTokens(cfg *Config) []string {
 		fmt.Sprintf("KICKLEN=%d", chat.MaxReason),
 		fmt.Sprintf("AWAYLEN=%d", chat.MaxAway),
 		fmt.Sprintf("USERLEN=%d", chat.MaxUsername),
+		fmt.Sprintf("HOSTLEN=%d", chat.MaxHost),
 		fmt.Sprintf("LINELEN=%d", maxBody+2),
 		fmt.Sprintf("TARGMAX=JOIN:,PART:,KICK:%d,NAMES:%d,PRIVMSG:%d,NOTICE:%d,TAGMSG:%d,WHOIS:1,WHOWAS:%d", maxKicks, maxNames, maxMsgTarget, maxMsgTarget, maxMsgTarget, maxWhowas),
 		fmt.Sprintf("MAXTARGETS=%d", maxMsgTarget),

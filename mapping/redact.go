@@ -56,15 +56,21 @@ func (s *state) redacted(o origin) bool {
 	return ok
 }
 
-// blanked is messages without the texts of those that were redacted. The
-// argument is not changed.
+// blanked is messages without the texts of those that were redacted, or have an
+// empty place here. The argument is not changed.
 func (s *state) blanked(lines []line) []line {
-	if len(s.redactions) == 0 {
+	gone := map[origin]bool{}
+	for _, l := range s.tail {
+		if l.msg == nil {
+			gone[l.origin()] = true
+		}
+	}
+	if len(s.redactions)+len(gone) == 0 {
 		return lines
 	}
 	var out []line
 	for i, l := range lines {
-		if l.msg == nil || !s.redacted(l.origin()) {
+		if l.msg == nil || !s.redacted(l.origin()) && !gone[l.origin()] {
 			continue
 		}
 		if out == nil {

@@ -104,6 +104,21 @@ func TestRedactedTextDoesNotComeBack(t *testing.T) {
 	}
 }
 
+// TestAnEmptyPlaceIsNotShown: a view that has forgotten of a redaction shows no text that another
+// copy brings for the empty place.
+func TestAnEmptyPlaceIsNotShown(t *testing.T) {
+	k := newKept(1, 1)
+	ann := testStream(1, 1)
+	k.ask(t, ann, reqJoin(ann, ""))
+	k.ask(t, ann, reqSay(ann, "the secret"))
+	full := k.s.clone().tail
+	k.ask(t, ann, reqRedact(k.idOf(full[0])))
+	clear(k.s.redactions)
+	if got := k.s.blanked(full); got[0].msg != nil || full[0].msg == nil {
+		t.Errorf("it would show %v, and has changed %v", got, full)
+	}
+}
+
 // said says something that must be accepted, and returns its ID.
 func (u *tester) said(channel, text string) (id string) {
 	u.e.T().Helper()

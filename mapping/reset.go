@@ -19,7 +19,7 @@ import (
 // resetLocked makes the view what its keeper says and shows the difference.
 func (v *view) resetLocked(st *state, recent []overlay.Entry) {
 	v.redactionsLocked(st)
-	tail := st.tail
+	tail := v.state.blanked(st.tail)
 	for _, e := range recent {
 		tail = v.tailBeforeLocked(tail, e.Stamp)
 		if ev, err := decodeEvent(e.Event, v.name); err == nil {
@@ -189,9 +189,12 @@ func (v *view) tellLocked(d *state) {
 	if len(part.members)+len(part.removals) > 0 {
 		send(part)
 	}
-	if len(d.redactions) > 0 { // before texts that they are about
+	for some := range slices.Chunk(sortedOrigins(d.redactions), maxPart) { // before texts that they are about
 		part = newState()
-		part.birth, part.name, part.redactions = d.birth, d.name, d.redactions
+		part.birth, part.name = d.birth, d.name
+		for _, o := range some {
+			part.redactions[o] = d.redactions[o]
+		}
 		send(part)
 	}
 	if len(d.tail) > 0 {

@@ -83,7 +83,7 @@ func (v *view) takeLocked(e overlay.Entry, ev *wire.ChannelEvent) {
 		now := v.state.clone()
 		now.apply(st, ev)
 		v.differLocked(v.adoptLocked(now, e.At), e.At)
-		v.tailLocked(part.tail) // the state may have no room for all of it
+		v.tailLocked(v.state.blanked(part.tail)) // the state may have no room for all of it
 		v.giveKnownLocked()
 	default:
 		v.state.apply(st, ev)

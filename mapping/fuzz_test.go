@@ -263,6 +263,7 @@ func FuzzAnswers(f *testing.F) {
 			_, _ = u.Lookup(bg, "ann")
 			_, _ = u.List(bg)
 			_, _ = u.Whowas(bg, "bob", 0)
+			_, _ = u.Watch(bg, []string{"bob"})
 			n.s.countOverlay()
 			_ = n.s.Counts()
 			for _, target := range []string{"bob", "ann", n.s.Node().ID} {

@@ -258,10 +258,15 @@ func (n *nickObject) renew(t turn, node host.PeerID, run uint64, payload []byte)
 	if decode(payload, w) != nil {
 		return true
 	}
-	if w.Watching {
-		n.watched(t, overlay.Stream{Node: node, Run: run})
+	known := n.renewClaim(t, node, run, w)
+	if w.Watching && !n.watched(t, overlay.Stream{Node: node, Run: run}) {
+		return false // it gets a view, which is all that it will hear for now
 	}
-	c, err := claimFromWire(w, n.name, nil) // it has none of a node that only watches
+	return known
+}
+
+func (n *nickObject) renewClaim(t turn, node host.PeerID, run uint64, w *wire.Claim) bool {
+	c, err := claimFromWire(w, n.name, nil) // a node that only watches has none
 	if err != nil || c.owner.Node != node || c.owner.Run != run {
 		return true
 	}

@@ -2,6 +2,7 @@ package mapping
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -344,8 +345,12 @@ func TestWatchers(t *testing.T) {
 	for i := range uint64(maxWatchers) {
 		k.watchers[overlay.Stream{Node: testNode(3), Run: i}] = true
 	}
-	if got := watch(b, false); got.Code != wire.Code_LIST_FULL {
-		t.Errorf("one too many: %v", got.Code)
+	k.claimAs(t, 1, a, "Ada")
+	if got := watch(b, false); got.Code != wire.Code_LIST_FULL || string(got.GetHolder().GetNick()) != "Ada" {
+		t.Errorf("one too many: %v", got)
+	}
+	if k.renew(k.turn(overlay.Stream{}), b.Node, b.Run, encode(&wire.Claim{Watching: true})) {
+		t.Error("who finds no room is not sent a view")
 	}
 	o, err := decodeNick(k.Snapshot(), "ada")
 	if err != nil || len(o.watchers) != maxWatchers {
@@ -395,4 +400,91 @@ func TestWatchCost(t *testing.T) {
 		t.Errorf("a name that is watched costs %.1f B/s, and all of them %.1f messages/s", perName, m1-m0)
 	}
 	t.Logf("a ring of %d nodes: %.0f B/s in %.1f messages/s; with %d names watched by one of them %.0f B/s in %.1f", nodes, b0, m0, names, b1, m1)
+}
+
+// TestWatchTruth: users come, go and change their nicks at random while nodes are killed,
+// started again, cut off and joined. When all is quiet every watcher knows who is there, and was
+// told of nobody's coming or going twice in a row.
+func TestWatchTruth(t *testing.T) {
+	for _, seed := range seeds(15) {
+		w := newSimNet(t, seed)
+		w.grow(8)
+		w.run(func(e *simEnv) {
+			r := rand.New(rand.NewPCG(seed, 99))
+			var pool []string
+			for i := range 8 {
+				pool = append(pool, fmt.Sprintf("pool%d", i))
+			}
+			last := map[*tester]map[string]bool{} // as each watcher was told
+			var watchers []*tester
+			for i := range 3 { // on nodes that stay
+				u := e.open(w.nodes[i], fmt.Sprintf("watcher%d", i))
+				list, err := u.Watch(bg, pool)
+				if err != nil {
+					e.Fatalf("seed %d: %v", seed, err)
+				}
+				last[u] = map[string]bool{}
+				for _, p := range list {
+					last[u][p.Nick] = p.Online
+				}
+				watchers = append(watchers, u)
+			}
+			users := map[int]*tester{} // by node, from 3
+			for range 40 {
+				i := 3 + r.IntN(5)
+				n := w.nodes[i]
+				switch k := r.IntN(12); {
+				case !n.h.Running():
+					w.nodes[i] = w.start(w.Restart(n.h), w.nodes[0])
+				case k == 0:
+					w.Crash(n.h)
+					delete(users, i)
+				case k == 1:
+					w.Partition([]*sim.Host{n.h, w.nodes[3+r.IntN(5)].h})
+				case k <= 3:
+					w.Heal()
+				case users[i] == nil:
+					if se, err := n.s.Open(bg, chat.User{Nick: pool[r.IntN(len(pool))], Username: "u"}); err == nil {
+						users[i] = &tester{Session: se}
+					}
+				case k <= 6:
+					users[i].Close("bye")
+					delete(users, i)
+				default:
+					_ = users[i].SetNick(bg, pool[r.IntN(len(pool))])
+				}
+				e.Sleep(time.Duration(r.IntN(8000)) * time.Millisecond)
+			}
+			w.Heal()
+			for i, n := range w.nodes {
+				if !n.h.Running() {
+					w.nodes[i] = w.start(w.Restart(n.h), w.nodes[0])
+				}
+			}
+			e.Eventually("the ring is whole", w.settled)
+			e.Sleep(4 * time.Minute)
+			there := map[string]bool{}
+			for _, u := range users {
+				there[u.Self().Nick] = true
+			}
+			for _, u := range watchers {
+				for _, ev := range u.events {
+					p, ok := ev.(chat.Presence)
+					if !ok {
+						continue
+					}
+					if last[u][p.Nick] == p.Online {
+						t.Errorf("seed %d: %s was told twice in a row that %s is online: %v", seed, u.name, p.Nick, p.Online)
+					}
+					last[u][p.Nick] = p.Online
+				}
+				for _, nick := range pool {
+					_, err := u.Lookup(bg, nick)
+					if found := err == nil; last[u][nick] != there[nick] || found != there[nick] {
+						t.Errorf("seed %d: %s was told that %s is online: %v, finds him: %v, and he is there: %v", seed, u.name, nick, last[u][nick], found, there[nick])
+					}
+				}
+			}
+		})
+	}
 }

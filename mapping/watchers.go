@@ -17,18 +17,18 @@ import (
 // maxWatchers bounds the nodes that watch one name.
 const maxWatchers = 1024
 
-// watch takes a node in, or out.
+// watch takes a node in, or out. When there is no room it is told how the name is now, and
+// again with each renewal.
 func (n *nickObject) watch(t turn, w *wire.Watch) *wire.Result {
-	from := t.From()
+	from, res := t.From(), &wire.Result{}
 	switch {
 	case from.Session != 0:
 		return refuse(wire.Code_BAD_REQUEST)
 	case w.GetOff():
 		n.unwatched(t, from)
 	case !n.watched(t, from):
-		return refuse(wire.Code_LIST_FULL)
+		res.Code = wire.Code_LIST_FULL
 	}
-	res := &wire.Result{}
 	if h := n.holder(); h != nil {
 		res.Holder = h.toWire(nil)
 	}

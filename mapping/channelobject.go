@@ -2,6 +2,7 @@ package mapping
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -426,6 +427,9 @@ func (c *channelObject) Query(_ host.PeerID, q []byte) []byte {
 	}
 	show := c.s.clone()
 	show.removals, show.invitations, show.knocks, show.heads, show.tail, show.redactions = nil, nil, nil, nil, nil, nil
+	for _, list := range show.lists {
+		maps.DeleteFunc(list, func(_ string, e listed) bool { return e.gone })
+	}
 	if a.Secret {
 		show.members, show.lists, show.topic, show.meta = nil, lists{}, topic{}, nil
 	}

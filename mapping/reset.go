@@ -157,54 +157,72 @@ func (s *Service) nodeLaneLocked(kind, name string) *lane {
 // far the view's knowledge goes: before that the keeper does not have it all.
 func (v *view) tellLocked(d *state) {
 	l := v.s.nodeLaneLocked(kindChannel, v.name)
-	send := func(part *state) {
+	for _, part := range d.parts() {
 		w := part.toWire()
 		if proto.Size(w) > maxBatchBytes {
 			v.s.log.Warn("a part of a channel is too large for its keeper; not told", "channel", v.name, "bytes", proto.Size(w))
-			return
+			continue
 		}
 		l.addLocked(func(uint64) []byte {
 			return encode(&wire.ChannelRequest{What: &wire.ChannelRequest_Merge{Merge: w}})
 		}, nil)
 	}
-	part := newState()
-	part.birth, part.name = d.birth, d.name
-	empty := *part
-	for _, who := range d.sessions() {
-		if len(part.members) >= maxPart {
-			send(part)
-			part = newState()
-			part.birth, part.name = empty.birth, empty.name
-		}
-		part.members[who] = d.members[who]
+}
+
+// parts are parts of a state that are small enough for a request, in the order in
+// which a keeper must hear of them.
+func (s *state) parts() (list []*state) {
+	part := s.emptyPart()
+	next := func() {
+		list = append(list, part)
+		part = s.emptyPart()
 	}
-	for _, who := range sortedStreams(d.removals) {
-		if len(part.members)+len(part.removals) >= maxPart {
-			send(part)
-			part = newState()
-			part.birth, part.name = empty.birth, empty.name
+	for _, who := range s.sessions() {
+		if len(part.members) >= maxPart {
+			next()
 		}
-		part.removals[who] = d.removals[who]
+		part.members[who] = s.members[who]
+	}
+	for _, who := range sortedStreams(s.removals) {
+		if len(part.members)+len(part.removals) >= maxPart {
+			next()
+		}
+		part.removals[who] = s.removals[who]
 	}
 	if len(part.members)+len(part.removals) > 0 {
-		send(part)
+		next()
 	}
-	for some := range slices.Chunk(sortedOrigins(d.redactions), maxPart) { // before texts that they are about
-		part = newState()
-		part.birth, part.name = d.birth, d.name
-		for _, o := range some {
-			part.redactions[o] = d.redactions[o]
+	for i := range s.lists {
+		for _, k := range sortedKeys(s.lists[i]) {
+			if part.lists.len() >= maxPart {
+				next()
+			}
+			part.lists[i][k] = s.lists[i][k]
 		}
-		send(part)
 	}
-	if len(d.tail) > 0 {
-		part = newState()
-		part.birth, part.name, part.tail = d.birth, d.name, d.tail
-		send(part)
+	if part.lists.len() > 0 {
+		next()
 	}
-	last := d.clone()
-	last.members, last.removals, last.tail, last.redactions = nil, nil, nil, nil
-	send(last)
+	for some := range slices.Chunk(sortedOrigins(s.redactions), maxPart) { // before texts that they are about
+		for _, o := range some {
+			part.redactions[o] = s.redactions[o]
+		}
+		next()
+	}
+	if len(s.tail) > 0 {
+		part.tail = s.tail
+		next()
+	}
+	last := s.clone()
+	last.members, last.removals, last.tail, last.redactions, last.lists = nil, nil, nil, nil, lists{}
+	return append(list, last)
+}
+
+// emptyPart is a state of the same channel with nothing in it.
+func (s *state) emptyPart() *state {
+	p := newState()
+	p.birth, p.name = s.birth, s.name
+	return p
 }
 
 // fewChanges is how many differences are shown one by one.

@@ -1,7 +1,11 @@
 package mapping
 
 import (
+	"fmt"
+	"strings"
 	"testing"
+
+	"google.golang.org/protobuf/proto"
 
 	"ircbridge/chat"
 	"ircbridge/overlay"
@@ -69,5 +73,43 @@ func TestWhoCameAgainIsToldToAKeeperThatMissedBoth(t *testing.T) {
 		if got, there := st.members[bob]; !there || got != m {
 			t.Errorf("%s: the keeper has %+v, want %+v", name, got, m)
 		}
+	}
+}
+
+// What a view tells its keeper fits into requests, however full its lists are,
+// and is all of it.
+func TestPartsOfAFullChannelFit(t *testing.T) {
+	s := newState()
+	s.found(birth{at: 100, random: 1}, "#tea", overlay.Stamp{Epoch: overlay.Epoch{Counter: 1}, Number: 1})
+	at := overlay.Stamp{Epoch: overlay.Epoch{Counter: 1, Run: 7}, Number: 5}
+	for i := range 250 {
+		who := testStream(i%5, uint64(i))
+		s.members[who] = member{join: 1, person: testPerson(who), joined: at, statusAt: at}
+		s.removals[testStream(i%5, uint64(1000+i))] = removal{join: 1, stamp: at, kind: byKick, by: strings.Repeat("b", maxBy), reason: strings.Repeat("r", chat.MaxReason)}
+	}
+	for i := range s.lists {
+		for k := range chat.MaxList + maxGoneMasks {
+			mask := fmt.Sprintf("%d%s", k, strings.Repeat("x", chat.MaxMask-4))
+			s.lists[i][mask] = listed{mask: mask, by: strings.Repeat("b", maxBy), gone: k >= chat.MaxList, stamp: at}
+		}
+	}
+	s.heads.add(at)
+	got := newState()
+	for i, part := range s.parts() {
+		w := part.toWire()
+		if n := proto.Size(w); n > maxBatchBytes {
+			t.Errorf("part %d has %d bytes", i, n)
+		}
+		if got.knows(s.heads) {
+			t.Errorf("the keeper knows all before part %d", i)
+		}
+		p, err := stateFromWire(w)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got.merge(p)
+	}
+	if string(encode(got.toWire())) != string(encode(s.toWire())) {
+		t.Error("the parts together are not the whole")
 	}
 }

@@ -179,7 +179,8 @@ type Session interface {
 	Send(m Outgoing) (uint64, error)
 	// Redact asks that what was said to target (a channel, a nick, or the ID of a
 	// node) under a message ID be shown no more. In a channel it is for its
-	// sender, or for an operator; a private message is its sender's. Everybody
+	// sender, or who has his nick on the same node when his session is over, or
+	// for an operator; a private message is its sender's. Everybody
 	// else whom it was shown gets a Redacted, which is also the result. Errors: ErrBadTarget,
 	// ErrNotOnChannel, ErrNoSuchChannel, ErrNoSuchNick, ErrNoSuchNode, ErrUnknownMessage,
 	// ErrNotYourMessage, ErrMessageTooOld, ErrUnreachable.

@@ -11,7 +11,8 @@ import (
 func cmdRedact(c *conn, m *message) error {
 	ctx, cancel := c.timeout()
 	defer cancel()
-	target, id := m.params[0], m.params[1]
+	_, target := chat.CutSigns(m.params[0]) // a message to some of a channel is one in the channel
+	id := m.params[1]
 	e, err := c.session.Redact(ctx, target, id, cutString(m.param(2), chat.MaxReason))
 	if err != nil {
 		c.fail(err, subject{command: "REDACT", channel: target, param: id})

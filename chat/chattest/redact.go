@@ -17,6 +17,12 @@ type said struct {
 	at   time.Time
 }
 
+// byLocked reports whether a message is se's own: of this session, or of an earlier
+// one of the same user.
+func (m *said) byLocked(se *session) bool {
+	return m.from == se || m.from.ended != nil && m.from.home == se.home && chat.SameName(m.from.self.Nick, se.self.Nick)
+}
+
 // Redact implements chat.Session.
 func (se *session) Redact(ctx context.Context, target, id, reason string) (chat.Redacted, error) {
 	if err := se.begin(ctx); err != nil {
@@ -61,11 +67,11 @@ func (n *network) redactLocked(se *session, e *chat.Redacted) error {
 		e.Target = c.name
 		status, on := c.members[se]
 		switch {
-		case !on && (!about || m.from != se):
+		case !on && (!about || !m.byLocked(se)):
 			return chat.ErrNotOnChannel
 		case !about:
 			return chat.ErrUnknownMessage
-		case m.from != se && status&chat.Operator == 0:
+		case !m.byLocked(se) && status&chat.Operator == 0:
 			return chat.ErrNotYourMessage
 		case c.maySendLocked(se, "") != nil: // else it would be a way to speak
 			e.Reason = ""

@@ -11,6 +11,7 @@ func redactCases() []testCase {
 	return []testCase{
 		{"Own", 3, testRedactOwn},
 		{"ByAnOperator", 3, testRedactByAnOperator},
+		{"LaterSession", 3, testRedactLaterSession},
 		{"FromOutside", 3, testRedactFromOutside},
 		{"Tags", 3, testRedactTags},
 		{"ForOperators", 3, testRedactForOperators},
@@ -89,6 +90,22 @@ func testRedactByAnOperator(w *world) {
 	c.mode("#a", plus('o', "bob"))
 	b.redacts("#a", again.ID, "")
 	a.toldOf(again.ID)
+}
+
+// testRedactLaterSession: who has lost his connection takes back what he said over it.
+func testRedactLaterSession(w *world) {
+	a, b, c := w.open(0, "ann"), w.open(1, "bob"), w.open(1, "cat")
+	w.joinAll("#a", a, b, c)
+	sent := b.said("#a", "a mistake")
+	a.gets("a mistake")
+	c.mayNotRedact(chat.ErrNotYourMessage, "#a", sent.ID)
+	b.Vanish("connection lost")
+	await(a, "quit", anyOf[chat.Quit])
+	again := w.open(1, "bob")
+	again.join("#a")
+	again.redacts("#a", sent.ID, "")
+	a.toldOf(sent.ID)
+	c.toldOf(sent.ID)
 }
 
 // testRedactFromOutside: who is not on the channel may take his own words back.

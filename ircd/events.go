@@ -42,6 +42,13 @@ func (c *conn) writeEvents() {
 	}
 }
 
+// writeWaiting writes all events that there are now. The caller holds the turn.
+func (c *conn) writeWaiting() {
+	for c.stirred.Load() {
+		c.writeEvents()
+	}
+}
+
 // writer is the goroutine that writes: the session's events to the outbox, and
 // the outbox to the socket. It ends when there is nothing left, and is started
 // anew.

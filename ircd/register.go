@@ -76,6 +76,9 @@ func (c *conn) changeNick(nick string) {
 		c.fail(err, subject{command: "NICK", nick: nick})
 		return
 	}
+	// Who had it before may have changed his own: a client that is told of that afterwards would
+	// take it for a change of its own.
+	c.aside(c.writeWaiting)
 	c.showNick(nick)
 }
 

@@ -1,8 +1,10 @@
 package ircd
 
 import (
+	"flag"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"testing"
 	"testing/synctest"
 
@@ -53,9 +55,11 @@ func randomProgram(seed uint64, size int) []byte {
 	return program
 }
 
+var storms = flag.Uint64("storms", 20, "how many random programs TestStorm plays")
+
 // TestStorm has clients do random things, on one node and on three.
 func TestStorm(t *testing.T) {
-	for seed := range uint64(20) {
+	for seed := range *storms {
 		for _, nodes := range []int{1, 3} {
 			t.Run("", func(t *testing.T) {
 				t.Logf("seed %d, %d nodes", seed, nodes)
@@ -72,5 +76,39 @@ func FuzzStorm(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, program []byte) {
 		stormOn(t, 2, 3, program[:min(len(program), 1000)])
+	})
+}
+
+// TestANickThatAnotherGaveUpIsShownAfterThat: who takes a nick at the moment when another has given it
+// up is shown the other's change first. Afterwards it would look as a change of his own.
+func TestANickThatAnotherGaveUpIsShownAfterThat(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t)
+		al := s.actor("al")
+		al.send("NICK al\r\nUSER al 0 * :Al\r\nJOIN #a\r\n")
+		bob, err := s.svc.Open(s.ctx, chat.User{Nick: "bob", Username: "bob"})
+		if err == nil {
+			_, err = bob.Join(s.ctx, "#a", "")
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		al.take()
+		c := s.srv.holder("al")
+		c.turn.Lock() // as when a command is handled
+		if err := bob.SetNick(s.ctx, "rob"); err != nil {
+			t.Error(err)
+		}
+		c.changeNick("bob")
+		c.passTurn()
+		synctest.Wait()
+		host := c.self.Host
+		want := []string{":bob!bob@" + host + " NICK :rob", ":al!al@" + host + " NICK :bob"}
+		if got := al.take(); !slices.Equal(got, want) {
+			t.Errorf("al is shown %q", got)
+		}
+		al.nc.Close()
+		s.wg.Wait()
 	})
 }

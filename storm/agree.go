@@ -61,8 +61,8 @@ func (s *storm) compare(name string) string {
 		if !secret || c.on(name) {
 			continue
 		}
-		for _, m := range s.answer(c, "NAMES "+name, "WHO "+name, "MODE "+name+" b", "TOPIC "+name, "LIST "+name) {
-			if slices.Contains([]string{"353", "352", "367", "332", "322"}, m.command) {
+		for _, m := range s.answer(c, "NAMES "+name, "WHO "+name, "MODE "+name+" b", "TOPIC "+name, "LIST "+name, "METADATA "+name+" LIST") {
+			if slices.Contains([]string{"353", "352", "367", "332", "322", "761"}, m.command) {
 				return fmt.Sprintf("%s is not on it, it is secret, and he is shown %v", c.nick, m)
 			}
 		}

@@ -29,6 +29,8 @@ type client struct {
 	labels  map[string]*answer
 	byBatch map[string]*answer
 	seen    map[string]bool // IDs of messages
+	lastID  string          // of the last one
+	offered []string        // capabilities
 	last    []string        // the last lines, for people
 }
 
@@ -36,6 +38,7 @@ type client struct {
 type answer struct {
 	lines []message
 	whole bool
+	batch string // in which it comes, if it is one
 }
 
 func newClient(name string, nc net.Conn, fail func(error)) *client {
@@ -124,7 +127,7 @@ func (c *client) judgeForm(line string) {
 
 // judge holds a line against what is known, and learns from it.
 func (c *client) judge(m message) {
-	c.judgeBatch(m)
+	answers := c.judgeBatch(m)
 	own := m.nick != "" && fold(m.nick) == fold(c.nick)
 	switch m.command {
 	case "001":
@@ -136,6 +139,10 @@ func (c *client) judge(m message) {
 		c.ending = true
 	case "PING":
 		go c.send("PONG :" + m.param(0)) // ends with the write
+	case "CAP":
+		if m.param(1) == "LS" {
+			c.offered = append(c.offered, strings.Fields(m.params[len(m.params)-1])...)
+		}
 	case "NICK":
 		if own {
 			c.nick = m.param(0)
@@ -149,7 +156,7 @@ func (c *client) judge(m message) {
 			c.joined[fold(m.param(0))] = true
 		}
 	}
-	c.judgePlace(m, own)
+	c.judgePlace(m, own || m.command == "METADATA" && answers) // which anybody may ask for
 	switch {
 	case m.command == "PART" && own, m.command == "KICK" && fold(m.param(1)) == fold(c.nick):
 		delete(c.joined, fold(m.param(0)))
@@ -161,7 +168,7 @@ func (c *client) judge(m message) {
 
 // judgePlace asks whether the client may be shown what happens in a channel.
 func (c *client) judgePlace(m message, own bool) {
-	if !slices.Contains([]string{"PRIVMSG", "NOTICE", "TAGMSG", "REDACT", "JOIN", "PART", "KICK", "MODE", "TOPIC", "RENAME"}, m.command) {
+	if !slices.Contains([]string{"PRIVMSG", "NOTICE", "TAGMSG", "REDACT", "JOIN", "PART", "KICK", "MODE", "TOPIC", "RENAME", "METADATA"}, m.command) {
 		return
 	}
 	target := strings.TrimLeft(m.param(0), "@+%")
@@ -174,10 +181,14 @@ func (c *client) judgePlace(m message, own bool) {
 		}
 		c.seen[id] = true
 	}
+	if id := m.tags["msgid"]; id != "" {
+		c.lastID = id
+	}
 }
 
-// judgeBatch keeps account of batches and of answers to labels.
-func (c *client) judgeBatch(m message) {
+// judgeBatch keeps account of batches and of answers to labels. It reports whether a line answers what
+// the client has asked.
+func (c *client) judgeBatch(m message) (answers bool) {
 	ref, inBatch := m.tags["batch"]
 	if inBatch {
 		if _, open := c.batches[ref]; !open {
@@ -188,15 +199,17 @@ func (c *client) judgeBatch(m message) {
 	if label, ok := m.tags["label"]; ok {
 		if a = c.labels[label]; a == nil || a.whole || len(a.lines) > 0 {
 			c.wrong("the label %s is answered, and it was not asked or has been answered", label)
-			return
+			return false
 		}
-		a.whole = m.command != "BATCH"
+		if a.whole = m.command != "BATCH"; !a.whole {
+			a.batch = strings.TrimPrefix(m.param(0), "+")
+		}
 	}
 	if a != nil {
 		a.lines = append(a.lines, m)
 	}
 	if m.command != "BATCH" {
-		return
+		return a != nil
 	}
 	name := m.param(0)
 	switch {
@@ -209,7 +222,7 @@ func (c *client) judgeBatch(m message) {
 			c.byBatch[name[1:]] = a
 		}
 	case strings.HasPrefix(name, "-") && c.batches[name[1:]] != "":
-		if a := c.byBatch[name[1:]]; a != nil && c.batches[name[1:]] == "labeled-response" {
+		if a := c.byBatch[name[1:]]; a != nil && a.batch == name[1:] {
 			a.whole = true
 		}
 		delete(c.batches, name[1:])
@@ -217,4 +230,5 @@ func (c *client) judgeBatch(m message) {
 	default:
 		c.wrong("no such batch: %s", name)
 	}
+	return a != nil
 }

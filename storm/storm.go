@@ -82,20 +82,19 @@ func (s *storm) enter(i int) {
 	s.clients[i] = c
 	s.readers.Go(c.read)
 	for range s.program.pick(4) {
-		if line := s.program.line(); !strings.HasPrefix(line, "QUIT") && !strings.HasPrefix(line, "PASS") {
+		if line := s.program.line("none"); !strings.HasPrefix(line, "QUIT") && !strings.HasPrefix(line, "PASS") {
 			c.send(line)
 		}
 	}
-	caps := "batch labeled-response"
-	for _, more := range []string{
-		"message-tags", "echo-message", "server-time", "away-notify", "multi-prefix", "standard-replies", "extended-join", "setname", "invite-notify",
-		"account-tag", "chghost", "no-implicit-names", "userhost-in-names", "extended-monitor", "draft/extended-isupport", "draft/pre-away",
-	} {
-		if s.program.pick(2) == 1 {
-			caps += " " + more
+	c.send("CAP REQ :batch labeled-response")
+	if s.ask(c, "CAP LS 302") != nil {
+		return
+	}
+	for _, offer := range c.offer() {
+		if name, _, _ := strings.Cut(offer, "="); s.program.pick(2) == 1 {
+			c.send("CAP REQ :" + name)
 		}
 	}
-	c.send("CAP REQ :" + caps)
 	c.send("USER user 0 * :A user")
 	c.send("CAP END")
 	for n := 0; ; n++ {
@@ -116,12 +115,31 @@ func (s *storm) enter(i int) {
 	}
 }
 
+// offer lists the capabilities of the server.
+func (c *client) offer() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	list := c.offered
+	c.offered = nil
+	return list
+}
+
+// lately is the ID of the last message that the client was shown.
+func (c *client) lately() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.lastID == "" {
+		return "none"
+	}
+	return c.lastID
+}
+
 // step has up to three clients say something at the same time, and waits for all answers.
 func (s *storm) step() {
 	var waits []func()
 	for range 1 + s.program.pick(3) {
 		c := s.clients[s.program.pick(len(s.clients))]
-		line := s.program.line()
+		line := s.program.line(c.lately())
 		waits = append(waits, s.begin(c, line))
 	}
 	for _, wait := range waits {
@@ -158,7 +176,12 @@ func (s *storm) begin(c *client, line string) (wait func()) {
 	if strings.HasPrefix(line, "TAGMSG") {
 		c.send("@label=" + label + ";+typing=active " + line)
 	} else {
-		c.send("@label=" + label + " " + line)
+		for n, line := range strings.Split(line, "\n") {
+			if n == 0 {
+				line = "@label=" + label + " " + line
+			}
+			c.send(line)
+		}
 	}
 	return func() {
 		if c.await("an answer to "+line, func() bool { return a.whole || c.ending }) != nil {

@@ -35,11 +35,11 @@ var (
 )
 
 // templates of lines: %c is a channel, %n a nick, %t a text, %m a mode, %k a mask, %d a
-// number, %x a letter, %% a percent sign.
+// number, %x a letter, %i the ID of a message that the client was shown, %% a percent sign.
 var templates = []string{
 	"JOIN %c", "JOIN %c", "JOIN %c", "JOIN #a,#b", "JOIN #a,#b", "JOIN %c,%c", "JOIN %c key", "JOIN 0", "JOIN %c,%c key,%t", "PART %c", "PART %c :%t", "PART %c,%c",
 	"PRIVMSG %c :%t", "PRIVMSG %c :%t", "PRIVMSG %n :%t", "PRIVMSG %c,%n,%c,%n,%n :%t", "PRIVMSG @%c :%t", "PRIVMSG", "PRIVMSG %c",
-	"NOTICE %c :%t", "NOTICE %n :%t", "NOTICE +%c :%t", "TAGMSG %c", "TAGMSG %n", "REDACT %c %t", "REDACT %n nothing :%t",
+	"NOTICE %c :%t", "NOTICE %n :%t", "NOTICE +%c :%t", "TAGMSG %c", "TAGMSG %n", "REDACT %c %t", "REDACT %c %i", "REDACT %c %i :%t", "REDACT %n %i",
 	"TOPIC %c", "TOPIC %c :%t", "TOPIC %c :", "NAMES %c", "NAMES %c,%c", "NAMES", "LIST", "LIST %c", "LIST >%d", "LIST *a*,T<%d",
 	"KICK %c %n :%t", "KICK %c %n,%n", "INVITE %n %c", "INVITE %n %c", "KNOCK %c", "KNOCK %c :%t", "RENAME %c %c :%t",
 	"MODE %c", "MODE %c +%m", "MODE %c -%m", "MODE %c +%m %n", "MODE %c -%m %n", "MODE %c +%m %k", "MODE %c -%m %k", "MODE %c +%m %d",
@@ -47,14 +47,19 @@ var templates = []string{
 	"MODE %c -k key", "MODE %c +%m%m-%m%m %n %k %n %k", "MODE %c -%m%m%m", "MODE %c -i-m-n-s-k-l *", "MODE %n", "MODE %n +%m%x", "MODE %n -%m%x",
 	"WHO %c", "WHO %n", "WHO *", "WHO", "WHO %c %%tcuihsnfdlaor,1", "WHO %k o", "WHOIS %n", "WHOIS %n %n", "WHOIS", "WHOWAS %n", "WHOWAS %n %d",
 	"AWAY", "AWAY :%t", "SETNAME :%t", "NICK %n", "NICK %n", "NICK", "ISON %n %n", "USERHOST %n %n %n", "MONITOR + %n,%n", "MONITOR - %n", "MONITOR L", "MONITOR S",
-	"MONITOR C", "METADATA %n LIST", "METADATA %c SET %t :%t", "METADATA * SUB avatar", "CHATHISTORY LATEST %c * 5", "MARKREAD %c",
+	"MONITOR C", "METADATA %n LIST", "METADATA %c SET %t :%t", "METADATA * SUB avatar", "METADATA * SUB avatar url", "METADATA * SET avatar :%t",
+	"METADATA %c SET url :%t", "METADATA %c SET url :%t", "METADATA %c GET url avatar", "METADATA * CLEAR", "METADATA %c CLEAR", "METADATA * SUBS", "METADATA %c SYNC", "METADATA * UNSUB avatar",
+	"BATCH +m draft/multiline %c\n@batch=m PRIVMSG %c :%t\n@batch=m PRIVMSG %c :%t\nBATCH -m",
+	"BATCH +m draft/multiline #a\n@batch=m PRIVMSG #a :%t\n@batch=m;draft/multiline-concat PRIVMSG #a :%t\n@batch=m PRIVMSG #a :%t\nBATCH -m",
+	"BATCH +m draft/multiline c1\n@batch=m NOTICE c1 :%t\n@batch=m NOTICE c1 :%t\nBATCH -m", "BATCH +m draft/multiline %n\nBATCH -m", "CHATHISTORY LATEST %c * 5", "MARKREAD %c",
 	"MOTD", "LUSERS", "VERSION", "TIME", "INFO", "ADMIN", "STATS %x", "STATS", "LINKS", "LINKS %t", "MAP", "TRACE", "TRACE %n", "HELP", "HELP %t", "HELP JOIN", "USERS",
 	"SUMMON %n", "ISUPPORT", "PING %t", "PING", "PONG %t", "WALLOPS :%t", "KILL %n :%t", "OPER root sesame", "OPER root wrong", "OPER", "REHASH", "REHASH %t",
 	"CAP LS 302", "CAP LIST", "CAP END", "CAP %t", "CAP REQ :nonsense", "PASS %t", "USER %t 0 * :%t", "NONSENSE %t", "%t %t %t", "BATCH +1 %t", "QUIT :%t",
 }
 
-// line makes a line of a template.
-func (s *source) line() string {
+// line makes a line of a template, or several with line ends between them, for who was shown a
+// message with that ID.
+func (s *source) line(id string) string {
 	var b strings.Builder
 	word := func(list []string) { b.WriteString(list[s.pick(len(list))]) }
 	template := templates[s.pick(len(templates))]
@@ -79,6 +84,8 @@ func (s *source) line() string {
 			word(numbers)
 		case 'x':
 			word(letters)
+		case 'i':
+			b.WriteString(id)
 		default:
 			b.WriteByte(template[i])
 		}

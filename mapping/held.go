@@ -52,11 +52,11 @@ func (v *view) messageLocked(e overlay.Entry, w *wire.Message) {
 	by, known := v.speakerLocked(e, w)
 	if known && at == 0 && v.followsLocked(e.From, w) && !v.vouchedLocked(e.From) {
 		v.giveLocked(e, w, by)
-		v.giveNextLocked(e.From, false)
+		v.giveNextLocked(e.From, v.showableLocked)
 		return
 	}
 	patience := holdBack
-	if _, left := v.s.left.get(e.From); !known && !left {
+	if !known && !v.leftLocked(e.From) {
 		patience = holdNobody
 	}
 	if len(v.held) >= maxWaiting {
@@ -101,7 +101,7 @@ func (v *view) patienceLocked(who overlay.Stream, held *waiting) (pause time.Dur
 		}
 	}
 	v.giveHeldLocked(who, due)
-	v.giveNextLocked(who, false)
+	v.giveNextLocked(who, v.showableLocked)
 	for _, h := range held.list {
 		if d := h.until.Sub(now); pause == 0 || d < pause {
 			pause = d
@@ -136,24 +136,39 @@ func (v *view) giveHeldLocked(who overlay.Stream, n int) {
 	}
 }
 
-// giveNextLocked gives those that wait no more for anything: the one before each
-// was given, and its sender is known. hidden: even if he has not been shown.
-func (v *view) giveNextLocked(who overlay.Stream, hidden bool) {
+// giveNextLocked gives those that wait no more for the one before them, as long as
+// they are ready otherwise.
+func (v *view) giveNextLocked(who overlay.Stream, ready func(overlay.Entry, *wire.Message) bool) {
 	for held := v.held[who]; held != nil && len(held.list) > 0; {
 		e := held.list[0].entry
-		w := messageOf(e)
-		if _, known := v.speakerLocked(e, w); !known || !v.followsLocked(who, w) || !hidden && v.vouchedLocked(who) {
+		if w := messageOf(e); !v.followsLocked(who, w) || !ready(e, w) {
 			return
 		}
 		v.giveHeldLocked(who, 1)
 	}
 }
 
-// giveKnownLocked is to be called when the view may have learnt who somebody is
-// that has spoken.
-func (v *view) giveKnownLocked() {
+// showableLocked reports whether a message's sender is known, and has been shown.
+func (v *view) showableLocked(e overlay.Entry, w *wire.Message) bool {
+	return v.knowsSpeakerLocked(e, w) && !v.vouchedLocked(e.From)
+}
+
+// lastWordsLocked reports whether a message's sender has been shown and is known, or
+// has left.
+func (v *view) lastWordsLocked(e overlay.Entry, w *wire.Message) bool {
+	return v.showableLocked(e, w) || !v.knowsSpeakerLocked(e, w) && v.leftLocked(e.From)
+}
+
+// leftLocked reports whether somebody went out of channels here.
+func (v *view) leftLocked(who overlay.Stream) bool {
+	_, left := v.s.left.get(who)
+	return left
+}
+
+// giveAllLocked gives what is ready, of all that waits.
+func (v *view) giveAllLocked(ready func(overlay.Entry, *wire.Message) bool) {
 	for _, who := range sortedStreams(v.held) {
-		v.giveNextLocked(who, false)
+		v.giveNextLocked(who, ready)
 	}
 }
 
@@ -218,13 +233,22 @@ func (v *view) tailBeforeLocked(tail []line, at overlay.Stamp) []line {
 }
 
 // tailLocked shows those of another copy's last messages that this view has
-// not had.
+// not had. The state that came with them names all who are on the channel: who is
+// not named has left. Of whom this view has never known anything, it was not his channel
+// then.
 func (v *view) tailLocked(tail []line) {
 	for _, l := range tail {
+		e := l.entry()
 		if l.msg == nil {
-			v.sentLocked(l.entry(), false) // it was accepted all the same
+			v.sentLocked(e, false) // it was accepted all the same
 			continue
 		}
-		v.messageLocked(l.entry(), l.msg)
+		if v.knowsSpeakerLocked(e, l.msg) || v.leftLocked(e.From) || v.held[e.From] != nil {
+			v.messageLocked(e, l.msg)
+			v.giveNextLocked(e.From, v.lastWordsLocked)
+			continue
+		}
+		v.sentLocked(e, false)
+		v.noteMessageLocked(e)
 	}
 }

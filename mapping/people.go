@@ -130,11 +130,13 @@ func (s *Service) quitLocked(who overlay.Stream, reason string, over bool, at ti
 	if !ok {
 		return
 	}
-	s.left.put(who, p)
 	if over {
 		s.quits.put(who, p)
 	}
 	around := s.aroundLocked(who)
+	if len(around) > 0 {
+		s.left.put(who, p)
+	}
 	for _, name := range sortedKeys(s.views) {
 		if v := s.views[name]; v.state != nil {
 			delete(v.state.members, who)

@@ -34,8 +34,8 @@ func (v *view) resetLocked(st *state, recent []overlay.Entry) {
 	at := v.s.h.Now()
 	v.differLocked(v.adoptLocked(st, at), at)
 	v.admitLocked()
+	v.giveAllLocked(v.lastWordsLocked)
 	v.tailLocked(st.tail)
-	v.giveKnownLocked()
 	if delta != nil && v.s.views[v.name] == v {
 		v.tellLocked(delta)
 	}

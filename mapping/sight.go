@@ -104,10 +104,10 @@ func (s *Service) missLocked(who overlay.Stream) {
 // why.
 func (v *view) missedLocked(who overlay.Stream, m member) {
 	s := v.s
-	s.left.put(who, m.person)
 	if v.unhideLocked(who) {
 		return // nobody has been told that he was back
 	}
+	s.left.put(who, m.person)
 	a := absence{status: m.status}
 	for _, n := range sortedKeys(v.locals) {
 		if se := s.sessions[n]; se != nil && se.stream != who {

@@ -18,7 +18,7 @@ func (v *view) takeLocked(e overlay.Entry, ev *wire.ChannelEvent) {
 		return
 	}
 	defer v.disperseLocked()
-	v.giveNextLocked(e.From, true)
+	v.giveNextLocked(e.From, v.knowsSpeakerLocked)
 	fresh := v.noteLocked(e)
 	switch w := ev.What.(type) {
 	case *wire.ChannelEvent_Joined:
@@ -84,7 +84,7 @@ func (v *view) takeLocked(e overlay.Entry, ev *wire.ChannelEvent) {
 		now.apply(st, ev)
 		v.differLocked(v.adoptLocked(now, e.At), e.At)
 		v.tailLocked(v.state.blanked(part.tail)) // the state may have no room for all of it
-		v.giveKnownLocked()
+		v.giveAllLocked(v.showableLocked)
 	default:
 		v.state.apply(st, ev)
 	}
@@ -107,7 +107,7 @@ func (v *view) joinedLocked(st step, e overlay.Entry, ev *wire.ChannelEvent) {
 	if !is {
 		return
 	}
-	if v.said[who] == 0 {
+	if w.Session == nil && v.said[who] == 0 {
 		v.boundLocked(v.said)
 		v.said[who] = m.join // his first message here is to be waited for too
 	}
@@ -115,7 +115,7 @@ func (v *view) joinedLocked(st step, e overlay.Entry, ev *wire.ChannelEvent) {
 		v.showLocked(who, chat.Joined{Channel: v.display(), Who: m.person.profile(who), Status: m.status, At: e.At})
 	}
 	v.admitLocked()
-	v.giveNextLocked(who, false)
+	v.giveNextLocked(who, v.showableLocked)
 }
 
 func (v *view) kickedLocked(st step, e overlay.Entry, ev *wire.ChannelEvent) {

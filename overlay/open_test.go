@@ -82,3 +82,31 @@ func TestWhoBeganRingsJoinEachOther(t *testing.T) {
 		})
 	}
 }
+
+// The peer of who began a ring is in no ring yet. While he asks it, another one joins him,
+// and so he joins nobody; then the peer begins a ring too. The two become one.
+func TestWhoIsJoinedWhileHeJoinsIntroducesHisPeer(t *testing.T) {
+	w := newWorld(t, 1)
+	w.run(func() {
+		for i := range 3 {
+			w.nodes = append(w.nodes, w.dress(w.Add(fmt.Sprintf("n%d", i))))
+		}
+		first, peer, other := w.nodes[0], w.nodes[1], w.nodes[2]
+		start := func(n *node, after time.Duration, join func()) {
+			w.Start(n.host, func() {
+				n.ring.Run()
+				n.o.Run()
+				if n.host.Sleep(after) == nil {
+					join()
+				}
+			})
+		}
+		start(peer, time.Second, peer.o.Create)
+		start(first, 0, func() {
+			first.o.Create()
+			_ = first.o.Join([]host.Peer{peer.host.Self()}, 5*time.Second)
+		})
+		start(other, time.Second/4, func() { _ = other.o.Join([]host.Peer{first.host.Self()}, time.Second) })
+		w.must("all are in one ring", func() bool { return w.allOpen() && len(first.ring.Successors()) == 2 })
+	})
+}

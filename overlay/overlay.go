@@ -269,23 +269,31 @@ func (o *Overlay) Create() {
 // far it goes on keeping until it finds whose it is. It answers for a range
 // only after its successor has listed what lies there.
 //
-// Others may join this node's ring meanwhile, the peers among them. Then there is
-// nothing to join: it answers for its range as before, and asks for what lies with them.
+// Others may join this node's ring meanwhile. Then there is nothing to join: it answers
+// for its range as before, and asks for what lies with them; and the peers, who may be
+// of another ring, are introduced to this one.
 func (o *Overlay) Join(peers []host.Peer, d time.Duration) error {
 	o.mu.Lock()
 	wasOpen, entries := o.open, o.ring.Entries()
 	o.open, o.joining = false, true
 	o.mu.Unlock()
 	err := o.ring.Join(peers, d)
-	if err != nil || wasOpen && o.ring.Entries() == entries {
+	entered := o.ring.Entries() != entries
+	if err != nil || wasOpen && !entered {
 		o.mu.Lock()
 		o.open, o.joining = wasOpen, false
 		o.mu.Unlock()
 	}
-	if err == nil {
-		o.h.Go("overlay open range", o.openRange)
+	if err != nil {
+		return err
 	}
-	return err
+	if !entered {
+		for _, p := range peers {
+			o.ring.Introduce(p)
+		}
+	}
+	o.h.Go("overlay open range", o.openRange)
+	return nil
 }
 
 // Run reads what the database has, starts the periodic tasks and returns; they

@@ -179,6 +179,7 @@ func cmdTopic(c *conn, m *message) error {
 		c.fail(c.unknownIfNotOn(err, name), about)
 		return nil
 	}
+	c.catchUp()
 	c.write(c.ownTags(), c.self.Mask(), "TOPIC", []string{c.displayChannel(name)}, text)
 	return nil
 }
@@ -339,6 +340,7 @@ func (c *conn) kick(name, nick, reason string) {
 		c.fail(c.unknownIfNotOn(err, name), subject{command: "KICK", channel: name, nick: nick})
 		return
 	}
+	c.catchUp()
 	display := c.displayChannel(name)
 	if chat.SameName(nick, c.self.Nick) {
 		c.forget(name)

@@ -42,11 +42,15 @@ func (c *conn) writeEvents() {
 	}
 }
 
-// writeWaiting writes all events that there are now. The caller holds the turn.
-func (c *conn) writeWaiting() {
-	for c.stirred.Load() {
-		c.writeEvents()
-	}
+// catchUp writes the events that there are now, before the answer to a command which changed
+// something: what others did before it was done comes first, so that the last that the client is shown of a
+// topic or a mode is what holds. The caller holds the turn.
+func (c *conn) catchUp() {
+	c.aside(func() {
+		for c.stirred.Load() {
+			c.writeEvents()
+		}
+	})
 }
 
 // writer is the goroutine that writes: the session's events to the outbox, and

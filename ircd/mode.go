@@ -163,6 +163,7 @@ func (c *conn) changeModes(name string, changes []chat.ModeChange) bool {
 	ctx, cancel := c.timeout()
 	defer cancel()
 	made, err := c.session.SetMode(ctx, name, changes)
+	c.catchUp()
 	c.writeModes(c.ownTags(), c.self.Mask(), c.displayChannel(name), made)
 	wrong := chat.ModeErrors(err)
 	for _, e := range wrong {

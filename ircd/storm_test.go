@@ -1,10 +1,12 @@
 package ircd
 
 import (
+	"context"
 	"flag"
 	"math/rand/v2"
 	"net"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 
@@ -79,36 +81,61 @@ func FuzzStorm(f *testing.F) {
 	})
 }
 
-// TestANickThatAnotherGaveUpIsShownAfterThat: who takes a nick at the moment when another has given it
-// up is shown the other's change first. Afterwards it would look as a change of his own.
-func TestANickThatAnotherGaveUpIsShownAfterThat(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t)
-		al := s.actor("al")
-		al.send("NICK al\r\nUSER al 0 * :Al\r\nJOIN #a\r\n")
-		bob, err := s.svc.Open(s.ctx, chat.User{Nick: "bob", Username: "bob"})
-		if err == nil {
-			_, err = bob.Join(s.ctx, "#a", "")
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		synctest.Wait()
-		al.take()
-		c := s.srv.holder("al")
-		c.turn.Lock() // as when a command is handled
-		if err := bob.SetNick(s.ctx, "rob"); err != nil {
-			t.Error(err)
-		}
-		c.changeNick("bob")
-		c.passTurn()
-		synctest.Wait()
-		host := c.self.Host
-		want := []string{":bob!bob@" + host + " NICK :rob", ":al!al@" + host + " NICK :bob"}
-		if got := al.take(); !slices.Equal(got, want) {
-			t.Errorf("al is shown %q", got)
-		}
-		al.nc.Close()
-		s.wg.Wait()
-	})
+// TestWhatOthersDidBeforeIsShownBefore: when others have done something just before a command is, the
+// client is shown theirs first. The other way round a nick that another gave up would look
+// like its own, and what it was shown of a topic or a mode last would not be what holds.
+func TestWhatOthersDidBeforeIsShownBefore(t *testing.T) {
+	for line, test := range map[string]struct {
+		before func(ctx context.Context, bob chat.Session) error
+		want   []string
+	}{
+		"NICK bob":     {func(ctx context.Context, bob chat.Session) error { return bob.SetNick(ctx, "rob") }, []string{":bob!bob@HOST NICK :rob", ":al!al@HOST NICK :bob"}},
+		"TOPIC #a :al": {func(ctx context.Context, bob chat.Session) error { return bob.SetTopic(ctx, "#a", "bob") }, []string{":bob!bob@HOST TOPIC #a :bob", ":al!al@HOST TOPIC #a :al"}},
+		"MODE #a -m": {func(ctx context.Context, bob chat.Session) error {
+			_, err := bob.SetMode(ctx, "#a", []chat.ModeChange{{Add: true, Mode: 'm'}})
+			return err
+		}, []string{":bob!bob@HOST MODE #a +m", ":al!al@HOST MODE #a -m"}},
+		"KICK #a bob :out": {func(ctx context.Context, bob chat.Session) error {
+			_, err := bob.Send(chat.Outgoing{Target: "#a", Text: "last words"})
+			return err
+		}, []string{":bob!bob@HOST PRIVMSG #a :last words", ":al!al@HOST KICK #a bob :out"}},
+	} {
+		t.Run(line, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newStage(t)
+				al := s.actor("al")
+				al.send("NICK al\r\nUSER al 0 * :Al\r\nJOIN #a\r\n")
+				synctest.Wait()
+				bob, err := s.svc.Open(s.ctx, chat.User{Nick: "bob", Username: "bob"})
+				if err == nil {
+					_, err = bob.Join(s.ctx, "#a", "")
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				al.send("MODE #a +o bob\r\n")
+				synctest.Wait()
+				al.take()
+				c := s.srv.holder("al")
+				c.turn.Lock() // as when a command is handled
+				if err := test.before(s.ctx, bob); err != nil {
+					t.Error(err)
+				}
+				m, err := parseLine([]byte(line))
+				if err == nil {
+					err = c.dispatch(m)
+				}
+				if err != nil {
+					t.Error(err)
+				}
+				c.passTurn()
+				synctest.Wait()
+				if got := strings.Split(strings.ReplaceAll(strings.Join(al.take(), "\n"), c.self.Host, "HOST"), "\n"); !slices.Equal(got, test.want) {
+					t.Errorf("al is shown %q", got)
+				}
+				al.nc.Close()
+				s.wg.Wait()
+			})
+		})
+	}
 }

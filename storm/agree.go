@@ -18,6 +18,7 @@ func (s *storm) agree() {
 	for _, c := range s.clients {
 		c.mu.Lock()
 		maps.Copy(names, c.joined)
+		c.asked = true
 		c.mu.Unlock()
 	}
 	for _, name := range slices.Sorted(maps.Keys(names)) {
@@ -48,6 +49,12 @@ func (s *storm) compare(name string) string {
 		}
 		if saw != first {
 			return fmt.Sprintf("one sees\n%s\nand %s sees\n%s", first, c.nick, saw)
+		}
+		c.mu.Lock()
+		shown := c.topics[name]
+		c.mu.Unlock()
+		if _, topic, set := strings.Cut(saw, "\n332 "); set && !strings.HasPrefix(topic, shown+"\n") || !set && shown != "" {
+			return fmt.Sprintf("%s was shown the topic %q last, and now sees\n%s", c.nick, shown, saw)
 		}
 		_, modes, _ := strings.Cut(saw, "324 ")
 		modes, _, _ = strings.Cut(modes, " ")

@@ -23,6 +23,8 @@ type client struct {
 	moved   *sync.Cond
 	nick    string // "" before it is let in
 	joined  map[string]bool
+	topics  map[string]string // of channels, as they were shown last, asked for or not
+	asked   bool              // topics are asked for to compare them
 	closed  bool              // the connection has ended
 	ending  bool              // and it was to be expected
 	batches map[string]string // open ones, with their kind
@@ -44,7 +46,7 @@ type answer struct {
 func newClient(name string, nc net.Conn, fail func(error)) *client {
 	c := &client{
 		name: name, nc: nc, fail: fail,
-		joined: map[string]bool{}, batches: map[string]string{}, labels: map[string]*answer{}, byBatch: map[string]*answer{}, seen: map[string]bool{},
+		joined: map[string]bool{}, topics: map[string]string{}, batches: map[string]string{}, labels: map[string]*answer{}, byBatch: map[string]*answer{}, seen: map[string]bool{},
 	}
 	c.moved = sync.NewCond(&c.mu)
 	return c
@@ -154,6 +156,13 @@ func (c *client) judge(m message) {
 	case "JOIN":
 		if own {
 			c.joined[fold(m.param(0))] = true
+			delete(c.topics, fold(m.param(0)))
+		}
+	case "TOPIC":
+		c.topics[fold(m.param(0))] = m.param(1)
+	case "332":
+		if !c.asked {
+			c.topics[fold(m.param(1))] = m.param(2)
 		}
 	}
 	c.judgePlace(m, own || m.command == "METADATA" && answers) // which anybody may ask for
@@ -163,6 +172,7 @@ func (c *client) judge(m message) {
 	case m.command == "RENAME":
 		delete(c.joined, fold(m.param(0)))
 		c.joined[fold(m.param(1))] = true
+		c.topics[fold(m.param(1))] = c.topics[fold(m.param(0))]
 	}
 }
 

@@ -40,7 +40,7 @@ var templates = []string{
 	"JOIN %c", "JOIN %c", "JOIN %c", "JOIN #a,#b", "JOIN #a,#b", "JOIN %c,%c", "JOIN %c key", "JOIN 0", "JOIN %c,%c key,%t", "PART %c", "PART %c :%t", "PART %c,%c",
 	"PRIVMSG %c :%t", "PRIVMSG %c :%t", "PRIVMSG %n :%t", "PRIVMSG %c,%n,%c,%n,%n :%t", "PRIVMSG @%c :%t", "PRIVMSG", "PRIVMSG %c",
 	"NOTICE %c :%t", "NOTICE %n :%t", "NOTICE +%c :%t", "TAGMSG %c", "TAGMSG %n", "REDACT %c %t", "REDACT %c %i", "REDACT %c %i :%t", "REDACT %n %i",
-	"TOPIC %c", "TOPIC %c :%t", "TOPIC %c :", "NAMES %c", "NAMES %c,%c", "NAMES", "LIST", "LIST %c", "LIST >%d", "LIST *a*,T<%d",
+	"TOPIC %c", "TOPIC %c :%t", "TOPIC #a :%t", "TOPIC #a :%n", "TOPIC %c :", "MODE #a -t", "NAMES %c", "NAMES %c,%c", "NAMES", "LIST", "LIST %c", "LIST >%d", "LIST *a*,T<%d",
 	"KICK %c %n :%t", "KICK %c %n,%n", "INVITE %n %c", "INVITE %n %c", "KNOCK %c", "KNOCK %c :%t", "RENAME %c %c :%t",
 	"MODE %c", "MODE %c +%m", "MODE %c -%m", "MODE %c +%m %n", "MODE %c -%m %n", "MODE %c +%m %k", "MODE %c -%m %k", "MODE %c +%m %d",
 	"MODE %c %m", "MODE %c +o %n", "MODE %c -o %n", "MODE %c +v %n", "MODE %c +b %k", "MODE %c beI", "MODE %c +l %d", "MODE %c +k key",

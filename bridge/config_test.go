@@ -65,6 +65,7 @@ func TestWrongConfiguration(t *testing.T) {
 		{"field outside", "listen = [\":4747\"]\n", `config.toml:1: unknown field "listen" outside of any table; put it below the line of its table, one of [front], [node], [overlay]`},
 		{"no table", "node = 5\n", `config.toml:1: node is a whole number; it must be a table, which begins with the line [node]`},
 		{"list for a table", "[[front]]\non = true\n", `config.toml:1: front is a list of tables; it must be a table, which begins with the line [front]`},
+		{"table for tables", "[front.rooms]\nname = \"a\"\n", `config.toml:1: front.rooms is a table; it must be a list of tables, each of which begins with the line [[front.rooms]]`},
 		{"string for a list", "[node]\njoin = \"a:1\"\n", `config.toml:2: node.join is a string; it must be a list in square brackets, such as ["a:1"]`},
 		{"number in a list", "[node]\njoin = [\"a:1\", 5]\n", `config.toml:2: entry 2 of node.join is a whole number; it must be a string in quotes`},
 		{"string for a boolean", "[node]\ndiscovery = \"yes\"\n", `config.toml:2: node.discovery is a string; it must be true or false, without quotes`},

@@ -118,6 +118,9 @@ func checkList(key []string, data any, elem reflect.Type) []problem {
 			list = append(list, t)
 		}
 	default:
+		if elem.Kind() == reflect.Struct {
+			return wrong(key, data, fmt.Sprintf("a list of tables, each of which begins with the line [[%s]]", dotted(key)))
+		}
 		p := wrong(key, data, "a list in square brackets")
 		if s, ok := data.(string); ok && elem.Kind() == reflect.String {
 			p[0].text += fmt.Sprintf(", such as [%q]", s)

@@ -2,6 +2,7 @@ package ircd
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -444,4 +445,31 @@ func (s *stage) serveWeb(nc net.Conn) {
 	closed := make(chan struct{})
 	s.server().serveConn(ctx, &entrance{web: true}, nc, func() { close(closed) })
 	<-closed
+}
+
+// FuzzWebSocket sends anything to a port for WebSocket: as the handshake, or after one.
+func FuzzWebSocket(f *testing.F) {
+	const hello = "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+	f.Add(false, []byte(hello))
+	f.Add(false, []byte("NICK al\r\n"))
+	f.Add(true, []byte("\x81\x86\x00\x00\x00\x00PING x"))
+	f.Add(true, []byte("\x01\x84\x00\x00\x00\x00PING\x80\x82\x00\x00\x00\x00 x\x88\x80\x00\x00\x00\x00"))
+	s, err := newServer(chatSetup(), defaultConfig())
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, after bool, sent []byte) {
+		near, far := net.Pipe()
+		go io.Copy(io.Discard, near) // ends when it is closed
+		go func() {
+			if after {
+				io.WriteString(near, hello)
+			}
+			near.Write(sent)
+			near.Close()
+		}()
+		closed := make(chan struct{})
+		s.serveConn(context.Background(), &entrance{web: true}, far, func() { close(closed) })
+		<-closed
+	})
 }

@@ -150,7 +150,9 @@ func (se *session) SetNick(ctx context.Context, nick string) error {
 	j := se.claimLocked(nick, func(string, *job) {})
 	s.mu.Unlock()
 
-	err = j.wait(ctx, 2*s.cfg.GiveUp)
+	if err = j.wait(ctx, 2*s.cfg.GiveUp); err == nil {
+		se.awaitFree(name)
+	}
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -176,6 +178,40 @@ func (se *session) SetNick(ctx context.Context, nick string) error {
 		se.releaseNickLocked(old)
 	}
 	return nil
+}
+
+// namesakeWait is how long a nick that another had is not taken, while he is still shown
+// with it: his change is on its way through another keeper.
+const namesakeWait = time.Second
+
+// awaitFree waits until nobody else is shown under a name in this session's channels. What
+// happens to him would look like its own to a client that has the name already.
+func (se *session) awaitFree(name string) {
+	s := se.s
+	for end := s.h.Now().Add(namesakeWait); s.h.Now().Before(end); {
+		s.mu.Lock()
+		free := se.ended != nil || !se.meetsLocked(name)
+		s.mu.Unlock()
+		if free || s.h.Sleep(10*time.Millisecond) != nil {
+			return
+		}
+	}
+}
+
+// meetsLocked reports whether another session is shown under a name in one of the
+// channels that this one is on.
+func (se *session) meetsLocked(name string) bool {
+	for _, ms := range se.joined {
+		if ms.v.state == nil {
+			continue
+		}
+		for who, m := range ms.v.state.members { // any order: one is enough
+			if who != se.stream && chat.Fold(m.person.nick) == name {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // nickViews is this node's interest in names: its sessions' claims, and what

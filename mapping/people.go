@@ -99,10 +99,25 @@ func (s *Service) personLocked(who overlay.Stream, p person, at time.Time) {
 		}
 	}
 	for _, se := range s.aroundLocked(who) {
-		if old.nick != p.nick {
+		switch {
+		case old.nick == p.nick:
+		case chat.SameName(old.nick, se.me.nick):
+			se.showNamesakeLocked(who, p, at)
+		default:
 			se.pushLocked(chat.Renamed{Who: old.profile(who), Nick: p.nick, At: at})
 		}
 		se.showPersonLocked(who, old, p, false, at)
+	}
+}
+
+// showNamesakeLocked shows a new nick of somebody who was still shown with the nick that
+// this session has now: as if he came, since a change of its own nick is
+// what a client would take it for.
+func (se *session) showNamesakeLocked(who overlay.Stream, p person, at time.Time) {
+	for _, ms := range se.joined {
+		if m, ok := ms.v.state.members[who]; ok && !ms.v.isHiddenLocked(who, se.number) {
+			se.pushLocked(chat.Joined{Channel: ms.v.state.name, Who: p.profile(who), Status: m.status, At: at})
+		}
 	}
 }
 
@@ -146,6 +161,9 @@ func (s *Service) quitLocked(who overlay.Stream, reason string, over bool, at ti
 	delete(s.sight.missing, who)
 	s.sight.lost.drop(who)
 	for _, se := range around {
+		if chat.SameName(p.nick, se.me.nick) {
+			continue // who has the nick now has not quit
+		}
 		se.pushLocked(chat.Quit{Who: p.profile(who), Reason: reason, At: at})
 	}
 }

@@ -2,6 +2,7 @@ package ringsim
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"ircbridge/chord"
@@ -82,22 +83,29 @@ func (c *watch) fail(what string) {
 }
 
 // members are the nodes that form the ring: those that run and have company.
-// Who begins a ring of its own is no part of it yet.
-func (c *watch) members() ringcheck.Ring {
+// Who begins a ring of its own is no part of it yet; beside says that others have
+// joined that one, so that there are two rings until they meet.
+func (c *watch) members() (ring ringcheck.Ring, beside bool) {
 	var awake []*node
 	for _, n := range c.net.nodes {
 		if n.awake() {
 			awake = append(awake, n)
 		}
 	}
-	ring := look(awake)
-	kept := ring[:0]
-	for _, x := range ring {
-		if !x.Alone || len(ring) == 1 {
-			kept = append(kept, x)
+	all := look(awake)
+	alone := make(map[ringcheck.ID]bool)
+	for _, x := range all {
+		if x.Alone && len(all) > 1 {
+			alone[x.ID] = true
+			continue
 		}
+		ring = append(ring, x)
 	}
-	return kept
+	for _, x := range ring {
+		strange := func(s ringcheck.ID) bool { return !alone[s] }
+		beside = beside || len(x.Succs) > 0 && !slices.ContainsFunc(x.Succs, strange)
+	}
+	return ring, beside
 }
 
 // all checks the whole ring.
@@ -109,7 +117,11 @@ func (c *watch) all() {
 		c.armed = c.begun && !c.net.parted && c.unsure == 0 && c.net.ideal() == nil
 		return
 	}
-	ring := c.members()
+	ring, beside := c.members()
+	if beside {
+		c.armed = false
+		return
+	}
 	if err := c.ring.Check(ring); err != nil {
 		c.fail(err.Error())
 		c.armed = false
@@ -140,7 +152,7 @@ func (c *watch) calm() {
 func (c *watch) fault(ringStays bool) {
 	c.disturbed = c.net.Elapsed()
 	c.ring.Fault()
-	if !ringStays || c.armed && c.ring.Check(c.members()) != nil {
+	if ring, beside := c.members(); !ringStays || c.armed && (beside || c.ring.Check(ring) != nil) {
 		c.armed = false
 	}
 }

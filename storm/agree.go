@@ -57,7 +57,16 @@ func (s *storm) compare(name string) string {
 			return fmt.Sprintf("%s was shown the topic %q last, and now sees\n%s", c.nick, shown, saw)
 		}
 		_, modes, _ := strings.Cut(saw, "324 ")
+		modes, _, _ = strings.Cut(modes, "\n")
 		modes, _, _ = strings.Cut(modes, " ")
+		c.mu.Lock()
+		flags := maps.Clone(c.flags[name])
+		c.mu.Unlock()
+		for letter, set := range flags {
+			if set != strings.ContainsRune(modes, letter) {
+				return fmt.Sprintf("%s was shown last that %c was set: %v, and now sees\n%s", c.nick, letter, set, saw)
+			}
+		}
 		secret = strings.Contains(modes, "s")
 	}
 	slices.Sort(members)

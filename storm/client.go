@@ -23,11 +23,12 @@ type client struct {
 	moved   *sync.Cond
 	nick    string // "" before it is let in
 	joined  map[string]bool
-	topics  map[string]string // of channels, as they were shown last, asked for or not
-	asked   bool              // topics are asked for to compare them
-	closed  bool              // the connection has ended
-	ending  bool              // and it was to be expected
-	batches map[string]string // open ones, with their kind
+	topics  map[string]string        // of channels, as they were shown last, asked for or not
+	asked   bool                     // topics are asked for to compare them
+	flags   map[string]map[rune]bool // of channels: modes without lists, and whether they were set or taken away last
+	closed  bool                     // the connection has ended
+	ending  bool                     // and it was to be expected
+	batches map[string]string        // open ones, with their kind
 	labels  map[string]*answer
 	byBatch map[string]*answer
 	seen    map[string]bool // IDs of messages
@@ -46,7 +47,7 @@ type answer struct {
 func newClient(name string, nc net.Conn, fail func(error)) *client {
 	c := &client{
 		name: name, nc: nc, fail: fail,
-		joined: map[string]bool{}, topics: map[string]string{}, batches: map[string]string{}, labels: map[string]*answer{}, byBatch: map[string]*answer{}, seen: map[string]bool{},
+		joined: map[string]bool{}, topics: map[string]string{}, flags: map[string]map[rune]bool{}, batches: map[string]string{}, labels: map[string]*answer{}, byBatch: map[string]*answer{}, seen: map[string]bool{},
 	}
 	c.moved = sync.NewCond(&c.mu)
 	return c
@@ -157,7 +158,10 @@ func (c *client) judge(m message) {
 		if own {
 			c.joined[fold(m.param(0))] = true
 			delete(c.topics, fold(m.param(0)))
+			c.flags[fold(m.param(0))] = map[rune]bool{}
 		}
+	case "MODE":
+		c.learnFlags(m)
 	case "TOPIC":
 		c.topics[fold(m.param(0))] = m.param(1)
 	case "332":
@@ -173,6 +177,21 @@ func (c *client) judge(m message) {
 		delete(c.joined, fold(m.param(0)))
 		c.joined[fold(m.param(1))] = true
 		c.topics[fold(m.param(1))] = c.topics[fold(m.param(0))]
+		c.flags[fold(m.param(1))] = c.flags[fold(m.param(0))]
+	}
+}
+
+// learnFlags notes what a MODE line says of a channel.
+func (c *client) learnFlags(m message) {
+	flags := c.flags[fold(m.param(0))]
+	add := true
+	for _, letter := range m.param(1) {
+		switch {
+		case letter == '+' || letter == '-':
+			add = letter == '+'
+		case flags != nil && strings.ContainsRune("imnstCRkl", letter):
+			flags[letter] = add
+		}
 	}
 }
 

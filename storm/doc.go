@@ -6,7 +6,7 @@
 //   - nobody is shown what happens in a channel that he is not on, nor a message twice;
 //   - no line is too long, or not UTF-8, and no connection ends but by QUIT or KILL;
 //   - when it is quiet again all members of a channel see the same members, modes, lists and
-//     topic, the topic is the one that each was shown last, and nobody else sees the members of a secret one.
+//     topic, topic and modes are as each was shown them last, and nobody else sees the members of a secret one.
 //
 // What is done comes from a program of bytes, so that a fuzzer can write it; the same bytes ask
 // for the same, although a network may order it otherwise. The package knows servers from outside

@@ -1,6 +1,7 @@
 package mapping
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -75,4 +76,23 @@ func TestANickIsTakenAfterItsFormerHolderWasSeenToGiveItUp(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A nick that is another's is refused at once, though he is shown with it.
+func TestANickThatIsHeldIsRefusedAtOnce(t *testing.T) {
+	w := newSimNet(t, 1)
+	w.grow(2)
+	w.run(func(e *simEnv) {
+		ann, bob := e.open(w.nodes[0], "ann"), e.open(w.nodes[1], "bob")
+		ann.join("#a")
+		bob.join("#a")
+		e.sees(ann, "#a", "@ann bob")
+		began := e.Now()
+		if err := ann.SetNick(bg, "bob"); !errors.Is(err, chat.ErrNickInUse) {
+			t.Errorf("she takes it: %v", err)
+		}
+		if took := e.Now().Sub(began); took > namesakeWait/2 {
+			t.Errorf("she was told after %v", took)
+		}
+	})
 }

@@ -151,7 +151,7 @@ func (se *session) SetNick(ctx context.Context, nick string) error {
 	s.mu.Unlock()
 
 	if err = j.wait(ctx, 2*s.cfg.GiveUp); err == nil {
-		se.awaitFree(name)
+		se.awaitFree(name, j)
 	}
 
 	s.mu.Lock()
@@ -184,13 +184,14 @@ func (se *session) SetNick(ctx context.Context, nick string) error {
 // with it: his change is on its way through another keeper.
 const namesakeWait = time.Second
 
-// awaitFree waits until nobody else is shown under a name in this session's channels. What
-// happens to him would look like its own to a client that has the name already.
-func (se *session) awaitFree(name string) {
+// awaitFree waits, where a claim was granted, until nobody else is shown under the name in this
+// session's channels. What happens to him would look like its own to a client that
+// has the name already.
+func (se *session) awaitFree(name string, j *job) {
 	s := se.s
 	for end := s.h.Now().Add(namesakeWait); s.h.Now().Before(end); {
 		s.mu.Lock()
-		free := se.ended != nil || !se.meetsLocked(name)
+		free := se.ended != nil || !j.done || j.failed() != nil || !se.meetsLocked(name)
 		s.mu.Unlock()
 		if free || s.h.Sleep(10*time.Millisecond) != nil {
 			return

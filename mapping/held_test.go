@@ -140,3 +140,47 @@ func TestTheLastWordsOfWhoLeftAreShown(t *testing.T) {
 		channelViews{p.s}.Reset("#a", p.stamp(9, 9), encode(st.toWire()), nil)
 	})
 }
+
+// What only ann's node has heard, as the keeper that took it is cut off, goes to the present keeper when
+// she comes to the channel again, though her view was closed meanwhile; and not if it is another channel by then.
+func TestWhatAClosedViewHeardIsBroughtBack(t *testing.T) {
+	for _, again := range []bool{true, false} {
+		w := newSimNet(t, 1)
+		w.grow(2)
+		w.run(func(e *simEnv) {
+			ann, cat, dan := e.open(w.nodes[0], "ann"), e.open(w.nodes[1], "cat"), e.open(w.nodes[1], "dan")
+			for _, u := range []*tester{cat, dan, ann} {
+				u.join("#a")
+			}
+			e.sees(ann, "#a", "ann @cat dan")
+			p := pushed{t, w.nodes[0].s}
+			from := cat.Session.(*session).stream
+			words := &wire.Message{Text: []byte("only ann heard it")}
+			p.event(newLine(from, 1000, p.stamp(1, 1), w.nodes[0].h.Now().UnixMilli(), words))
+			e.Eventually("ann hears it", func() bool { return len(ann.texts()) == 1 })
+			if !again {
+				for _, u := range []*tester{cat, dan} {
+					if err := u.Part(bg, "#a", ""); err != nil {
+						t.Error(err)
+					}
+				}
+			}
+			if err := ann.Part(bg, "#a", ""); err != nil {
+				t.Error(err)
+			}
+			e.Sleep(5 * time.Second)
+			if !again {
+				dan.join("#a")
+			}
+			ann.join("#a")
+			e.Sleep(5 * time.Second)
+			want := 0
+			if again {
+				want = 1
+			}
+			if got := dan.texts(); len(got) != want {
+				t.Errorf("the same channel: %v; dan was shown %q", again, got)
+			}
+		})
+	}
+}

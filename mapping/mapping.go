@@ -84,19 +84,19 @@ type Service struct {
 	// What views that were closed had seen: a channel's last messages may hold
 	// what was said up to some minutes ago, also on another side of a cut, and who comes
 	// into it again is not shown that twice.
-	seenBefore *cache[string, seenNumbers]
-	located    *cache[string, overlay.Stream]
-	letters    *cache[letterKey, uint64]
-	quits      *cache[overlay.Stream, person] // sessions that are over
-	over       *cache[overlay.Stream, person] // those of this node, by its own knowledge
-	untold     *cache[leaving, time.Time]
-	left       *cache[overlay.Stream, person] // who went out of channels here
-	sight      sight
-	lastNode   uint64     // number of the node's own requests
-	running    int        // lanes at work
-	idle       host.Event // signalled when running falls to 0
-	listings   map[string]*listing
-	census     census
+	heardBefore *cache[string, heardBefore]
+	located     *cache[string, overlay.Stream]
+	letters     *cache[letterKey, uint64]
+	quits       *cache[overlay.Stream, person] // sessions that are over
+	over        *cache[overlay.Stream, person] // those of this node, by its own knowledge
+	untold      *cache[leaving, time.Time]
+	left        *cache[overlay.Stream, person] // who went out of channels here
+	sight       sight
+	lastNode    uint64     // number of the node's own requests
+	running     int        // lanes at work
+	idle        host.Event // signalled when running falls to 0
+	listings    map[string]*listing
+	census      census
 }
 
 // New makes the service and registers its kinds with the overlay. It starts
@@ -121,16 +121,16 @@ func New(cfg Config) *Service {
 		watches:   map[string]*watch{},
 		nodeLanes: map[string]*lane{},
 
-		seenBefore: newCache[string, seenNumbers](64),
-		located:    newCache[string, overlay.Stream](4096),
-		untold:     newCache[leaving, time.Time](maxUntold),
-		letters:    newCache[letterKey, uint64](8192),
-		quits:      newCache[overlay.Stream, person](4096),
-		over:       newCache[overlay.Stream, person](256),
-		left:       newCache[overlay.Stream, person](4096),
-		sight:      newSight(),
-		idle:       h.NewEvent(),
-		listings:   map[string]*listing{},
+		heardBefore: newCache[string, heardBefore](64),
+		located:     newCache[string, overlay.Stream](4096),
+		untold:      newCache[leaving, time.Time](maxUntold),
+		letters:     newCache[letterKey, uint64](8192),
+		quits:       newCache[overlay.Stream, person](4096),
+		over:        newCache[overlay.Stream, person](256),
+		left:        newCache[overlay.Stream, person](4096),
+		sight:       newSight(),
+		idle:        h.NewEvent(),
+		listings:    map[string]*listing{},
 	}
 	former := newHistory(maxHistory)
 	s.o.Register(overlay.Kind{

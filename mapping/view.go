@@ -31,6 +31,7 @@ type view struct {
 	said    map[overlay.Stream]uint64   // the same of its messages alone
 	held    map[overlay.Stream]*waiting // messages that wait for one before them, or for who says them
 	asked   time.Time                   // when the keeper was last asked for who speaks
+	before  keptTail                    // of an earlier view, until the first whole one has come
 	waiters []waiter
 	tagged  *cache[string, origin] // messages of tags only, by ID; nil before the first
 }
@@ -87,8 +88,8 @@ func (s *Service) viewLocked(name string) *view {
 			leaving: map[overlay.Stream]int{}, seen: map[overlay.Stream]uint64{}, said: map[overlay.Stream]uint64{},
 			held: map[overlay.Stream]*waiting{},
 		}
-		if before, ok := s.seenBefore.get(name); ok {
-			v.seen, v.said = before.seen, before.said
+		if before, ok := s.heardBefore.get(name); ok {
+			v.seen, v.said, v.before = before.seen, before.said, before.tail
 		}
 		s.views[name] = v
 		s.o.Hold(kindChannel, name)
@@ -103,7 +104,11 @@ func (v *view) releaseLocked() {
 		return
 	}
 	delete(v.s.views, v.name)
-	v.s.seenBefore.put(v.name, seenNumbers{v.seen, v.said})
+	before := heardBefore{seen: v.seen, said: v.said, tail: v.before}
+	if v.state != nil {
+		before.tail = keptTail{v.state.birth, v.state.tail}
+	}
+	v.s.heardBefore.put(v.name, before)
 	v.s.o.Release(kindChannel, v.name)
 	for _, w := range v.waiters {
 		w.event.Signal()
@@ -235,6 +240,11 @@ func (v *view) renewal() *wire.ChannelRenewal {
 // after the own joins.
 func (v *view) beginLocked(st *state, recent []overlay.Entry) {
 	v.s.buryLocked(st)
+	d := v.keptLocked(st)
+	if d != nil {
+		st.merge(d)
+		v.tellLocked(d)
+	}
 	v.adoptLocked(st, v.s.h.Now())
 	recent = slices.DeleteFunc(once(recent, st.tail), func(e overlay.Entry) bool { return !v.noteAnyLocked(e) })
 	v.admitLocked()
@@ -251,6 +261,27 @@ func (v *view) beginLocked(st *state, recent []overlay.Entry) {
 		}
 		v.sentLocked(e, false)
 	}
+}
+
+// keptLocked is what an earlier view heard last and the keeper has not: the one that took it may be
+// gone, or behind a cut, and nobody else may have it where this node is. nil: nothing.
+func (v *view) keptLocked(st *state) *state {
+	kept := v.before
+	v.before = keptTail{}
+	if kept.of.none() || kept.of != st.birth {
+		return nil
+	}
+	d, now := newState(), v.s.h.Now().UnixMilli()
+	d.birth, d.name = st.birth, st.name
+	for _, l := range st.blanked(kept.lines) {
+		if !st.heads.covers(l.stamp) && !st.said(l) && l.at > now-lineLife {
+			d.tail = append(d.tail, l)
+		}
+	}
+	if len(d.tail) == 0 {
+		return nil
+	}
+	return d
 }
 
 // adoptLocked makes a state the view's own, and returns what was before. What it
@@ -356,8 +387,17 @@ func (v *view) boundLocked(numbers map[overlay.Stream]uint64) {
 	}
 }
 
-// seenNumbers is what a view has seen of each origin.
-type seenNumbers struct{ seen, said map[overlay.Stream]uint64 }
+// heardBefore is what a view that was closed had seen of each origin, and the last messages.
+type heardBefore struct {
+	seen, said map[overlay.Stream]uint64
+	tail       keptTail
+}
+
+// keptTail is the last messages of a channel with a birth.
+type keptTail struct {
+	of    birth
+	lines []line
+}
 
 // laneLocked is the lane in which one of this node's sessions, which may be
 // over, speaks to the channel; or nil.

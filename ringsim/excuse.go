@@ -86,6 +86,9 @@ func (r *run) excuse() {
 		if n.came < now && (n.gone <= n.came && n.up() || recently) {
 			groups[n.group] = append(groups[n.group], n)
 		}
+		if n.gone == now {
+			r.untold(n.chat.Node().Host, now-r.underWay())
+		}
 	}
 	for group := range len(r.plan.faults) + 1 {
 		for ch := range r.plan.channels {
@@ -110,14 +113,19 @@ func (r *run) excuseChannel(now time.Duration, ch int, ring []*node) {
 	if k := r.net.keepersOf(last, channelKey(ch), 1); len(k) > 0 && k[0].gone == now {
 		r.breaks = append(r.breaks, history.Break{Channel: channelName(ch), From: now, To: now + heirTime})
 	}
-	before := underWay
-	if r.watch.unsure > 0 {
-		before = doubtTime // what is not answered is told again
-	}
+	before := r.underWay()
 	if lost > 1 || lost > 0 && len(keepers) == 1 {
 		r.excuses = append(r.excuses, history.Excuse{Channel: channelName(ch), From: first - before, To: now + underWay, Why: "the keeper and a replica were lost together"})
 		r.unheard(channelName(ch), first-diskTime)
 	}
+}
+
+// underWay is how long what was asked or said may be on its way now.
+func (r *run) underWay() time.Duration {
+	if r.watch.unsure > 0 {
+		return doubtTime // what is not answered is told again
+	}
+	return underWay
 }
 
 // overlayCopies is how many nodes have an object, its keeper included.

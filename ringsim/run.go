@@ -246,6 +246,16 @@ func (r *run) unheard(channel string, since time.Duration) {
 	}
 }
 
+// untold is called when a node is lost that may not have told anybody which of its
+// users left last.
+func (r *run) untold(server string, since time.Duration) {
+	for _, x := range r.retired {
+		if x.server == server && x.at >= since {
+			r.former[x.former] = true
+		}
+	}
+}
+
 // emptied is called when somebody is in a channel no more. Where only those are
 // left who founded it anew, cut off from the others, theirs is the older
 // one now.

@@ -66,10 +66,11 @@ func (u *user) isIn(channel string) bool {
 	return u.in[channel]
 }
 
-// message is one by somebody, or the echo of his own.
+// message is one by somebody, or the echo of his own, which has its label. What he said over
+// an earlier connection is news, too: it may come with what others said then.
 func (v *visit) message(l line, at time.Duration) {
 	u := v.u
-	if l.nick() != u.nick {
+	if l.nick() != u.nick || v.label(l) == "" {
 		u.r.history.Saw(at, u.client, l.param(0), l.param(1))
 		return
 	}

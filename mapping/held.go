@@ -180,6 +180,12 @@ func (v *view) missesSpeakerLocked(e overlay.Entry, w *wire.Message) {
 	if _, on := v.state.members[e.From]; on || w == nil || w.Person != nil || v.s.views[v.name] != v {
 		return
 	}
+	v.askLocked()
+}
+
+// askLocked has the view compared with its keeper's soon, but not again and again: what
+// differs may take a moment to be settled.
+func (v *view) askLocked() {
 	if now := v.s.h.Now(); now.Sub(v.asked) >= holdBack {
 		v.asked = now
 		v.s.o.Hold(kindChannel, v.name)

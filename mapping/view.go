@@ -30,7 +30,7 @@ type view struct {
 	seen    map[overlay.Stream]uint64   // last number of each origin: what comes again is dropped
 	said    map[overlay.Stream]uint64   // the same of its messages alone
 	held    map[overlay.Stream]*waiting // messages that wait for one before them, or for who says them
-	asked   time.Time                   // when the keeper was last asked for who speaks
+	asked   time.Time                   // when the view was last to be compared with its keeper
 	before  keptTail                    // of an earlier view, until the first whole one has come
 	waiters []waiter
 	tagged  *cache[string, origin] // messages of tags only, by ID; nil before the first
@@ -293,7 +293,7 @@ func (v *view) adoptLocked(st *state, at time.Time) (old *state) {
 		v.s.personLocked(who, m.person, at)
 		if p, ok := v.s.knownLocked(who); ok {
 			if newer(m.person, p) != m.person && v.local(who) != nil {
-				v.s.o.Hold(kindChannel, v.name) // the keeper is told soon
+				v.askLocked() // the keeper is told
 			}
 			m.person = newer(m.person, p)
 			st.members[who] = m

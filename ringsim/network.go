@@ -197,14 +197,15 @@ func (j *joiner) round() (joined bool) {
 
 // livingAddresses are the addresses that the node was told; or that of some
 // other node, as a person would name another one, when none of these will ever
-// answer again.
+// answer again: the oldest that runs or will, since two that are new and know each
+// other only would never hear of the rest.
 func (n *node) livingAddresses() []string {
 	other := ""
 	for _, o := range n.net.nodes {
 		if slices.Contains(n.told, o.h.Addr()) && (o.up() || o.returns) {
 			return n.told
 		}
-		if o != n && o.up() && other == "" {
+		if o != n && (o.up() || o.returns) && other == "" {
 			other = o.h.Addr()
 		}
 	}

@@ -188,7 +188,7 @@ func (x *churn) lookupSome(n int) {
 func TestChurn(t *testing.T) {
 	seeds := *churnSeeds
 	if testing.Short() {
-		seeds = min(seeds, 30)
+		seeds = min(seeds, 12)
 	}
 	first := *churnFirst
 	if *churnSeed != 0 {

@@ -1,7 +1,9 @@
 package mapping
 
 import (
+	"fmt"
 	"testing"
+	"time"
 
 	"ircbridge/chat"
 	"ircbridge/mapping/wire"
@@ -103,4 +105,43 @@ func TestLeavingCountsOnBothSidesOfACut(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestWhoWasNotLetInHasNotLeft: a node remembers whose leaving no keeper heard of, but not that somebody
+// took back a join that nobody answered: he may have a status to return to.
+func TestWhoWasNotLetInHasNotLeft(t *testing.T) {
+	w := newSimNet(t, 1)
+	w.grow(1)
+	w.run(func(e *simEnv) {
+		s := w.nodes[0].s
+		unheard := &job{err: chat.ErrUnreachable}
+		for i, test := range []struct {
+			what       string
+			in, orphan bool
+			how        *job
+			left       bool
+		}{
+			{"he left, and nobody heard it", true, false, unheard, true},
+			{"he left, of a channel that its keeper did not know", true, false, &job{res: refuse(wire.Code_NOT_ON_CHANNEL)}, true},
+			{"he left, and the keeper heard it", true, false, &job{res: &wire.Result{}}, false},
+			{"he was not let in", false, false, unheard, false},
+			{"he had gone before he was let in", true, true, unheard, false},
+		} {
+			channel := fmt.Sprint("#", i)
+			ms := &membership{v: &view{name: channel}, in: test.in, orphan: test.orphan}
+			s.mu.Lock()
+			s.untoldLocked(ms, "Ada", test.how)
+			left := s.leftUntoldLocked(channel, "ada")
+			s.mu.Unlock()
+			if left != test.left {
+				t.Errorf("%s: he has left: %v", test.what, left)
+			}
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.untold.put(leaving{"#0", "ada"}, e.Now().Add(-formerLife*time.Millisecond))
+		if s.leftUntoldLocked("#0", "ada") {
+			t.Error("it is remembered for longer than anybody waits for him")
+		}
+	})
 }

@@ -229,15 +229,15 @@ func (se *session) onLocked(channel string) *membership {
 func (se *session) leaveLocked(ms *membership, req *wire.ChannelRequest) {
 	se.dropLocked(ms)
 	ms.v.leaving[se.stream]++
-	se.tellLeftLocked(ms.v, req)
+	se.tellLeftLocked(ms, req)
 }
 
 // tellLeftLocked tells the keeper of a membership that is over here.
-func (se *session) tellLeftLocked(v *view, req *wire.ChannelRequest) {
-	nick := se.me.nick
+func (se *session) tellLeftLocked(ms *membership, req *wire.ChannelRequest) {
+	v, nick := ms.v, se.me.nick
 	se.laneLocked(kindChannel, v.name).addLocked(func(uint64) []byte { return encode(req) }, func(j *job) {
 		if !req.GetQuit().GetVanished() {
-			se.s.untoldLocked(v.name, nick, j)
+			se.s.untoldLocked(ms, nick, j)
 		}
 		if v.leaving[se.stream]--; v.leaving[se.stream] == 0 {
 			delete(v.leaving, se.stream)
@@ -294,7 +294,7 @@ func (se *session) closeLocked(reason string, vanished bool, why error) {
 		ms := se.memberships[name]
 		se.dropLocked(ms)
 		ms.v.leaving[se.stream]++
-		se.quits = append(se.quits, func() { se.tellLeftLocked(ms.v, quit) })
+		se.quits = append(se.quits, func() { se.tellLeftLocked(ms, quit) })
 	}
 	se.s.over.put(se.stream, se.me)
 	delete(se.s.sessions, se.number)

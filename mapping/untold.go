@@ -17,10 +17,11 @@ type leaving struct{ channel, nick string } // both folded
 // maxUntold bounds the leavings that a node remembers.
 const maxUntold = 1024
 
-// untoldLocked hears how telling of a leaving went.
-func (s *Service) untoldLocked(channel, nick string, j *job) {
-	if j.err != nil || j.res.Code != wire.Code_OK {
-		s.untold.put(leaving{channel, chat.Fold(nick)}, s.h.Now())
+// untoldLocked hears how telling of a leaving went. Who was not let in, and takes the asking
+// back, has not left: he may still have a status to return to.
+func (s *Service) untoldLocked(ms *membership, nick string, j *job) {
+	if heard := j.err == nil && j.res.Code == wire.Code_OK; !heard && ms.in && !ms.orphan {
+		s.untold.put(leaving{ms.v.name, chat.Fold(nick)}, s.h.Now())
 	}
 }
 

@@ -42,13 +42,7 @@ func (s *Service) carryLetters(l *lane, batch []*job, d time.Duration) ([]*wire.
 		if left <= 0 {
 			return nil, fmt.Errorf("%s: %w", l.name, chat.ErrUnreachable)
 		}
-		var who overlay.Stream
-		var err error
-		if try == 0 {
-			who, _, err = s.locate(l.name, false, left)
-		} else {
-			who, _, err = s.lookUp(l.name, left)
-		}
+		who, err := s.find(l.name, try, left)
 		if err != nil {
 			return nil, err
 		}
@@ -65,6 +59,34 @@ func (s *Service) carryLetters(l *lane, batch []*job, d time.Duration) ([]*wire.
 	}
 }
 
+// find is where a user is: where he was found last, at the first try, then where the name's
+// keeper says.
+func (s *Service) find(nick string, try int, d time.Duration) (who overlay.Stream, err error) {
+	if try == 0 {
+		who, _, err = s.locate(nick, false, d)
+	} else {
+		who, _, err = s.lookUp(nick, d)
+	}
+	return who, err
+}
+
+// findNode is the peer ID of a node, given its ID in hexadecimal digits. Errors:
+// ErrNoSuchNode, ErrUnreachable.
+func (s *Service) findNode(id string, d time.Duration) (host.PeerID, error) {
+	raw, err := hex.DecodeString(id)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", id, chat.ErrNoSuchNode)
+	}
+	c, err := s.o.FindNode([20]byte(raw), d)
+	if errors.Is(err, overlay.ErrNoNode) {
+		return "", fmt.Errorf("%s: %w", id, chat.ErrNoSuchNode)
+	}
+	if err != nil {
+		return "", fmt.Errorf("%s: %w (%v)", id, chat.ErrUnreachable, err)
+	}
+	return c.Peer.ID, nil
+}
+
 func refuseAll(batch []*job, code wire.Code) []*wire.Result {
 	results := make([]*wire.Result, len(batch))
 	for i := range results {
@@ -74,18 +96,11 @@ func refuseAll(batch []*job, code wire.Code) []*wire.Result {
 }
 
 func (s *Service) carryToNode(id string, batch []*job, msg *wire.Letters, deadline time.Time) ([]*wire.Result, error) {
-	raw, err := hex.DecodeString(id)
+	node, err := s.findNode(id, deadline.Sub(s.h.Now()))
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", id, chat.ErrNoSuchNode)
+		return nil, err
 	}
-	c, err := s.o.FindNode([20]byte(raw), deadline.Sub(s.h.Now()))
-	if errors.Is(err, overlay.ErrNoNode) {
-		return nil, fmt.Errorf("%s: %w", id, chat.ErrNoSuchNode)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w (%v)", id, chat.ErrUnreachable, err)
-	}
-	results, _, err := s.deliver(c.Peer.ID, batch, msg, deadline.Sub(s.h.Now()))
+	results, _, err := s.deliver(node, batch, msg, deadline.Sub(s.h.Now()))
 	return results, err
 }
 
@@ -133,6 +148,23 @@ func (s *Service) onDirect(from host.Peer, raw []byte) []byte {
 	return encode(reply)
 }
 
+// receiversLocked are the sessions here that letters to a folded nick are for: whose it is, or
+// all for "". nil: nobody here has the nick.
+func (s *Service) receiversLocked(nick string) []*session {
+	if nick != "" {
+		se := s.nicks[nick]
+		if se == nil || se.opening || chat.Fold(se.me.nick) != nick {
+			return nil
+		}
+		return []*session{se}
+	}
+	all := []*session{}
+	for _, n := range sortedKeys(s.sessions) {
+		all = append(all, s.sessions[n])
+	}
+	return all
+}
+
 // onLetters gives letters to whom they are for, if he is here and so named.
 func (s *Service) onLetters(from host.PeerID, w *wire.Letters) *wire.DirectReply {
 	bad := &wire.DirectReply{Code: wire.Code_BAD_REQUEST}
@@ -148,19 +180,15 @@ func (s *Service) onLetters(from host.PeerID, w *wire.Letters) *wire.DirectReply
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	reply, to, receivers := &wire.DirectReply{}, string(w.Nick), []*session{}
-	if to == "" {
+	reply, to := &wire.DirectReply{}, string(w.Nick)
+	receivers := s.receiversLocked(to)
+	switch {
+	case receivers == nil:
+		return &wire.DirectReply{Code: wire.Code_NOT_HERE}
+	case to == "":
 		to = s.node.ID
-		for _, n := range sortedKeys(s.sessions) {
-			receivers = append(receivers, s.sessions[n])
-		}
-	} else {
-		se := s.nicks[to]
-		if se == nil || se.opening || chat.Fold(se.me.nick) != to {
-			return &wire.DirectReply{Code: wire.Code_NOT_HERE}
-		}
-		receivers = append(receivers, se)
-		reply.Nick, reply.Away = []byte(se.me.nick), []byte(se.me.away)
+	default:
+		reply.Nick, reply.Away = []byte(receivers[0].me.nick), []byte(receivers[0].me.away)
 	}
 	now := s.h.Now()
 	s.personLocked(who, p, now)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
-	"slices"
 	"time"
 
 	"ircbridge/chat"
@@ -207,7 +206,7 @@ func (se *session) meetsLocked(name string) bool {
 			continue
 		}
 		for who, m := range ms.v.state.members { // any order: one is enough
-			if who != se.stream && chat.Fold(m.person.nick) == name {
+			if who != se.stream && chat.SameName(m.person.nick, name) {
 				return true
 			}
 		}
@@ -221,34 +220,62 @@ type nickViews struct{ s *Service }
 
 // Event has the name's state when more than one node claims or watches it.
 func (n nickViews) Event(name string, e overlay.Entry) {
-	if len(e.Event) > 0 {
-		n.show(name, e.Event, false, e.At)
+	if obj := n.readEvent(name, e); obj != nil {
+		n.s.mu.Lock()
+		defer n.s.mu.Unlock()
+		n.showLocked(name, obj, false, e.At)
 	}
 }
 
 // Reset has the whole, which may no longer have the claim of who gave the name up; what led
 // to it does.
 func (n nickViews) Reset(name string, _ overlay.Stamp, snapshot []byte, recent []overlay.Entry) {
-	recent = slices.DeleteFunc(recent, func(e overlay.Entry) bool { return len(e.Event) == 0 })
+	var past []*nickObject
+	var times []time.Time
 	for _, e := range recent {
-		n.said(name, e)
+		if obj := n.readEvent(name, e); obj != nil {
+			past, times = append(past, obj), append(times, e.At)
+		}
 	}
-	n.show(name, snapshot, true, n.s.h.Now())
-	for _, e := range recent {
-		n.showKept(name, e.Event)
+	whole := n.read(name, snapshot)
+	n.s.mu.Lock()
+	defer n.s.mu.Unlock()
+	for i, obj := range past {
+		if w := n.s.watches[name]; w != nil {
+			w.saidLocked(obj.holder(), false, times[i])
+		}
+	}
+	if whole != nil {
+		n.showLocked(name, whole, true, n.s.h.Now())
+	}
+	for _, obj := range past { // nobody loses a name by what was
+		if se := n.s.nicks[name]; se != nil && !se.opening && chat.Fold(se.me.nick) == name {
+			se.keepsNickLocked(obj)
+		}
 	}
 }
 
-// show says who holds a name that this node watches, or claims: it may be another.
-func (n nickViews) show(name string, snapshot []byte, whole bool, at time.Time) {
-	obj, err := decodeNick(snapshot, name)
+// readEvent is read of an event; one that is empty says nothing.
+func (n nickViews) readEvent(name string, e overlay.Entry) *nickObject {
+	if len(e.Event) == 0 {
+		return nil
+	}
+	return n.read(name, e.Event)
+}
+
+// read decodes what a keeper pushed; nil: it cannot be shown.
+func (n nickViews) read(name string, b []byte) *nickObject {
+	obj, err := decodeNick(b, name)
 	if err != nil {
 		n.s.log.Warn("a keeper pushed a malformed name; ignored", "nick", name, "err", err)
-		return
+		return nil
 	}
+	return obj
+}
+
+// showLocked says who holds a name that this node watches, or claims: it may be another.
+func (n nickViews) showLocked(name string, obj *nickObject, whole bool, at time.Time) {
 	h := obj.holder()
-	n.s.mu.Lock()
-	defer n.s.mu.Unlock()
 	if w := n.s.watches[name]; w != nil {
 		w.saidLocked(h, whole, at)
 	}
@@ -259,31 +286,6 @@ func (n nickViews) show(name string, snapshot []byte, whole bool, at time.Time) 
 	case h.owner.Node != n.s.self:
 		se.loseNickLocked(name, h)
 	default:
-		se.keepsNickLocked(obj)
-	}
-}
-
-// said gives a past event of a name to those here who watch it.
-func (n nickViews) said(name string, e overlay.Entry) {
-	obj, err := decodeNick(e.Event, name)
-	n.s.mu.Lock()
-	defer n.s.mu.Unlock()
-	if w := n.s.watches[name]; w != nil && err == nil { // showKept logs the error
-		w.saidLocked(obj.holder(), false, e.At)
-	}
-}
-
-// showKept says whom a user of this node kept the name from, as it was before: nobody
-// loses it by that.
-func (n nickViews) showKept(name string, snapshot []byte) {
-	obj, err := decodeNick(snapshot, name)
-	if err != nil {
-		n.s.log.Warn("a keeper pushed a malformed name; ignored", "nick", name, "err", err)
-		return
-	}
-	n.s.mu.Lock()
-	defer n.s.mu.Unlock()
-	if se := n.s.nicks[name]; se != nil && !se.opening && chat.Fold(se.me.nick) == name {
 		se.keepsNickLocked(obj)
 	}
 }

@@ -2,7 +2,6 @@ package mapping
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
@@ -159,18 +158,11 @@ func (se *session) redactLetter(ctx context.Context, r *chat.Redacted) error {
 	s.mu.Unlock()
 	deadline := s.h.Now().Add(host.Budget(ctx, s.h.Now(), s.cfg.GiveUp))
 	if isNodeID(to) {
-		raw, err := hex.DecodeString(to)
+		node, err := s.findNode(to, deadline.Sub(s.h.Now()))
 		if err != nil {
-			return chat.ErrNoSuchNode
+			return err
 		}
-		c, err := s.o.FindNode([20]byte(raw), deadline.Sub(s.h.Now()))
-		switch {
-		case errors.Is(err, overlay.ErrNoNode):
-			return chat.ErrNoSuchNode
-		case err != nil:
-			return fmt.Errorf("%w (%v)", chat.ErrUnreachable, err)
-		}
-		return s.askRedact(c.Peer.ID, w, r, deadline)
+		return s.askRedact(node, w, r, deadline)
 	}
 	w.Nick = []byte(chat.Fold(to))
 	for try := 0; ; try++ {
@@ -178,11 +170,7 @@ func (se *session) redactLetter(ctx context.Context, r *chat.Redacted) error {
 		if left <= 0 {
 			return chat.ErrUnreachable
 		}
-		find := s.lookUp
-		if try == 0 {
-			find = func(nick string, d time.Duration) (overlay.Stream, person, error) { return s.locate(nick, false, d) }
-		}
-		who, _, err := find(string(w.Nick), left)
+		who, err := s.find(string(w.Nick), try, left)
 		if err != nil {
 			return err
 		}
@@ -229,17 +217,12 @@ func (s *Service) onRedact(from host.PeerID, w *wire.LetterRedact) *wire.DirectR
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.UnixMilli(s.h.Now().UnixMilli())
-	reply, receivers := &wire.DirectReply{Code: wire.Code_UNKNOWN_MESSAGE, AtMs: []int64{now.UnixMilli()}}, []*session{}
-	if len(w.GetNick()) == 0 {
-		for _, n := range sortedKeys(s.sessions) {
-			receivers = append(receivers, s.sessions[n])
-		}
-	} else {
-		se := s.nicks[string(w.Nick)]
-		if se == nil || se.opening || chat.Fold(se.me.nick) != string(w.Nick) {
-			return &wire.DirectReply{Code: wire.Code_NOT_HERE}
-		}
-		receivers, reply.Nick = append(receivers, se), []byte(se.me.nick)
+	reply, receivers := &wire.DirectReply{Code: wire.Code_UNKNOWN_MESSAGE, AtMs: []int64{now.UnixMilli()}}, s.receiversLocked(string(w.GetNick()))
+	switch {
+	case receivers == nil:
+		return &wire.DirectReply{Code: wire.Code_NOT_HERE}
+	case len(w.GetNick()) > 0:
+		reply.Nick = []byte(receivers[0].me.nick)
 	}
 	for _, se := range receivers {
 		if se.received == nil {

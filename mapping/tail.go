@@ -65,12 +65,11 @@ func (s *state) addLines(lines []line) {
 	if len(lines) == 0 {
 		return
 	}
-	lines = s.blanked(lines)
 	n := len(s.tail)
-	if len(lines) == 1 && (n == 0 || s.tail[n-1].stamp.Compare(lines[0].stamp) < 0) && !s.said(lines[0]) {
+	if len(lines) == 1 && (n == 0 || s.tail[n-1].stamp.Compare(lines[0].stamp) < 0) && !s.said(lines[0]) && !s.redacted(lines[0].origin()) {
 		s.tail = append(s.tail, lines[0])
 	} else {
-		all := append(slices.Clone(s.tail), lines...)
+		all := append(slices.Clone(s.tail), s.blanked(lines)...)
 		slices.SortStableFunc(all, func(a, b line) int { return a.stamp.Compare(b.stamp) })
 		blank := blankOf(all)
 		seen := make(map[origin]bool, len(all))

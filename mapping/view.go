@@ -106,7 +106,7 @@ func (v *view) releaseLocked() {
 	delete(v.s.views, v.name)
 	before := heardBefore{seen: v.seen, said: v.said, tail: v.before}
 	if v.state != nil {
-		before.tail = keptTail{v.state.birth, v.state.tail}
+		before.tail = keptTail{v.state.birth, v.state.tail, v.s.h.Now()}
 	}
 	v.s.heardBefore.put(v.name, before)
 	v.s.o.Release(kindChannel, v.name)
@@ -268,13 +268,12 @@ func (v *view) beginLocked(st *state, recent []overlay.Entry) {
 func (v *view) keptLocked(st *state) *state {
 	kept := v.before
 	v.before = keptTail{}
-	if kept.of.none() || kept.of != st.birth {
+	if kept.of.none() || kept.of != st.birth || v.s.h.Now().Sub(kept.at) > lineLife*time.Millisecond {
 		return nil
 	}
-	d, now := newState(), v.s.h.Now().UnixMilli()
-	d.birth, d.name = st.birth, st.name
+	d := st.emptyPart()
 	for _, l := range st.blanked(kept.lines) {
-		if !st.heads.covers(l.stamp) && !st.said(l) && l.at > now-lineLife {
+		if !st.heads.covers(l.stamp) && !st.said(l) {
 			d.tail = append(d.tail, l)
 		}
 	}
@@ -393,10 +392,12 @@ type heardBefore struct {
 	tail       keptTail
 }
 
-// keptTail is the last messages of a channel with a birth.
+// keptTail is the last messages of a channel with a birth, as they were when the view was
+// closed.
 type keptTail struct {
 	of    birth
 	lines []line
+	at    time.Time
 }
 
 // laneLocked is the lane in which one of this node's sessions, which may be

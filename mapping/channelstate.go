@@ -45,6 +45,16 @@ func (h heads) add(s overlay.Stamp) {
 	}
 }
 
+// knowsAll reports whether all is known that others know.
+func (h heads) knowsAll(of heads) bool {
+	for e, n := range of { // any order: all must hold
+		if h[e] < n {
+			return false
+		}
+	}
+	return true
+}
+
 // sorted lists the epochs, highest first.
 func (h heads) sorted() []overlay.Epoch {
 	list := make([]overlay.Epoch, 0, len(h))
@@ -181,6 +191,9 @@ func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K {
 	slices.Sort(list)
 	return list
 }
+
+// knows reports whether the state has all that a view has seen.
+func (s *state) knows(theirs heads) bool { return s.heads.knowsAll(theirs) }
 
 // is reports whether a mode without parameter, or a key or limit, is set.
 func (s *state) is(letter byte) bool { return s.modes[letter].on }

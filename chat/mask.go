@@ -9,6 +9,9 @@ import (
 // them, and those who need no invitation.
 const ListModes = "beI"
 
+// FlagModes are the letters of the modes of a channel that have no parameter.
+const FlagModes = "CRimnst"
+
 // ExtendedBans are the letters of the entries that are more than a mask of
 // nick!user@host (FullMask).
 const ExtendedBans = "am"

@@ -21,7 +21,7 @@ func isupportTokens(cfg *Config) []string {
 		"NETWORK=" + cfg.Network,
 		"CASEMAPPING=ascii",
 		"CHANTYPES=#",
-		"CHANMODES=" + chat.ListModes + ",k,l," + flagModes,
+		"CHANMODES=" + chat.ListModes + ",k,l," + chat.FlagModes,
 		"PREFIX=(" + statusModes + ")@+",
 		"STATUSMSG=@+",
 		fmt.Sprintf("MODES=%d", maxModes),

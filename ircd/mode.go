@@ -9,11 +9,10 @@ import (
 	"ircbridge/chat"
 )
 
-// The modes of channels as PREFIX and CHANMODES group them, beside chat.ListModes.
+// The modes of channels as PREFIX and CHANMODES group them, beside those of package chat.
 const (
 	statusModes  = "ov"
-	flagModes    = "CRimnst"
-	channelModes = statusModes + chat.ListModes + "kl" + flagModes
+	channelModes = statusModes + chat.ListModes + "kl" + chat.FlagModes
 )
 
 // sorted are letters in the order of their bytes, as in 004.
@@ -98,7 +97,7 @@ func (c *conn) parseModes(name string, params []string) (changes []chat.ModeChan
 				if !slices.Contains(lists, m.Mode) {
 					lists = append(lists, m.Mode)
 				}
-			case len(changes) < 2*maxModes+len(flagModes):
+			case len(changes) < 2*maxModes+len(chat.FlagModes):
 				changes = append(changes, m)
 			}
 		})

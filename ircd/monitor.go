@@ -54,7 +54,7 @@ func cmdMonitor(c *conn, m *message) error {
 	case "S":
 		c.showMonitored(c.monitoredNicks())
 	default:
-		c.standard(replyFail, "MONITOR", "INVALID_SUBCOMMAND", "MONITOR takes + or - and nicknames, C, L or S", m.params[0])
+		c.standard(replyFail, "MONITOR", "INVALID_SUBCOMMAND", "MONITOR takes + or - and nicknames, C, L or S", orStar(m.params[0]))
 	}
 	return nil
 }

@@ -283,7 +283,7 @@ func randomHistory(t *testing.T, k *keptChannel, n int) {
 		case 6:
 			req = reqTopic(fmt.Sprint("topic ", k.rand.IntN(100)))
 		case 7:
-			req = reqModes(modeChange(k.rand.IntN(2) == 0, flagModes[k.rand.IntN(len(flagModes))], ""))
+			req = reqModes(modeChange(k.rand.IntN(2) == 0, chat.FlagModes[k.rand.IntN(len(chat.FlagModes))], ""))
 		case 8:
 			req = reqModes(statusChange(k.rand.IntN(2) == 0, "ov"[k.rand.IntN(2)], o))
 		case 9:

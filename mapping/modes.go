@@ -15,14 +15,10 @@ const (
 	maxChanges = 64      // in one request
 )
 
-// flagModes are the modes of a channel without parameter; ownModes all but lists
-// and statuses.
-const (
-	flagModes = "CRimnst"
-	ownModes  = "CRiklmnst"
-)
+// ownModes are the modes of a channel but lists and statuses, sorted.
+const ownModes = "CRiklmnst"
 
-func isFlag(letter byte) bool { return strings.IndexByte(flagModes, letter) >= 0 }
+func isFlag(letter byte) bool { return strings.IndexByte(chat.FlagModes, letter) >= 0 }
 
 func isChannelMode(letter byte) bool { return strings.IndexByte(ownModes, letter) >= 0 }
 

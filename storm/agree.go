@@ -95,12 +95,7 @@ func (c *client) on(name string) bool {
 // answer asks and returns what came.
 func (s *storm) answer(c *client, lines ...string) (got []message) {
 	for _, line := range lines {
-		s.labels++
-		label := fmt.Sprint("l", s.labels)
-		a := &answer{}
-		c.mu.Lock()
-		c.labels[label] = a
-		c.mu.Unlock()
+		label, a := s.label(c)
 		c.send("@label=" + label + " " + line)
 		if c.await("an answer to "+line, func() bool { return a.whole }) != nil {
 			return got

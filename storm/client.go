@@ -18,6 +18,9 @@ type client struct {
 	name string // for people
 	nc   net.Conn
 	fail func(error)
+	// tasks are what is done beside the reading, for all clients; the reader itself is one of
+	// them.
+	tasks *sync.WaitGroup
 
 	mu      sync.Mutex
 	moved   *sync.Cond
@@ -44,9 +47,9 @@ type answer struct {
 	batch string // in which it comes, if it is one
 }
 
-func newClient(name string, nc net.Conn, fail func(error)) *client {
+func newClient(name string, nc net.Conn, fail func(error), tasks *sync.WaitGroup) *client {
 	c := &client{
-		name: name, nc: nc, fail: fail,
+		name: name, nc: nc, fail: fail, tasks: tasks,
 		joined: map[string]bool{}, topics: map[string]string{}, flags: map[string]map[rune]bool{}, batches: map[string]string{}, labels: map[string]*answer{}, byBatch: map[string]*answer{}, seen: map[string]bool{},
 	}
 	c.moved = sync.NewCond(&c.mu)
@@ -141,7 +144,7 @@ func (c *client) judge(m message) {
 		}
 		c.ending = true
 	case "PING":
-		go c.send("PONG :" + m.param(0)) // ends with the write
+		c.tasks.Go(func() { c.send("PONG :" + m.param(0)) })
 	case "CAP":
 		if m.param(1) == "LS" {
 			c.offered = append(c.offered, strings.Fields(m.params[len(m.params)-1])...)

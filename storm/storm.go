@@ -21,7 +21,7 @@ type storm struct {
 	dial    func(i int) (net.Conn, error)
 	program source
 	clients []*client
-	readers sync.WaitGroup
+	tasks   sync.WaitGroup // readers, and what they start
 	labels  int
 
 	mu     sync.Mutex
@@ -51,7 +51,7 @@ func Run(clients int, dial func(i int) (net.Conn, error), program []byte) error 
 			c.nc.Close()
 		}
 	}
-	s.readers.Wait()
+	s.tasks.Wait()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return errors.Join(s.failed...)
@@ -78,9 +78,9 @@ func (s *storm) enter(i int) {
 		s.fail(fmt.Errorf("client %d cannot connect: %w", i, err))
 		return
 	}
-	c := newClient(fmt.Sprintf("client %d", i), nc, s.fail)
+	c := newClient(fmt.Sprintf("client %d", i), nc, s.fail, &s.tasks)
 	s.clients[i] = c
-	s.readers.Go(c.read)
+	s.tasks.Go(c.read)
 	for range s.program.pick(4) {
 		if line := s.program.line("none"); !strings.HasPrefix(line, "QUIT") && !strings.HasPrefix(line, "PASS") {
 			c.send(line)
@@ -167,12 +167,7 @@ func (s *storm) ask(c *client, line string) error {
 
 // begin sends a labelled line; the function that it returns waits for the answer, and judges it.
 func (s *storm) begin(c *client, line string) (wait func()) {
-	s.labels++
-	label := fmt.Sprint("l", s.labels)
-	a := &answer{}
-	c.mu.Lock()
-	c.labels[label] = a
-	c.mu.Unlock()
+	label, a := s.label(c)
 	if strings.HasPrefix(line, "TAGMSG") {
 		c.send("@label=" + label + ";+typing=active " + line)
 	} else {
@@ -194,6 +189,16 @@ func (s *storm) begin(c *client, line string) (wait func()) {
 			c.judgeEnd(line, a)
 		}
 	}
+}
+
+// label is a new label of a client, and what will answer it.
+func (s *storm) label(c *client) (string, *answer) {
+	s.labels++
+	label, a := fmt.Sprint("l", s.labels), &answer{}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.labels[label] = a
+	return label, a
 }
 
 // ends are the numerics with which the answer to a query ends, whatever comes of it.

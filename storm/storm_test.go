@@ -4,6 +4,7 @@ import (
 	"net"
 	"reflect"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -35,7 +36,7 @@ func TestJudge(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got []string
-			c := newClient("client", nil, func(err error) { got = append(got, err.Error()) })
+			c := newClient("client", nil, func(err error) { got = append(got, err.Error()) }, new(sync.WaitGroup))
 			c.nick = "c0"
 			c.joined["#on"] = true
 			c.labels["l1"], c.labels["l2"] = &answer{}, &answer{}
@@ -64,7 +65,7 @@ func TestJudgeEnd(t *testing.T) {
 				a.lines = a.lines[:len(a.lines)-1]
 			}
 			complaints := 0
-			c := newClient("client", nil, func(error) { complaints++ })
+			c := newClient("client", nil, func(error) { complaints++ }, new(sync.WaitGroup))
 			c.judgeEnd(line, a)
 			if (complaints > 0) != (drop && numerics != nil) {
 				t.Errorf("%s, %v: %d complaints", line, a.lines, complaints)

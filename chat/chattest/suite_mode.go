@@ -21,7 +21,6 @@ func modeCases() []testCase {
 		{"Voice", 2, testModeVoice},
 		{"BanList", 2, testModeBanList},
 		{"BanMask", 2, testModeBanMask},
-		{"BanListFull", 1, testModeBanListFull},
 	}
 }
 
@@ -230,15 +229,4 @@ func testModeBanMask(w *world) {
 		_, err := a.SetMode(context.Background(), "#a", []chat.ModeChange{plus('b', given)})
 		w.want("a mask that is none", err, chat.ErrBadModeParam)
 	}
-}
-
-func testModeBanListFull(w *world) {
-	a := w.open(0, "ann")
-	a.join("#a")
-	for i := range chat.MaxList {
-		a.mode("#a", plus('b', fmt.Sprintf("n%d!*@*", i)))
-	}
-	_, err := a.SetMode(context.Background(), "#a", []chat.ModeChange{plus('b', "more!*@*")})
-	w.want("one ban more", err, chat.ErrListFull)
-	a.mode("#a", minus('b', "n7!*@*"), plus('b', "more!*@*"))
 }

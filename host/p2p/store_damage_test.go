@@ -305,7 +305,11 @@ func TestRandomDamageWhileRunning(t *testing.T) {
 	whole := filled(t, 3000)
 	dir := t.TempDir()
 	remade := 0
-	for seed := range uint64(40) {
+	// How many of them are noticed depends on which pages are in use; a dozen at least are wanted.
+	for seed := uint64(0); seed < 40 || remade < 12; seed++ {
+		if seed == 400 {
+			t.Fatalf("only %d of %d damages were noticed", remade, seed)
+		}
 		path := filepath.Join(dir, fmt.Sprint(seed, ".db"))
 		if err := os.WriteFile(path, whole, 0o600); err != nil {
 			t.Fatal(err)
@@ -342,9 +346,6 @@ func TestRandomDamageWhileRunning(t *testing.T) {
 		if t.Failed() {
 			return
 		}
-	}
-	if remade < 4 { // how many are depends on which pages are in use; without any, nothing was shown
-		t.Errorf("only %d of 40 damages were noticed", remade)
 	}
 }
 

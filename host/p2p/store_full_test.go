@@ -171,8 +171,9 @@ func TestRemovedWhileRunning(t *testing.T) {
 		remove, restore func(dir string) error
 		aside           int
 	}{
-		"the file":      {remove: func(dir string) error { return os.Remove(filepath.Join(dir, "store.db")) }},
-		"the directory": {remove: os.RemoveAll, restore: func(dir string) error { return os.Mkdir(dir, 0o700) }},
+		"the file": {remove: func(dir string) error { return os.Remove(filepath.Join(dir, "store.db")) }},
+		// Moved away in one step: while its files are removed one by one, the node makes its database again.
+		"the directory": {remove: func(dir string) error { return os.Rename(dir, dir+".gone") }, restore: func(dir string) error { return os.Mkdir(dir, 0o700) }},
 		"replaced": {aside: 1, remove: func(dir string) error {
 			return errors.Join(os.Remove(filepath.Join(dir, "store.db")), os.WriteFile(filepath.Join(dir, "store.db"), []byte("another"), 0o600))
 		}},

@@ -1,6 +1,7 @@
 package ircd
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -16,7 +17,7 @@ import (
 )
 
 // piped serves clients over in-memory connections.
-func piped(b *testing.B) (*Server, func() net.Conn) {
+func piped(b testing.TB) (*Server, func() net.Conn) {
 	b.Helper()
 	cfg := defaultConfig()
 	cfg.Limits.MaxConnections = 100_000
@@ -35,7 +36,7 @@ func piped(b *testing.B) (*Server, func() net.Conn) {
 }
 
 // await reads until text has come.
-func await(b *testing.B, nc net.Conn, text string) {
+func await(b testing.TB, nc net.Conn, text string) {
 	b.Helper()
 	buf := make([]byte, 0, 8192)
 	for {
@@ -118,7 +119,7 @@ func countLines(nc net.Conn, text string, got *sync.WaitGroup) {
 		if err != nil {
 			return
 		}
-		for range strings.Count(string(buf[:n]), text) {
+		for range bytes.Count(buf[:n], []byte(text)) {
 			got.Done()
 		}
 	}

@@ -59,7 +59,7 @@ func TestCapabilitiesOnSeveralLines(t *testing.T) {
 		defer near.Close()
 		c := newConn(srv, arrived(far))
 		c.cap302 = version302
-		c.out.start = func() {}
+		c.out.writer = func() {}
 		c.capList(sub, names)
 		for line := range strings.Lines(string(c.out.buf.b)) {
 			if len(line) > maxBody+2 {

@@ -114,7 +114,7 @@ func newConn(s *Server, nc *arrival) *conn {
 		traffic: traffic{since: s.now()},
 	}
 	c.out.disarms = nc.writesToRead()
-	c.out.start = func() { go c.writer() } // ends with the outbox; serve waits for it
+	c.out.writer = c.writer // serve waits for its end
 	if limits := &c.cfg.Limits; limits.LineRate > 0 && (limits.LimitLoopback || !nc.local) {
 		c.bucket = newBucket(limits.LineRate, limits.LineBurst)
 	}

@@ -32,7 +32,12 @@ func (c *conn) writeEvents() {
 		c.stirred.Store(true)
 	}
 	for _, e := range batch[:n] {
-		c.event(e)
+		switch e := e.(type) {
+		case chat.Message: // most are, and the writer's stack is small
+			c.received(&e)
+		default:
+			c.event(e)
+		}
 	}
 	clear(batch[:n])
 	batches.Put(batch)
@@ -84,8 +89,6 @@ func (c *conn) writer() {
 // just left was taken before he left it, and is dropped.
 func (c *conn) event(e chat.Event) {
 	switch e := e.(type) {
-	case chat.Message:
-		c.received(&e)
 	case chat.Sent:
 		c.outcome(e)
 	case chat.Redacted:
@@ -168,7 +171,7 @@ func (c *conn) received(e *chat.Message) {
 	case channel && len(e.Text) <= maxBody && len(e.More) == 0:
 		c.put(c.srv.lines.of(c.caps, e))
 	default:
-		c.writeMessage(*e)
+		c.writeMessage(e)
 	}
 }
 

@@ -17,10 +17,10 @@ const (
 var errOutboxClosed = errors.New("outbox closed")
 
 // outbox is the bounded queue between who makes lines and the writer, and
-// holds the writer's place: start is called when there is something to do and
+// holds the writer's place: writer is started when there is something to do and
 // nobody does it. A silent client has neither a writer nor a buffer.
 type outbox struct {
-	start   func() // set before use; must not block
+	writer  func() // set before use; run in a goroutine of its own, and made once: it starts for each burst
 	disarms bool   // no deadline stays when there is nothing to write
 
 	mu      sync.Mutex
@@ -119,7 +119,7 @@ func (o *outbox) kick() {
 func (o *outbox) runLocked() {
 	if !o.running && !o.dead {
 		o.running = true
-		o.start()
+		go o.writer() // ends with nothing left, or with the outbox
 	}
 }
 

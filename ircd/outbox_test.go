@@ -15,19 +15,17 @@ import (
 // carrying is an outbox whose writer does nothing but write to nc.
 func carrying(nc net.Conn) *outbox {
 	o := new(outbox)
-	o.start = func() {
-		go func() {
-			for {
-				b, ok := o.next()
-				if !ok {
-					return
-				}
-				if b != nil && o.write(nc, b, time.Minute) != nil {
-					o.fail()
-					return
-				}
+	o.writer = func() {
+		for {
+			b, ok := o.next()
+			if !ok {
+				return
 			}
-		}()
+			if b != nil && o.write(nc, b, time.Minute) != nil {
+				o.fail()
+				return
+			}
+		}
 	}
 	return o
 }

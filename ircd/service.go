@@ -44,11 +44,11 @@ func (c *conn) askService(out chat.Outgoing) {
 		}
 	}
 	if c.caps&capEchoMessage != 0 {
-		c.writeMessage(chat.Message{At: c.srv.now(), From: c.self, Target: out.Target, Notice: out.Notice, Text: out.Text, More: out.More, Tags: out.Tags, TagsOnly: out.TagsOnly})
+		c.writeMessage(&chat.Message{At: c.srv.now(), From: c.self, Target: out.Target, Notice: out.Notice, Text: out.Text, More: out.More, Tags: out.Tags, TagsOnly: out.TagsOnly})
 	}
 	from := c.srv.serviceUser().Profile
 	for _, line := range lines {
-		c.writeMessage(chat.Message{At: c.srv.now(), From: from, Target: c.self.Nick, Notice: true, Text: line})
+		c.writeMessage(&chat.Message{At: c.srv.now(), From: from, Target: c.self.Nick, Notice: true, Text: line})
 	}
 }
 

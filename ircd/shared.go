@@ -39,11 +39,17 @@ func (s *sharedLines) of(caps capSet, e *chat.Message) []byte {
 			return l.line
 		}
 	}
-	tags := encodeTagsOf(caps, e.At, &e.From, e.ID, e.Tags)
-	l := &sharedLine{caps: caps, msg: *e}
-	l.line = appendLine(make([]byte, 0, len(tags)+len(e.Text)+150), tags, e.From.Mask(), commandOf(e), []string{e.Address()}, e.Text, !e.TagsOnly)
+	l := newSharedLine(caps, e)
 	shelf.places[shelf.next.Add(1)%uint32(len(shelf.places))].Store(l)
 	return l.line
+}
+
+func newSharedLine(caps capSet, e *chat.Message) *sharedLine {
+	tags := encodeTagsOf(caps, e.At, &e.From, e.ID, e.Tags)
+	l := new(sharedLine)
+	l.caps, l.msg = caps, *e // not in one: the writer's stack is small
+	l.line = appendLine(make([]byte, 0, len(tags)+len(e.Text)+150), tags, e.From.Mask(), commandOf(e), []string{e.Address()}, e.Text, !e.TagsOnly)
+	return l
 }
 
 // sameMessage reports whether two messages are the same in all that shows. Copies of

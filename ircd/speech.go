@@ -142,22 +142,22 @@ func (c *conn) outcome(e chat.Sent) {
 	}
 	if chat.SameName(e.Message.Target, c.self.Nick) {
 		// To himself: that is its delivery, which has no label.
-		c.aside(func() { c.writeMessage(echo) })
+		c.aside(func() { c.writeMessage(&echo) })
 	}
 	if c.caps&capEchoMessage != 0 {
-		c.writeMessage(echo)
+		c.writeMessage(&echo)
 	}
 }
 
 // writeMessage writes a message. One that came from a line is cut at the end
 // of the line, as everywhere on IRC; a longer one, which only another
 // front-end can send, comes in several lines.
-func (c *conn) writeMessage(e chat.Message) {
+func (c *conn) writeMessage(e *chat.Message) {
 	if len(e.More) > 0 {
-		c.writeLines(e)
+		c.writeLines(*e)
 		return
 	}
-	command := commandOf(&e)
+	command := commandOf(e)
 	tags := encodeTagsOf(c.caps, e.At, &e.From, e.ID, e.Tags)
 	source, text := e.From.Mask(), e.Text
 	address := e.Address()

@@ -80,6 +80,7 @@ type state struct {
 	invitations map[overlay.Stream]invitation
 	knocks      knocks
 	tail        []line // the last messages, in the order of stamps
+	measure     measuredTail
 	former      map[formerID]former
 	rest        rest
 	redactions  map[origin]redaction

@@ -67,24 +67,29 @@ func (s *state) addLines(lines []line) {
 	}
 	n := len(s.tail)
 	if len(lines) == 1 && (n == 0 || s.tail[n-1].stamp.Compare(lines[0].stamp) < 0) && !s.said(lines[0]) && !s.redacted(lines[0].origin()) {
-		s.tail = append(s.tail, lines[0])
-	} else {
-		all := append(slices.Clone(s.tail), s.blanked(lines)...)
-		slices.SortStableFunc(all, func(a, b line) int { return a.stamp.Compare(b.stamp) })
-		blank := blankOf(all)
-		seen := make(map[origin]bool, len(all))
-		s.tail = slices.DeleteFunc(all, func(l line) bool {
-			o := l.origin()
-			defer func() { seen[o] = true }()
-			return seen[o]
-		})
-		for i, l := range s.tail {
-			if size, ok := blank[l.origin()]; ok {
-				s.tail[i].msg, s.tail[i].size = nil, size
-			}
+		s.appendLine(lines[0])
+		return
+	}
+	s.mergeLines(lines)
+	s.trimTail()
+}
+
+// mergeLines puts messages in their places, wherever these are.
+func (s *state) mergeLines(lines []line) {
+	all := append(slices.Clone(s.tail), s.blanked(lines)...)
+	slices.SortStableFunc(all, func(a, b line) int { return a.stamp.Compare(b.stamp) })
+	blank := blankOf(all)
+	seen := make(map[origin]bool, len(all))
+	s.tail = slices.DeleteFunc(all, func(l line) bool {
+		o := l.origin()
+		defer func() { seen[o] = true }()
+		return seen[o]
+	})
+	for i, l := range s.tail {
+		if size, ok := blank[l.origin()]; ok {
+			s.tail[i].msg, s.tail[i].size = nil, size
 		}
 	}
-	s.trimTail()
 }
 
 // blankOf is which of several copies of messages are without text in one of
@@ -117,11 +122,58 @@ func (s *state) lastSaid(who overlay.Stream) uint64 {
 }
 
 func (s *state) said(l line) bool {
-	return slices.ContainsFunc(s.tail, func(o line) bool { return o.number == l.number && o.from == l.from })
+	for i := range s.tail { // by index: each message of a channel comes here, and lines are large
+		if o := &s.tail[i]; o.number == l.number && o.from == l.from {
+			return true
+		}
+	}
+	return false
 }
 
 // byTime orders messages by when they were said, of one instant by stamps.
-func byTime(a, b line) int { return cmp.Or(cmp.Compare(a.at, b.at), a.stamp.Compare(b.stamp)) }
+func byTime(a, b line) int {
+	if a.at != b.at {
+		return cmp.Compare(a.at, b.at)
+	}
+	return a.stamp.Compare(b.stamp)
+}
+
+// measuredTail is what trimTail found: the tail that ended with last had n lines of so many bytes together, in
+// the order of time. Lines are not changed in place, so it holds for that tail as long as it is the
+// tail, and for one more line nothing is counted anew.
+type measuredTail struct {
+	last     *line
+	n, bytes int
+}
+
+func (s *state) measured() bool {
+	n := len(s.tail)
+	return n > 0 && n == s.measure.n && &s.tail[n-1] == s.measure.last
+}
+
+// appendLine puts the newest message at the end.
+func (s *state) appendLine(l line) {
+	known := s.measured() && byTime(s.tail[len(s.tail)-1], l) <= 0
+	s.tail = append(s.tail, l)
+	if !known {
+		s.trimTail()
+		return
+	}
+	bytes, first := s.measure.bytes+l.size, 0
+	for len(s.tail)-first > maxLines || first < len(s.tail) && (bytes > maxLineBytes || s.tail[first].at < l.at-lineLife) {
+		bytes -= s.tail[first].size
+		first++
+	}
+	s.tail = s.tail[first:]
+	s.measureTail(bytes)
+}
+
+func (s *state) measureTail(bytes int) {
+	s.measure = measuredTail{}
+	if n := len(s.tail); n > 0 {
+		s.measure = measuredTail{&s.tail[n-1], n, bytes}
+	}
+}
 
 // trimTail drops the messages beyond the bounds that were said first. After a
 // split they stand in another order than that of time: the stamps of one side all
@@ -138,15 +190,17 @@ func (s *state) trimTail() {
 	}
 	newest, first, bytes := old[len(old)-1].at, len(old), 0
 	for first > 0 && len(old)-first < maxLines {
-		l := old[first-1]
-		if bytes += l.size; bytes > maxLineBytes || l.at < newest-lineLife {
+		l := &old[first-1]
+		if bytes+l.size > maxLineBytes || l.at < newest-lineLife {
 			break
 		}
+		bytes += l.size
 		first--
 	}
 	switch {
 	case sorted:
 		s.tail = old[first:]
+		s.measureTail(bytes)
 	case first > 0:
 		last := old[first-1] // that is dropped
 		s.tail = slices.DeleteFunc(slices.Clone(s.tail), func(l line) bool { return byTime(l, last) <= 0 })

@@ -1,6 +1,7 @@
 package mapping
 
 import (
+	"math/rand/v2"
 	"slices"
 	"testing"
 
@@ -54,5 +55,35 @@ func TestTagsOnlyAreNotInTheTail(t *testing.T) {
 	w.Tail[0].Message = typing
 	if _, err := stateFromWire(w); err == nil {
 		t.Error("a state with tags only among the last messages was taken")
+	}
+}
+
+// What is known of the tail from the message before changes nothing in what is kept: clocks
+// that go back, long texts and pauses included.
+func TestTheTailIsTrimmedAsIfItWereMeasuredAnew(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	ann, fast, slow := testStream(1, 1), &state{}, &state{}
+	at, measured := int64(0), 0
+	for n := range uint64(4000) {
+		switch at += 10; rng.IntN(60) {
+		case 0:
+			at -= 1000
+		case 1:
+			at += rng.Int64N(2 * lineLife)
+		}
+		msg := &wire.Message{Text: make([]byte, rng.IntN(1+rng.IntN(4000)))}
+		l := newLine(ann, n+1, overlay.Stamp{Epoch: overlay.Epoch{Counter: 1, Run: 7}, Number: n + 1}, at, msg)
+		if fast.measured() {
+			measured++
+		}
+		slow.measure = measuredTail{}
+		fast.addLines([]line{l})
+		slow.addLines([]line{l})
+		if !slices.Equal(fast.tail, slow.tail) {
+			t.Fatalf("after %d messages the tail has %d lines, want %d", n+1, len(fast.tail), len(slow.tail))
+		}
+	}
+	if measured < 1000 {
+		t.Errorf("the tail was measured before %d of 4000 messages only", measured)
 	}
 }

@@ -95,7 +95,11 @@ func (se *session) takeLocked(into []chat.Event) int {
 		se.bytes -= eventBytes(e)
 	}
 	clear(se.queue[:n])
-	se.queue = se.queue[n:]
+	if n == len(se.queue) {
+		se.queue = se.queue[:0] // with its room
+	} else {
+		se.queue = se.queue[n:]
+	}
 	se.taken += uint64(n)
 	return n
 }

@@ -155,10 +155,15 @@ func (n *network) handOutLocked(se *session, out chat.Sent, receivers []*session
 		Notice: out.Message.Notice, Text: out.Message.Text, Tags: out.Message.Tags, TagsOnly: out.Message.TagsOnly, Least: out.Message.Least,
 		More: out.Message.More,
 	}
-	for _, r := range receivers {
-		if e.Target[0] != '#' {
-			e.Target = r.self.Nick
+	if e.Target[0] == '#' {
+		var same chat.Event = e // one for all
+		for _, r := range receivers {
+			r.pushLocked(same)
 		}
+		return
+	}
+	for _, r := range receivers {
+		e.Target = r.self.Nick
 		r.pushLocked(e)
 	}
 }

@@ -31,7 +31,6 @@ package chat
 import (
 	"context"
 	"log/slog"
-	"strings"
 	"time"
 )
 
@@ -146,7 +145,7 @@ type Session interface {
 	// Errors: ErrNotOnChannel, ErrNoPrivileges, ErrNoSuchNick,
 	// ErrUserOnChannel, ErrUnreachable. The profile is the invited user's.
 	Invite(ctx context.Context, nick, channel string) (Profile, error)
-	// Knock asks the operators of a channel that is for invited users for an
+	// Knock asks the operators and half operators of a channel that is for invited users for an
 	// invitation: each gets a Knocked event. The text, which may be "", is cut to
 	// MaxReason bytes. Errors: ErrNoSuchChannel, ErrChannelOpen (it is not
 	// invite only), ErrAlreadyJoined, ErrBanned, ErrTooManyKnocks,
@@ -300,51 +299,14 @@ type ListEntry struct {
 	At   time.Time
 }
 
-// Status of a member in a channel, a set of bits.
-type Status uint8
-
-// The statuses, lowest first.
-const (
-	Voice    Status = 1 << iota // +v
-	Operator                    // +o
-)
-
-// AtLeast reports whether the highest of the statuses is as high as another.
-func (s Status) AtLeast(least Status) bool { return s >= least }
-
-// Sign is that of the highest status, as IRC shows it; "" for none.
-func (s Status) Sign() string {
-	switch {
-	case s&Operator != 0:
-		return "@"
-	case s&Voice != 0:
-		return "+"
-	}
-	return ""
-}
-
-// CutSigns takes the signs of statuses from the front of a channel's name:
-// @#channel is for its operators, +#channel for the voiced too. Of several signs
-// the lowest status counts. Other targets are left alone.
-func CutSigns(target string) (least Status, name string) {
-	name = strings.TrimLeft(target, "@+")
-	if name == target || name == "" || name[0] != '#' {
-		return 0, target
-	}
-	if strings.Contains(target[:len(target)-len(name)], "+") {
-		return Voice, name
-	}
-	return Operator, name
-}
-
 // Member is a user in a channel.
 type Member struct {
 	Profile
 	Status Status
 }
 
-// ModeChange is one change of one mode. Mode is a letter of o v b e I C R i k l m n
-// s t; Arg is the nick, mask, key or number, where the mode has one. A list mode
+// ModeChange is one change of one mode. Mode is a letter of o h v b e I C R i k l m
+// n s t; Arg is the nick, mask, key or number, where the mode has one. A list mode
 // without Arg is refused: it is a question, answered by Channel. Of the changes
 // that took effect, Arg is what others see: the nick as it is written, the mask
 // completed to nick!user@host, and "*" where a key was taken away.
@@ -367,7 +329,7 @@ type Listed struct {
 type Whois struct {
 	Profile
 	Node     string   // the node's ID, 40 hexadecimal digits
-	Channels []string // those that the asker may see, with @ or + in front
+	Channels []string // those that the asker may see, with the sign of his status in front
 	SignOn   time.Time
 	Idle     time.Duration
 }

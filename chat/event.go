@@ -185,7 +185,7 @@ type Sent struct {
 }
 
 // Invited: By invited Target to a channel. The receiver is the invited user,
-// or another operator of the channel than By. Each gets it once.
+// or another operator, or half operator, of the channel than By. Each gets it once.
 type Invited struct {
 	Channel string
 	By      Profile
@@ -194,8 +194,8 @@ type Invited struct {
 	At      time.Time
 }
 
-// Knocked: Who asks to be invited to a channel of which the receiver is an
-// operator.
+// Knocked: Who asks to be invited to a channel of which the receiver is an operator or
+// half operator.
 type Knocked struct {
 	Channel string
 	Who     Profile

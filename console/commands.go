@@ -293,7 +293,7 @@ func (c *Console) showMembers(ch chat.Channel) {
 	}
 	names := ""
 	for _, m := range ch.Members {
-		names += " " + statusSign(m.Status) + m.Nick
+		names += " " + m.Status.Sign() + m.Nick
 		if len(names) > width {
 			c.out.info("%s:%s", head, names)
 			names = ""
@@ -302,16 +302,6 @@ func (c *Console) showMembers(ch chat.Channel) {
 	if names != "" {
 		c.out.info("%s:%s", head, names)
 	}
-}
-
-func statusSign(s chat.Status) string {
-	switch {
-	case s&chat.Operator != 0:
-		return "@"
-	case s&chat.Voice != 0:
-		return "+"
-	}
-	return ""
 }
 
 func count(n int, what string) string {

@@ -17,7 +17,7 @@ func (c *Console) show(self chat.Profile, e chat.Event) {
 	case chat.Sent:
 		c.showSent(self, e)
 	case chat.Joined:
-		say(e.At, "%s (%s) has joined %s", statusSign(e.Status)+e.Who.Nick, e.Who.Mask(), e.Channel)
+		say(e.At, "%s (%s) has joined %s", e.Status.Sign()+e.Who.Nick, e.Who.Mask(), e.Channel)
 	case chat.Parted:
 		say(e.At, "%s has left %s%s", e.Who.Nick, e.Channel, because(e.Reason))
 	case chat.Quit:
@@ -83,7 +83,7 @@ func (c *Console) showRejoined(e chat.Rejoined) {
 	for came := e.Came; len(came) > 0; {
 		channel, nicks := came[0].Channel, []string{}
 		for len(came) > 0 && came[0].Channel == channel {
-			nicks = append(nicks, statusSign(came[0].Status)+came[0].Nick)
+			nicks = append(nicks, came[0].Status.Sign()+came[0].Nick)
 			came = came[1:]
 		}
 		c.out.say(e.At, "-- back in %s: %s", channel, strings.Join(nicks, ", "))
@@ -182,7 +182,7 @@ func (c *Console) showView(e chat.ViewChanged) {
 		c.out.say(e.At, "-- %s (%s) is no longer on %s", p.Nick, p.Mask(), e.Channel)
 	}
 	for _, m := range e.Came {
-		c.out.say(e.At, "-- %s (%s) is now on %s", statusSign(m.Status)+m.Nick, m.Mask(), e.Channel)
+		c.out.say(e.At, "-- %s (%s) is now on %s", m.Status.Sign()+m.Nick, m.Mask(), e.Channel)
 	}
 	if len(e.Modes) > 0 {
 		c.out.say(e.At, "-- modes of %s: %s", e.Channel, modeText(e.Modes))

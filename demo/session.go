@@ -128,7 +128,7 @@ func (s *session) take(m *irc.Message) {
 	case m.Command == "353": // me, kind of channel, channel, names
 		var nicks []string
 		for _, name := range strings.Fields(m.Trailing()) {
-			nicks = append(nicks, strings.TrimLeft(name, "@+"))
+			nicks = append(nicks, strings.TrimLeft(name, "@%+"))
 		}
 		s.found("NAMES "+m.Param(2), nicks...)
 	case m.Command == "366":

@@ -254,16 +254,10 @@ func (c *conn) sendNames(ch chat.Channel) {
 // statusPrefix is what stands before a member's nick: the highest sign, or all
 // with multi-prefix.
 func (c *conn) statusPrefix(s chat.Status) string {
-	op, voice := s&chat.Operator != 0, s&chat.Voice != 0
-	switch {
-	case op && voice && c.caps&capMultiPrefix != 0:
-		return "@+"
-	case op:
-		return "@"
-	case voice:
-		return "+"
+	if c.caps&capMultiPrefix != 0 {
+		return s.Signs()
 	}
-	return ""
+	return s.Sign()
 }
 
 // replyWords writes a numeric whose text is a list of words, in as many lines

@@ -190,12 +190,9 @@ func (c *conn) came(channel, server string, m chat.Member, at time.Time) {
 
 // statusChanges are the modes that a member has from the start.
 func statusChanges(m chat.Member) (changes []chat.ModeChange) {
-	for _, s := range []struct {
-		bit    chat.Status
-		letter byte
-	}{{chat.Operator, 'o'}, {chat.Voice, 'v'}} {
-		if m.Status&s.bit != 0 {
-			changes = append(changes, chat.ModeChange{Add: true, Mode: s.letter, Arg: m.Nick})
+	for _, letter := range []byte(chat.StatusModes) {
+		if m.Status&chat.StatusOf(letter) != 0 {
+			changes = append(changes, chat.ModeChange{Add: true, Mode: letter, Arg: m.Nick})
 		}
 	}
 	return changes

@@ -9,11 +9,8 @@ import (
 	"ircbridge/chat"
 )
 
-// The modes of channels as PREFIX and CHANMODES group them, beside those of package chat.
-const (
-	statusModes  = "ov"
-	channelModes = statusModes + chat.ListModes + "kl" + chat.FlagModes
-)
+// channelModes are the modes of channels, as PREFIX and CHANMODES group them.
+const channelModes = chat.StatusModes + chat.ListModes + "kl" + chat.FlagModes
 
 // sorted are letters in the order of their bytes, as in 004.
 func sorted(letters string) string {
@@ -147,12 +144,10 @@ func isListMode(letter byte) bool { return strings.IndexByte(chat.ListModes, let
 // takesArg reports whether a change has a parameter.
 func takesArg(m chat.ModeChange) bool {
 	switch m.Mode {
-	case 'o', 'v':
-		return true
 	case 'k', 'l':
 		return m.Add
 	}
-	return isListMode(m.Mode)
+	return chat.StatusOf(m.Mode) != 0 || isListMode(m.Mode)
 }
 
 // changeModes asks for changes, writes those that were made, and answers why each
@@ -164,10 +159,16 @@ func (c *conn) changeModes(name string, changes []chat.ModeChange) bool {
 	made, err := c.session.SetMode(ctx, name, changes)
 	c.catchUp()
 	c.writeModes(c.ownTags(), c.self.Mask(), c.displayChannel(name), made)
-	wrong := chat.ModeErrors(err)
+	wrong, barred := chat.ModeErrors(err), false
 	for _, e := range wrong {
+		if errors.Is(e.Err, chat.ErrNoPrivileges) {
+			if barred {
+				continue // he was told
+			}
+			barred = true
+		}
 		about := subject{command: "MODE", channel: name, mode: e.Change.Mode, param: e.Change.Arg}
-		if strings.IndexByte(statusModes, e.Change.Mode) >= 0 {
+		if chat.StatusOf(e.Change.Mode) != 0 {
 			about.nick = e.Change.Arg
 		}
 		c.fail(e.Err, about)

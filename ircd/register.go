@@ -159,7 +159,7 @@ func (c *conn) welcome() {
 	c.replyText(rplWelcome, fmt.Sprintf("Welcome to the %s network, %s", s.cfg.Network, c.self.Mask()))
 	c.replyText(rplYourHost, fmt.Sprintf("Your host is %s, running version %s", s.name, s.version))
 	c.replyText(rplCreated, "This server was started "+s.service.Node().Started.UTC().Format("2006-01-02 15:04:05 UTC"))
-	c.reply(rplMyInfo, s.name, s.version, userModeLetters(^userModes(0)), sorted(channelModes), sorted(statusModes+chat.ListModes+"kl"))
+	c.reply(rplMyInfo, s.name, s.version, userModeLetters(^userModes(0)), sorted(channelModes), sorted(chat.StatusModes+chat.ListModes+"kl"))
 	c.sendISupport()
 	c.sendLusers()
 	c.welcomeMetadata()

@@ -453,8 +453,8 @@ func (s *stage) service(w []string, line string) {
 		for _, word := range w[2:] {
 			channel, nick, _ := strings.Cut(word, ":")
 			a := chat.Arrival{Channel: channel}
-			for ; nick[0] == '@' || nick[0] == '+'; nick = nick[1:] {
-				a.Status |= map[byte]chat.Status{'@': chat.Operator, '+': chat.Voice}[nick[0]]
+			for ; strings.IndexByte(chat.StatusSigns, nick[0]) >= 0; nick = nick[1:] {
+				a.Status |= chat.StatusOf(chat.StatusModes[strings.IndexByte(chat.StatusSigns, nick[0])])
 			}
 			a.Profile = farUser(strings.TrimSuffix(nick, "(away)"))
 			if strings.HasSuffix(nick, "(away)") {

@@ -83,7 +83,7 @@ func (s *state) apply(st step, ev *wire.ChannelEvent) {
 		if author, err := sessionFromWire(w.Redacted.Author); err == nil {
 			s.redact(origin{author, w.Redacted.Number}, redaction{
 				by: string(ev.By), reason: string(w.Redacted.Reason), at: st.at, stamp: st.stamp,
-				least: chat.Status(w.Redacted.LeastStatus) & (chat.Voice | chat.Operator),
+				least: lowestOf(w.Redacted.LeastStatus),
 			})
 		}
 	case *wire.ChannelEvent_Merged:
@@ -125,7 +125,7 @@ func (s *state) applyJoined(st step, w *wire.Joined) {
 	if old, ok := s.members[who]; ok {
 		p = newer(old.person, p)
 	}
-	s.members[who] = member{join: join, person: p, status: chat.Status(w.Status), joined: st.stamp, statusAt: st.stamp}
+	s.members[who] = member{join: join, person: p, status: statusFromWire(w.Status), joined: st.stamp, statusAt: st.stamp}
 	if w.Invited {
 		s.invitations[who] = invitation{gone: true, stamp: st.stamp}
 	}
@@ -134,18 +134,8 @@ func (s *state) applyJoined(st step, w *wire.Joined) {
 func (s *state) applyMode(st step, by string, c *wire.ModeChange) {
 	letter, arg := byte(c.Letter), string(c.Arg)
 	switch letter {
-	case 'o', 'v':
-		who, err := sessionFromWire(c.Target)
-		m, ok := s.members[who]
-		if err != nil || !ok {
-			return
-		}
-		bit := statusBit(letter)
-		if m.status |= bit; !c.Add {
-			m.status &^= bit
-		}
-		m.statusAt = st.stamp
-		s.members[who] = m
+	case 'o', 'h', 'v':
+		s.applyStatus(st, c, chat.StatusOf(letter))
 	case 'b', 'e', 'I':
 		s.lists.of(letter)[chat.Fold(arg)] = listed{mask: arg, by: by, at: st.at, gone: !c.Add, stamp: st.stamp}
 	case 'k':
@@ -167,9 +157,15 @@ func (s *state) applyMode(st step, by string, c *wire.ModeChange) {
 	}
 }
 
-func statusBit(letter byte) chat.Status {
-	if letter == 'o' {
-		return chat.Operator
+func (s *state) applyStatus(st step, c *wire.ModeChange, bit chat.Status) {
+	who, err := sessionFromWire(c.Target)
+	m, ok := s.members[who]
+	if err != nil || !ok {
+		return
 	}
-	return chat.Voice
+	if m.status |= bit; !c.Add {
+		m.status &^= bit
+	}
+	m.statusAt = st.stamp
+	s.members[who] = m
 }

@@ -161,7 +161,7 @@ func whoisFromWire(w *wire.WhoisReply, node host.PeerID, nick string) (chat.Whoi
 		Idle: time.Duration(min(max(0, w.IdleMs), 1<<40)) * time.Millisecond,
 	}
 	for _, c := range w.Channels {
-		if name := string(c); chat.ValidChannel(strings.TrimLeft(name, "@+")) {
+		if name := string(c); chat.ValidChannel(strings.TrimLeft(name, chat.StatusSigns)) {
 			out.Channels = append(out.Channels, name)
 		}
 	}

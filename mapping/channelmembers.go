@@ -56,7 +56,7 @@ func (c *channelObject) join(t turn, w *wire.Join) *wire.Result {
 		return refuse(wire.Code_BANNED)
 	case len(c.s.members) >= maxMembers:
 		return refuse(wire.Code_CHANNEL_FULL)
-	case returns && status&chat.Operator != 0: // above the rules that he may have made himself
+	case returns && status.AtLeast(chat.HalfOperator): // above the rules that he may have made himself
 		joined.Status = uint32(status)
 	case modes['R'].on && accountOf(from) == "":
 		return refuse(wire.Code_NEED_ACCOUNT)
@@ -95,10 +95,12 @@ func (c *channelObject) kick(t turn, w *wire.Kick) *wire.Result {
 		return refuse(wire.Code_BAD_REQUEST)
 	case !on:
 		return refuse(wire.Code_NOT_ON_CHANNEL)
-	case m.status&chat.Operator == 0:
+	case !m.status.AtLeast(chat.HalfOperator):
 		return refuse(wire.Code_NO_PRIVILEGES)
 	case !there:
 		return refuse(wire.Code_NOT_IN_CHANNEL)
+	case !m.status.Rules(victim.status):
+		return refuse(wire.Code_NO_PRIVILEGES)
 	}
 	ev := &wire.ChannelEvent{
 		By:   []byte(c.maskOf(t.From())),
@@ -110,7 +112,7 @@ func (c *channelObject) kick(t turn, w *wire.Kick) *wire.Result {
 }
 
 // invite lets a session pass +i once. The inviter's node tells it; the event
-// is for the operators.
+// is for the operators, half operators too.
 func (c *channelObject) invite(t turn, w *wire.Invite) *wire.Result {
 	m, on := c.s.members[t.From()]
 	target, err := sessionFromWire(w.GetTarget())
@@ -123,7 +125,7 @@ func (c *channelObject) invite(t turn, w *wire.Invite) *wire.Result {
 		return refuse(wire.Code_BAD_REQUEST)
 	case !on:
 		return refuse(wire.Code_NOT_ON_CHANNEL)
-	case c.s.is('i') && m.status&chat.Operator == 0:
+	case c.s.is('i') && !m.status.AtLeast(chat.HalfOperator):
 		return refuse(wire.Code_NO_PRIVILEGES)
 	case there:
 		return refuse(wire.Code_USER_ON_CHANNEL)

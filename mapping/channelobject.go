@@ -185,7 +185,7 @@ func (c *channelObject) setTopic(t turn, w *wire.SetTopic) *wire.Result {
 		return refuse(wire.Code_BAD_REQUEST)
 	case !on:
 		return refuse(wire.Code_NOT_ON_CHANNEL)
-	case c.s.is('t') && m.status&chat.Operator == 0:
+	case c.s.is('t') && !m.status.AtLeast(chat.HalfOperator):
 		return refuse(wire.Code_NO_PRIVILEGES)
 	}
 	return c.emit(t, &wire.ChannelEvent{
@@ -202,12 +202,12 @@ func (c *channelObject) setModes(t turn, w *wire.SetModes) *wire.Result {
 		return refuse(wire.Code_BAD_REQUEST)
 	case len(c.s.members) == 0:
 		return refuse(wire.Code_NO_SUCH_CHANNEL)
-	case m.status&chat.Operator == 0:
+	case !m.status.AtLeast(chat.HalfOperator):
 		return refuse(wire.Code_NO_PRIVILEGES)
 	}
 	res, by, st := new(wire.Result), c.maskOf(t.From()), c.step(t)
 	for i, change := range w.Changes {
-		done, code := c.s.change(change)
+		done, code := c.s.change(asker{t.From(), m.status}, change)
 		if code != wire.Code_OK {
 			res.Refused = append(res.Refused, &wire.Refused{Index: uint32(i), Code: code})
 			res.Code = res.Refused[0].Code

@@ -27,7 +27,7 @@ func (c *channelObject) renew(t turn, node host.PeerID, run uint64, payload []by
 	// Who his node does not name is gone, whatever else differs: the node may know
 	// of a quit that never came here, and its view, which leaves him out, then
 	// differs until he is.
-	known := back || !theirs.knowsAll(c.s.heads) || w.Digest == c.s.digest()
+	known := back || !theirs.knowsAll(c.s.heads) || w.Digest == c.s.digest() || w.Digest == c.s.digestOf(earlyStatuses)
 	named := map[overlay.Stream]bool{}
 	for _, m := range w.Members {
 		who := overlay.Stream{Node: node, Run: run, Session: m.GetSession()}

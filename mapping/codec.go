@@ -260,7 +260,7 @@ func (s *state) membersFromWire(r *reader, w *wire.ChannelState) {
 			return
 		}
 		s.members[r.session(m.Node, m.Session)] = member{
-			join: m.Join, person: p, status: chat.Status(m.Status) & (chat.Voice | chat.Operator),
+			join: m.Join, person: p, status: statusFromWire(m.Status),
 			joined: r.stamp(m.Joined), statusAt: r.stamp(m.StatusStamp),
 		}
 	}
@@ -406,7 +406,7 @@ const (
 
 // checkMessage checks the words of a message.
 func checkMessage(m *wire.Message) error {
-	if m.GetLeastStatus() > uint32(chat.Operator) {
+	if m.GetLeastStatus() > uint32(chat.Operator) || m.GetHalfOperators() && m.GetLeastStatus() != uint32(chat.Operator) {
 		return fmt.Errorf("%w: for a status of %d", errWire, m.GetLeastStatus())
 	}
 	if m.GetPerson() != nil {

@@ -60,7 +60,7 @@ func (se *session) Kick(ctx context.Context, channel, nick, reason string) error
 	return nil
 }
 
-// target finds the member with a nick, for an operator.
+// target finds the member with a nick, for an operator or half operator.
 func (se *session) target(ctx context.Context, channel, nick string) (overlay.Stream, error) {
 	se.s.mu.Lock()
 	if err := se.beginLocked(ctx); err != nil {
@@ -72,7 +72,7 @@ func (se *session) target(ctx context.Context, channel, nick string) (overlay.St
 		se.s.mu.Unlock()
 		return overlay.Stream{}, chat.ErrNotOnChannel
 	}
-	if m, ok := ms.v.state.members[se.stream]; ok && m.status&chat.Operator == 0 {
+	if m, ok := ms.v.state.members[se.stream]; ok && !m.status.AtLeast(chat.HalfOperator) {
 		se.s.mu.Unlock()
 		return overlay.Stream{}, chat.ErrNoPrivileges
 	}
@@ -100,7 +100,7 @@ func (se *session) Invite(ctx context.Context, nick, channel string) (chat.Profi
 	case err != nil:
 	case ms == nil:
 		err = chat.ErrNotOnChannel
-	case ms.v.state.is('i') && ms.v.state.members[se.stream].status&chat.Operator == 0:
+	case ms.v.state.is('i') && !ms.v.state.members[se.stream].status.AtLeast(chat.HalfOperator):
 		err = chat.ErrNoPrivileges
 	}
 	s.mu.Unlock()
@@ -147,7 +147,7 @@ func (se *session) SetMode(ctx context.Context, channel string, changes []chat.M
 	err := se.beginLocked(ctx)
 	ms := se.onLocked(channel)
 	if err == nil && ms != nil {
-		if m, ok := ms.v.state.members[se.stream]; ok && m.status&chat.Operator == 0 {
+		if m, ok := ms.v.state.members[se.stream]; ok && !m.status.AtLeast(chat.HalfOperator) {
 			err = fail(chat.ErrNoPrivileges)
 		}
 	}
@@ -222,7 +222,7 @@ func (se *session) modesToWire(ctx context.Context, channel string, changes []ch
 		m := &askedMode{change: c, wire: &wire.ModeChange{Add: c.Add, Letter: uint32(c.Mode)}}
 		asked = append(asked, m)
 		switch {
-		case c.Mode != 'o' && c.Mode != 'v':
+		case chat.StatusOf(c.Mode) == 0:
 			m.wire.Arg = []byte(chat.Cut(c.Arg, 2*chat.MaxMask))
 		case c.Arg == "":
 			m.err = chat.ErrBadModeParam

@@ -4,18 +4,22 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 
+	"ircbridge/chat"
 	"ircbridge/mapping/wire"
 )
 
 // digest is a short sum of what users can see of a channel. What views may
 // know earlier than their keeper (a member's new nick), and what is only
 // remembered, is not in it.
-func (s *state) digest() uint64 {
+func (s *state) digest() uint64 { return s.digestOf(chat.EveryStatus) }
+
+// digestOf is the digest as by a node that knows these statuses only.
+func (s *state) digestOf(known chat.Status) uint64 {
 	w := &wire.ChannelState{Birth: birthToWire(s.birth), Name: []byte(s.name)}
 	for _, k := range s.sessions() {
 		m := s.members[k]
 		w.Nodes = append(w.Nodes, &wire.Node{Id: []byte(k.Node), Run: k.Run})
-		w.Members = append(w.Members, &wire.Member{Session: k.Session, Join: m.join, Status: uint32(m.status)})
+		w.Members = append(w.Members, &wire.Member{Session: k.Session, Join: m.join, Status: uint32(m.status & known)})
 	}
 	w.Topic = &wire.Topic{Text: []byte(s.topic.text), By: []byte(s.topic.by)}
 	for _, k := range sortedKeys(s.modes) {

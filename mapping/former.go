@@ -155,7 +155,7 @@ func (s *state) resume() {
 
 func laterFormer(a, b former) bool {
 	return cmp.Or(a.stamp.Compare(b.stamp), cmp.Compare(boolInt(a.over), boolInt(b.over)), cmp.Compare(a.at, b.at),
-		a.birth.compare(b.birth), cmp.Compare(a.status, b.status), a.who.Compare(b.who), cmp.Compare(a.join, b.join)) > 0
+		a.birth.compare(b.birth), a.status.Compare(b.status), a.who.Compare(b.who), cmp.Compare(a.join, b.join)) > 0
 }
 
 // laterRest orders by time, and what is equally late by its contents, the same
@@ -234,7 +234,7 @@ func (s *state) formerFromWire(r *reader, ws []*wire.Former) {
 			return
 		}
 		s.former[id] = former{
-			birth: birthFromWire(w.GetBirth()), status: chat.Status(w.GetStatus()) & (chat.Voice | chat.Operator),
+			birth: birthFromWire(w.GetBirth()), status: statusFromWire(w.GetStatus()),
 			at: w.GetAtMs(), stamp: r.stamp(w.GetStamp()), over: w.GetOver(),
 			who: overlay.Stream{Node: id.node, Run: w.GetRun(), Session: w.GetSession()}, join: w.GetJoin(),
 		}

@@ -285,7 +285,7 @@ func randomHistory(t *testing.T, k *keptChannel, n int) {
 		case 7:
 			req = reqModes(modeChange(k.rand.IntN(2) == 0, chat.FlagModes[k.rand.IntN(len(chat.FlagModes))], ""))
 		case 8:
-			req = reqModes(statusChange(k.rand.IntN(2) == 0, "ov"[k.rand.IntN(2)], o))
+			req = reqModes(statusChange(k.rand.IntN(2) == 0, chat.StatusModes[k.rand.IntN(3)], o))
 		case 9:
 			req = reqModes(modeChange(k.rand.IntN(3) > 0, chat.ListModes[k.rand.IntN(3)], fmt.Sprint([]string{"", "m:", "a:"}[k.rand.IntN(3)], "x", k.rand.IntN(6))))
 		case 10:

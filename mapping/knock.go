@@ -111,7 +111,7 @@ func (s *state) applyKnock(st step, w *wire.Knock) {
 	}
 }
 
-// knockedLocked tells the local operators of a knock.
+// knockedLocked tells the local operators, half operators too, of a knock.
 func (v *view) knockedLocked(e overlay.Entry, w *wire.Knock) {
 	p, err := personFromWire(w.GetPerson())
 	if err != nil {
@@ -119,7 +119,7 @@ func (v *view) knockedLocked(e overlay.Entry, w *wire.Knock) {
 	}
 	knocked := chat.Knocked{Channel: v.display(), Who: p.profile(e.From), Text: string(w.GetText()), At: e.At}
 	for _, se := range v.crowdLocked().sessions {
-		if v.state.members[se.stream].status&chat.Operator != 0 {
+		if v.state.members[se.stream].status.AtLeast(chat.HalfOperator) {
 			se.pushLocked(knocked)
 		}
 	}

@@ -9,22 +9,25 @@ import (
 	"ircbridge/mapping/wire"
 )
 
-// TestWhatIsForOperatorsStaysSoAfterASplit: what was said to operators on one side of
-// a cut is brought to those of the other side when it mends, and to nobody else.
+// TestWhatIsForOperatorsStaysSoAfterASplit: what was said to operators, to half operators too
+// and to the voiced on one side of a cut is brought to those of the other side when it mends, and to nobody else.
 func TestWhatIsForOperatorsStaysSoAfterASplit(t *testing.T) {
 	onHalves(t, 2, []string{"#a"}, func(h *halves) {
 		ann, seed := h.users[0], h.w.Seed()
-		if _, err := ann.SetMode(bg, "#a", []chat.ModeChange{{Add: true, Mode: 'o', Arg: "dan"}, {Add: true, Mode: 'v', Arg: "eve"}}); err != nil {
+		if _, err := ann.SetMode(bg, "#a", []chat.ModeChange{{Add: true, Mode: 'o', Arg: "dan"}, {Add: true, Mode: 'v', Arg: "eve"}, {Add: true, Mode: 'h', Arg: "fay"}}); err != nil {
 			h.Fatalf("seed %d: %v", seed, err)
 		}
 		for _, u := range h.users {
-			h.sees(u, "#a", "@ann bob cat @dan +eve fay")
+			h.sees(u, "#a", "@ann bob cat @dan +eve %fay")
 		}
 		h.cut()
 		h.Sleep(40 * time.Second)
 		h.forget()
-		for least, text := range []string{"for all", "for the voiced", "for operators"} {
-			if _, err := ann.Send(chat.Outgoing{Target: "#a", Text: text, Least: chat.Status(least)}); err != nil {
+		for _, m := range []chat.Outgoing{
+			{Text: "all"}, {Text: "voiced", Least: chat.Voice}, {Text: "half", Least: chat.HalfOperator}, {Text: "operators", Least: chat.Operator},
+		} {
+			m.Target = "#a"
+			if _, err := ann.Send(m); err != nil {
 				h.Fatalf("seed %d: %v", seed, err)
 			}
 		}
@@ -32,7 +35,7 @@ func TestWhatIsForOperatorsStaysSoAfterASplit(t *testing.T) {
 			h.Fatalf("seed %d: %v", seed, err)
 		}
 		h.mend()
-		for i, want := range []string{"[]", "[for all]", "[for all]", "[for all for the voiced for operators]", "[for all for the voiced]", "[for all]"} {
+		for i, want := range []string{"[]", "[all]", "[all]", "[all voiced half operators]", "[all voiced]", "[all voiced half]"} {
 			if u := h.users[i]; fmt.Sprint(u.texts()) != want {
 				h.T().Errorf("seed %d: %s heard %v, want %s", seed, u.name, u.texts(), want)
 			}
@@ -50,6 +53,10 @@ func TestNoSuchLeastStatus(t *testing.T) {
 		_, err := decodeEvent(encode(&wire.ChannelEvent{What: &wire.ChannelEvent_Message{Message: m}}), "#tea")
 		if (err == nil) != (code == wire.Code_OK) {
 			t.Errorf("an event for status %d: %v", least, err)
+		}
+		m.HalfOperators = true
+		if err := checkMessage(m); (err == nil) != (least == uint32(chat.Operator)) {
+			t.Errorf("for half operators besides status %d: %v", least, err)
 		}
 	}
 }

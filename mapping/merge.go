@@ -111,7 +111,7 @@ func mergeMember(a, b member) member {
 	case a.join < b.join:
 		return b
 	}
-	if c := b.statusAt.Compare(a.statusAt); c > 0 || c == 0 && b.status < a.status {
+	if c := b.statusAt.Compare(a.statusAt); c > 0 || c == 0 && b.status.Compare(a.status) < 0 {
 		a.status, a.statusAt = b.status, b.statusAt
 	}
 	if b.joined.Compare(a.joined) > 0 {

@@ -7,6 +7,7 @@ import (
 
 	"ircbridge/chat"
 	"ircbridge/mapping/wire"
+	"ircbridge/overlay"
 )
 
 // Bounds of modes.
@@ -22,9 +23,21 @@ func isFlag(letter byte) bool { return strings.IndexByte(chat.FlagModes, letter)
 
 func isChannelMode(letter byte) bool { return strings.IndexByte(ownModes, letter) >= 0 }
 
+// asker is who asks for changes, and with which statuses.
+type asker struct {
+	who    overlay.Stream
+	status chat.Status
+}
+
+// mayGive reports whether the asker, who is a half operator at least, may give a
+// status to a member, or take it away. He may always give his own up.
+func (a asker) mayGive(bit chat.Status, add bool, to overlay.Stream) bool {
+	return a.status.Rules(bit) || !add && to == a.who
+}
+
 // change makes one change into an event's, or says why not. A change that
 // changes nothing is nil with OK.
-func (s *state) change(c *wire.ModeChange) (*wire.ModeChange, wire.Code) {
+func (s *state) change(by asker, c *wire.ModeChange) (*wire.ModeChange, wire.Code) {
 	if c == nil || c.Letter > 'z' {
 		return nil, wire.Code_UNKNOWN_MODE
 	}
@@ -36,8 +49,8 @@ func (s *state) change(c *wire.ModeChange) (*wire.ModeChange, wire.Code) {
 		return &wire.ModeChange{Add: c.Add, Letter: c.Letter}, wire.Code_OK
 	}
 	switch letter {
-	case 'o', 'v':
-		return s.changeStatus(c, statusBit(letter))
+	case 'o', 'h', 'v':
+		return s.changeStatus(by, c, chat.StatusOf(letter))
 	case 'b', 'e', 'I':
 		return s.changeList(c)
 	case 'k':
@@ -61,7 +74,7 @@ func (s *state) change(c *wire.ModeChange) (*wire.ModeChange, wire.Code) {
 	return nil, wire.Code_UNKNOWN_MODE
 }
 
-func (s *state) changeStatus(c *wire.ModeChange, bit chat.Status) (*wire.ModeChange, wire.Code) {
+func (s *state) changeStatus(by asker, c *wire.ModeChange, bit chat.Status) (*wire.ModeChange, wire.Code) {
 	who, err := sessionFromWire(c.Target)
 	if err != nil {
 		return nil, wire.Code_BAD_MODE_PARAM
@@ -70,6 +83,8 @@ func (s *state) changeStatus(c *wire.ModeChange, bit chat.Status) (*wire.ModeCha
 	switch {
 	case !ok:
 		return nil, wire.Code_NOT_IN_CHANNEL
+	case !by.mayGive(bit, c.Add, who):
+		return nil, wire.Code_NO_PRIVILEGES
 	case (m.status&bit != 0) == c.Add:
 		return nil, wire.Code_OK
 	}

@@ -39,7 +39,7 @@ const maxRedactions = 128
 
 func laterRedaction(a, b redaction) bool {
 	return cmp.Or(a.stamp.Compare(b.stamp), cmp.Compare(a.at, b.at), cmp.Compare(a.by, b.by), cmp.Compare(a.reason, b.reason),
-		cmp.Compare(a.least, b.least)) > 0
+		a.least.Compare(b.least)) > 0
 }
 
 // redact notes a redaction, and takes the text out of the last messages.
@@ -120,7 +120,7 @@ func (s *state) redactionsToWire(t *tables) (ws []*wire.Redaction) {
 		r := s.redactions[k]
 		ws = append(ws, &wire.Redaction{
 			Node: t.node(k.from), Session: k.from.Session, Number: k.number,
-			Stamp: t.stamp(r.stamp), AtMs: r.at, By: []byte(r.by), Reason: []byte(r.reason), LeastStatus: uint32(r.least),
+			Stamp: t.stamp(r.stamp), AtMs: r.at, By: []byte(r.by), Reason: []byte(r.reason), LeastStatus: bitsFrom(r.least),
 		})
 	}
 	return ws
@@ -130,7 +130,7 @@ func (s *state) redactionsFromWire(r *reader, ws []*wire.Redaction) {
 	for _, w := range ws {
 		s.redact(origin{r.session(w.GetNode(), w.GetSession()), w.GetNumber()}, redaction{
 			by: r.text(w.GetBy(), maxBy), reason: r.text(w.GetReason(), chat.MaxReason), at: w.GetAtMs(), stamp: r.stamp(w.GetStamp()),
-			least: chat.Status(w.GetLeastStatus()) & (chat.Voice | chat.Operator),
+			least: lowestOf(w.GetLeastStatus()),
 		})
 	}
 }
@@ -156,7 +156,7 @@ func (c *channelObject) redact(t turn, w *wire.Redact) *wire.Result {
 		return refuse(wire.Code_MESSAGE_TOO_OLD)
 	}
 	ev := &wire.ChannelEvent{What: &wire.ChannelEvent_Redacted{Redacted: &wire.Redacted{
-		Author: sessionToWire(o.from), Number: o.number, LeastStatus: l.msg.GetLeastStatus(),
+		Author: sessionToWire(o.from), Number: o.number, LeastStatus: bitsFrom(leastOf(l.msg)),
 	}}}
 	if !on {
 		p, err := personFromWire(w.GetPerson())

@@ -318,7 +318,7 @@ func (se *session) precedeLocked(e chat.Event) {
 // hiddenUnderLocked are the hidden ones whose statuses change.
 func (s *Service) hiddenUnderLocked(changes []chat.ModeChange) (list []*hidden) {
 	for _, c := range changes {
-		if c.Mode != 'o' && c.Mode != 'v' {
+		if chat.StatusOf(c.Mode) == 0 {
 			continue
 		}
 		for _, id := range sortedKeys(s.sight.hidden) {

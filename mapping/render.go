@@ -43,7 +43,7 @@ func (s *Service) modesFromWireLocked(v *view, ws []*wire.ModeChange) []chat.Mod
 	var out []chat.ModeChange
 	for _, w := range ws {
 		c := chat.ModeChange{Add: w.GetAdd(), Mode: byte(w.GetLetter()), Arg: string(w.GetArg())}
-		if c.Mode == 'o' || c.Mode == 'v' {
+		if chat.StatusOf(c.Mode) != 0 {
 			who, err := sessionFromWire(w.GetTarget())
 			if err != nil || v == nil || v.state == nil {
 				continue
@@ -90,8 +90,8 @@ func changesBetween(old, now *state) []chat.ModeChange {
 	for _, who := range now.sessions() {
 		a, ok := old.members[who]
 		b := now.members[who]
-		for _, letter := range []byte("ov") {
-			bit := statusBit(letter)
+		for _, letter := range []byte(chat.StatusModes) {
+			bit := chat.StatusOf(letter)
 			if ok && a.status&bit != b.status&bit {
 				out = append(out, chat.ModeChange{Add: b.status&bit != 0, Mode: letter, Arg: b.person.nick})
 			}

@@ -79,7 +79,9 @@ func checkOutgoing(m chat.Outgoing) error {
 
 // wordsOf is a message as it goes to a channel's keeper.
 func wordsOf(m chat.Outgoing) *wire.Message {
-	return &wire.Message{Notice: m.Notice, Text: []byte(m.Text), Tags: tagsToWire(m.Tags), TagsOnly: m.TagsOnly, LeastStatus: uint32(m.Least), More: linesToWire(m.More)}
+	w := &wire.Message{Notice: m.Notice, Text: []byte(m.Text), Tags: tagsToWire(m.Tags), TagsOnly: m.TagsOnly, More: linesToWire(m.More)}
+	w.LeastStatus, w.HalfOperators = leastToWire(m.Least)
+	return w
 }
 
 // isNodeID reports whether target is the ID of a node, which is too long for a

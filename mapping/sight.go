@@ -266,8 +266,8 @@ func (v *view) foundLocked(who overlay.Stream, at time.Time) (was bool) {
 	}
 	m := v.state.members[who]
 	e := chat.ModeChanged{Channel: v.display(), By: s.node.Host, At: at}
-	for _, letter := range []byte("ov") {
-		if bit := statusBit(letter); a.status&bit != m.status&bit {
+	for _, letter := range []byte(chat.StatusModes) {
+		if bit := chat.StatusOf(letter); a.status&bit != m.status&bit {
 			e.Changes = append(e.Changes, chat.ModeChange{Add: m.status&bit != 0, Mode: letter, Arg: m.person.nick})
 		}
 	}

@@ -438,10 +438,10 @@ func (v *view) spreadLocked(e overlay.Entry, w *wire.Message, by person, there f
 	}
 	var msg chat.Event = chat.Message{
 		ID: id, At: e.At, From: by.profile(e.From), Target: v.display(),
-		Notice: w.Notice, Text: string(w.Text), Tags: tagsFromWire(w.Tags), TagsOnly: w.TagsOnly, Least: chat.Status(w.LeastStatus),
+		Notice: w.Notice, Text: string(w.Text), Tags: tagsFromWire(w.Tags), TagsOnly: w.TagsOnly, Least: leastOf(w),
 		More: linesFromWire(w.More),
 	}
-	least := chat.Status(w.LeastStatus)
+	least := leastOf(w)
 	size := eventBytes(msg)
 	for _, se := range v.crowdLocked().sessions {
 		if se.number == e.From.Session && se.stream == e.From || there != nil && !there(se.stream) {

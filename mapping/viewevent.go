@@ -148,7 +148,7 @@ func (v *view) kickOutLocked(who, by overlay.Stream, k chat.Kicked) {
 	}
 }
 
-// invitedLocked tells the local operators of an invitation, but for who made it.
+// invitedLocked tells the local operators, half operators too, of an invitation, but for who made it.
 // The invited hears of it from the inviter's node.
 func (v *view) invitedLocked(e overlay.Entry, w *wire.Invite) {
 	target, err := sessionFromWire(w.GetTarget())
@@ -160,7 +160,7 @@ func (v *view) invitedLocked(e overlay.Entry, w *wire.Invite) {
 	inv := chat.Invited{Channel: v.display(), By: by.profile(e.From), Nick: p.nick, Target: p.profile(target), At: e.At}
 	for _, n := range sortedKeys(v.locals) {
 		se := v.s.sessions[n]
-		if se == nil || se.stream == e.From || se.stream == target || v.state.members[se.stream].status&chat.Operator == 0 {
+		if se == nil || se.stream == e.From || se.stream == target || !v.state.members[se.stream].status.AtLeast(chat.HalfOperator) {
 			continue
 		}
 		se.pushLocked(inv)

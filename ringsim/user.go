@@ -175,8 +175,10 @@ func (u *user) act() {
 		u.topic(ch)
 	case x < 4:
 		u.mode(ch, chat.ModeChange{Add: u.rng.IntN(2) == 0, Mode: "tsn"[u.rng.IntN(3)]})
-	case x < 6:
+	case x < 5:
 		u.status(ch, 'v')
+	case x < 6:
+		u.status(ch, 'h')
 	case x < 7:
 		u.status(ch, 'o')
 	case x < 8:

@@ -130,7 +130,7 @@ func (s *storm) view(c *client, name string) string {
 // plainStatus leaves of a member's signs the highest, which is all that those without
 // multi-prefix are shown.
 func plainStatus(word string) string {
-	nick := strings.TrimLeft(word, "@+")
+	nick := strings.TrimLeft(word, "@%+")
 	if nick == word {
 		return word
 	}
@@ -142,7 +142,7 @@ func membersIn(view string) []string {
 	line, _, _ := strings.Cut(view, "\n")
 	var nicks []string
 	for word := range strings.FieldsSeq(strings.TrimPrefix(line, "353 ")) {
-		nicks = append(nicks, strings.TrimLeft(word, "@+"))
+		nicks = append(nicks, strings.TrimLeft(word, "@%+"))
 	}
 	slices.Sort(nicks)
 	return nicks

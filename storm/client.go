@@ -203,7 +203,7 @@ func (c *client) judgePlace(m message, own bool) {
 	if !slices.Contains([]string{"PRIVMSG", "NOTICE", "TAGMSG", "REDACT", "JOIN", "PART", "KICK", "MODE", "TOPIC", "RENAME", "METADATA"}, m.command) {
 		return
 	}
-	target := strings.TrimLeft(m.param(0), "@+%")
+	target := strings.TrimLeft(m.param(0), "@%+")
 	if strings.HasPrefix(target, "#") && !own && !c.joined[fold(target)] {
 		c.wrong("it is not on %s, and is shown %s", target, m.command)
 	}

@@ -143,7 +143,7 @@ func (n *network) enterLocked(c *channel, se *session, name, key string) (*chann
 	who := former{se.home, chat.Fold(se.self.Nick)}
 	status := c.former[who]
 	switch err := c.admitLocked(se, key); {
-	case err != nil && (status&chat.Operator == 0 || errors.Is(err, chat.ErrBanned)):
+	case err != nil && (!status.AtLeast(chat.HalfOperator) || errors.Is(err, chat.ErrBanned)):
 		return nil, 0, err
 	case c == resting && !c.operatorMayReturnLocked():
 		status = chat.Operator

@@ -44,7 +44,7 @@ func (se *session) Knock(ctx context.Context, name, text string) error {
 	c.knocks[who] = now
 	e := chat.Knocked{Channel: c.name, Who: se.self, Text: chat.Cut(text, chat.MaxReason), At: now}
 	for _, m := range c.sortedLocked() {
-		if c.members[m]&chat.Operator != 0 && m.meetsLocked(se) {
+		if c.members[m].AtLeast(chat.HalfOperator) && m.meetsLocked(se) {
 			m.pushLocked(e)
 		}
 	}

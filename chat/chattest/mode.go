@@ -12,19 +12,17 @@ import (
 
 const maxLimit = 1 << 20 // of +l
 
-// changeLocked makes one change. It returns the change as others see it, and
-// whether anything changed.
-func (n *network) changeLocked(c *channel, by *session, m chat.ModeChange) (chat.ModeChange, bool, error) {
+// changeLocked makes one change, for somebody with a status. It returns the change as
+// others see it, and whether anything changed.
+func (n *network) changeLocked(c *channel, by *session, status chat.Status, m chat.ModeChange) (chat.ModeChange, bool, error) {
 	if flag := c.flag(m.Mode); flag != nil {
 		changed := *flag != m.Add
 		*flag = m.Add
 		return chat.ModeChange{Add: m.Add, Mode: m.Mode}, changed, nil
 	}
 	switch m.Mode {
-	case 'o':
-		return n.changeStatusLocked(c, by, m, chat.Operator)
-	case 'v':
-		return n.changeStatusLocked(c, by, m, chat.Voice)
+	case 'o', 'h', 'v':
+		return n.changeStatusLocked(c, by, status, m)
 	case 'b', 'e', 'I':
 		return n.changeListLocked(c, by, m)
 	case 'k':
@@ -56,7 +54,7 @@ func (c *channel) flag(mode byte) *bool {
 	return nil
 }
 
-func (n *network) changeStatusLocked(c *channel, by *session, m chat.ModeChange, bit chat.Status) (chat.ModeChange, bool, error) {
+func (n *network) changeStatusLocked(c *channel, by *session, his chat.Status, m chat.ModeChange) (chat.ModeChange, bool, error) {
 	if m.Arg == "" {
 		return m, false, badParam(m)
 	}
@@ -64,9 +62,13 @@ func (n *network) changeStatusLocked(c *channel, by *session, m chat.ModeChange,
 	if err != nil {
 		return m, false, err
 	}
+	bit := chat.StatusOf(m.Mode)
 	status, on := c.members[who]
-	if !on {
+	switch {
+	case !on:
 		return m, false, fmt.Errorf("mode %c: %s: %w", m.Mode, who.self.Nick, chat.ErrNotInChannel)
+	case !his.Rules(bit) && (m.Add || who != by): // his own he may give up
+		return m, false, fmt.Errorf("mode %c: %s: %w", m.Mode, who.self.Nick, chat.ErrNoPrivileges)
 	}
 	was := status
 	if status |= bit; !m.Add {

@@ -251,15 +251,19 @@ func (se *session) Kick(ctx context.Context, name, nick, reason string) error {
 	}
 	n := se.net
 	defer n.mu.Unlock()
-	if c.members[se]&chat.Operator == 0 {
+	if !c.members[se].AtLeast(chat.HalfOperator) {
 		return fail(chat.ErrNoPrivileges)
 	}
 	who, err := n.nickLocked(se, nick)
 	if err != nil {
 		return fail(err)
 	}
-	if _, on := c.members[who]; !on {
+	status, on := c.members[who]
+	switch {
+	case !on:
 		return fail(chat.ErrNotInChannel)
+	case !c.members[se].Rules(status):
+		return fail(chat.ErrNoPrivileges)
 	}
 	if err := n.failLocked("Kick", name); err != nil {
 		return err
@@ -285,7 +289,7 @@ func (se *session) Invite(ctx context.Context, nick, name string) (chat.Profile,
 	}
 	n := se.net
 	defer n.mu.Unlock()
-	if c.modes.InviteOnly && c.members[se]&chat.Operator == 0 {
+	if c.modes.InviteOnly && !c.members[se].AtLeast(chat.HalfOperator) {
 		return fail(chat.ErrNoPrivileges)
 	}
 	who, err := n.nickLocked(se, nick)
@@ -303,7 +307,7 @@ func (se *session) Invite(ctx context.Context, nick, name string) (chat.Profile,
 	e := chat.Invited{Channel: c.name, By: se.self, Nick: who.self.Nick, Target: who.self, At: n.opt.Now()}
 	who.pushLocked(e)
 	for _, m := range c.sortedLocked() {
-		if m != se && c.members[m]&chat.Operator != 0 && se.meetsLocked(m) {
+		if m != se && c.members[m].AtLeast(chat.HalfOperator) && se.meetsLocked(m) {
 			m.pushLocked(e)
 		}
 	}
@@ -318,7 +322,7 @@ func (se *session) SetTopic(ctx context.Context, name, topic string) error {
 	}
 	n := se.net
 	defer n.mu.Unlock()
-	if c.modes.TopicLock && c.members[se]&chat.Operator == 0 {
+	if c.modes.TopicLock && !c.members[se].AtLeast(chat.HalfOperator) {
 		return fmt.Errorf("topic of %s: %w", c.name, chat.ErrNoPrivileges)
 	}
 	if err := n.failLocked("SetTopic", name); err != nil {
@@ -341,7 +345,8 @@ func (se *session) SetMode(ctx context.Context, name string, changes []chat.Mode
 	if c == nil {
 		return nil, fmt.Errorf("mode of %q: %w", chat.Cut(name, 2*chat.MaxChannel), chat.ErrNoSuchChannel)
 	}
-	if c.members[se]&chat.Operator == 0 {
+	status := c.members[se]
+	if !status.AtLeast(chat.HalfOperator) {
 		return nil, fmt.Errorf("mode of %s: %w", c.name, chat.ErrNoPrivileges)
 	}
 	if err := n.failLocked("SetMode", name); err != nil {
@@ -351,7 +356,7 @@ func (se *session) SetMode(ctx context.Context, name string, changes []chat.Mode
 	var done []chat.ModeChange
 	var wrong []error
 	for _, m := range changes {
-		as, changed, err := n.changeLocked(c, se, m)
+		as, changed, err := n.changeLocked(c, se, status, m)
 		if err != nil {
 			wrong = append(wrong, &chat.ModeError{Change: m, Err: err})
 		}

@@ -97,6 +97,7 @@ func Run(t *testing.T, with Harness) {
 		{"redact", redactCases()},
 		{"order", orderCases()},
 		{"mode", modeCases()},
+		{"halfop", halfopCases()},
 		{"list", listCases()},
 		{"knock", knockCases()},
 		{"gate", gateCases()},

@@ -1098,7 +1098,7 @@ type Member struct {
 	Session       uint64                 `protobuf:"varint,2,opt,name=session,proto3" json:"session,omitempty"`
 	Join          uint64                 `protobuf:"varint,3,opt,name=join,proto3" json:"join,omitempty"`
 	Person        *Person                `protobuf:"bytes,4,opt,name=person,proto3" json:"person,omitempty"`
-	Status        uint32                 `protobuf:"varint,5,opt,name=status,proto3" json:"status,omitempty"` // bits: 1 voice, 2 operator
+	Status        uint32                 `protobuf:"varint,5,opt,name=status,proto3" json:"status,omitempty"` // bits: 1 voice, 2 operator, 4 half operator
 	Joined        *Stamp                 `protobuf:"bytes,6,opt,name=joined,proto3" json:"joined,omitempty"`
 	StatusStamp   *Stamp                 `protobuf:"bytes,7,opt,name=status_stamp,json=statusStamp,proto3" json:"status_stamp,omitempty"`
 	Signature     []byte                 `protobuf:"bytes,8,opt,name=signature,proto3" json:"signature,omitempty"` // reserved: the origin's, of the join
@@ -2327,7 +2327,7 @@ type Redaction struct {
 	AtMs          int64                  `protobuf:"varint,5,opt,name=at_ms,json=atMs,proto3" json:"at_ms,omitempty"`
 	By            []byte                 `protobuf:"bytes,6,opt,name=by,proto3" json:"by,omitempty"` // mask of who asked for it
 	Reason        []byte                 `protobuf:"bytes,7,opt,name=reason,proto3" json:"reason,omitempty"`
-	LeastStatus   uint32                 `protobuf:"varint,8,opt,name=least_status,json=leastStatus,proto3" json:"least_status,omitempty"` // of those who were shown the message
+	LeastStatus   uint32                 `protobuf:"varint,8,opt,name=least_status,json=leastStatus,proto3" json:"least_status,omitempty"` // of those who were shown the message: bits of Member.status, of which the lowest status counts
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2996,7 +2996,7 @@ type Redacted struct {
 	Author        *Session               `protobuf:"bytes,1,opt,name=author,proto3" json:"author,omitempty"`
 	Number        uint64                 `protobuf:"varint,2,opt,name=number,proto3" json:"number,omitempty"`
 	Reason        []byte                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
-	LeastStatus   uint32                 `protobuf:"varint,4,opt,name=least_status,json=leastStatus,proto3" json:"least_status,omitempty"` // of those who were shown the message
+	LeastStatus   uint32                 `protobuf:"varint,4,opt,name=least_status,json=leastStatus,proto3" json:"least_status,omitempty"` // of those who were shown the message: bits of Member.status, of which the lowest status counts
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3124,8 +3124,9 @@ type Message struct {
 	After    uint64      `protobuf:"varint,5,opt,name=after,proto3" json:"after,omitempty"`
 	TagsOnly bool        `protobuf:"varint,8,opt,name=tags_only,json=tagsOnly,proto3" json:"tags_only,omitempty"` // no text: it does not become one of the last messages
 	More     []*TextLine `protobuf:"bytes,9,rep,name=more,proto3" json:"more,omitempty"`                          // the lines after the first
-	// The least status (a bit of Member.status) of those who are shown it; 0: all.
+	// The least status of those who are shown it: 1 voice, 2 operator; 0: all.
 	LeastStatus   uint32 `protobuf:"varint,6,opt,name=least_status,json=leastStatus,proto3" json:"least_status,omitempty"`
+	HalfOperators bool   `protobuf:"varint,10,opt,name=half_operators,json=halfOperators,proto3" json:"half_operators,omitempty"` // with least_status 2: they are shown it too
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3216,6 +3217,13 @@ func (x *Message) GetLeastStatus() uint32 {
 	return 0
 }
 
+func (x *Message) GetHalfOperators() bool {
+	if x != nil {
+		return x.HalfOperators
+	}
+	return false
+}
+
 type SetTopic struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Text          []byte                 `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
@@ -3260,7 +3268,7 @@ func (x *SetTopic) GetText() []byte {
 	return nil
 }
 
-// ModeChange: target is set for o and v, arg for the others.
+// ModeChange: target is set for o, h and v, arg for the others.
 type ModeChange struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Add           bool                   `protobuf:"varint,1,opt,name=add,proto3" json:"add,omitempty"`
@@ -5476,7 +5484,7 @@ const file_mapping_proto_rawDesc = "" +
 	"\fleast_status\x18\x04 \x01(\rR\vleastStatus\"6\n" +
 	"\bTextLine\x12\x12\n" +
 	"\x04text\x18\x01 \x01(\fR\x04text\x12\x16\n" +
-	"\x06concat\x18\x02 \x01(\bR\x06concat\"\x9b\x02\n" +
+	"\x06concat\x18\x02 \x01(\bR\x06concat\"\xc2\x02\n" +
 	"\aMessage\x12\x16\n" +
 	"\x06notice\x18\x01 \x01(\bR\x06notice\x12\x12\n" +
 	"\x04text\x18\x02 \x01(\fR\x04text\x12*\n" +
@@ -5485,7 +5493,9 @@ const file_mapping_proto_rawDesc = "" +
 	"\x05after\x18\x05 \x01(\x04R\x05after\x12\x1b\n" +
 	"\ttags_only\x18\b \x01(\bR\btagsOnly\x12/\n" +
 	"\x04more\x18\t \x03(\v2\x1b.ircbridge.mapping.TextLineR\x04more\x12!\n" +
-	"\fleast_status\x18\x06 \x01(\rR\vleastStatus\"\x1e\n" +
+	"\fleast_status\x18\x06 \x01(\rR\vleastStatus\x12%\n" +
+	"\x0ehalf_operators\x18\n" +
+	" \x01(\bR\rhalfOperators\"\x1e\n" +
 	"\bSetTopic\x12\x12\n" +
 	"\x04text\x18\x01 \x01(\fR\x04text\"|\n" +
 	"\n" +

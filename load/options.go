@@ -45,7 +45,7 @@ type Options struct {
 	// Wait is how long to wait for one message, or one answer, before it is
 	// taken for lost.
 	Wait time.Duration
-	// For is how long quiet watches, after it has let After pass: servers have
+	// For is how long quiet watches, after it has let After pass (idle lets After pass too, and two seconds at least): servers have
 	// more to do when they have just started.
 	For, After time.Duration
 }

@@ -32,7 +32,7 @@ func idle(ctx context.Context, r *run) (rep Report, err error) {
 	if err := r.each(len(cs), func(i int) error { return dial(ctx, cs[i], 4<<10) }); err != nil {
 		return rep, err
 	}
-	if err := sleep(ctx, 2*time.Second); err != nil { // buffers of registration are given back
+	if err := sleep(ctx, max(r.After, 2*time.Second)); err != nil { // buffers of registration are given back
 		return rep, err
 	}
 	after, err := resident(r.PIDs)

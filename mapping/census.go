@@ -140,10 +140,7 @@ func (s *Service) Counts() chat.Counts {
 // seenLocked counts what this node sees itself: the channels it keeps, the nodes
 // it knows, and who and what is in its views.
 func (s *Service) seenLocked(kept []string, nodes map[host.PeerID]bool) figures {
-	users := map[overlay.Stream]bool{}
-	for n := range s.sessions { // any order: counted
-		users[s.stream(n)] = true
-	}
+	others := map[overlay.Stream]bool{} // not those of this node, of whom there may be thousands
 	channels := map[string]bool{}
 	for name, v := range s.views { // any order: counted
 		if v.state == nil {
@@ -151,12 +148,15 @@ func (s *Service) seenLocked(kept []string, nodes map[host.PeerID]bool) figures 
 		}
 		channels[name] = true
 		for who := range v.state.members { // any order: counted
-			users[who] = true
+			if who.Node == s.self && who.Run == s.run && s.sessions[who.Session] != nil {
+				continue
+			}
+			others[who] = true
 			nodes[who.Node] = true
 		}
 	}
 	for _, name := range kept {
 		channels[name] = true
 	}
-	return figures{users: len(users), channels: len(channels), nodes: len(nodes)}
+	return figures{users: len(s.sessions) + len(others), channels: len(channels), nodes: len(nodes)}
 }

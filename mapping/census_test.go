@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"ircbridge/chat"
+	"ircbridge/host"
 	"ircbridge/mapping/wire"
 	"ircbridge/overlay"
 )
@@ -164,5 +165,29 @@ func TestIdleTraffic(t *testing.T) {
 	t.Logf("a node sends %.0f bytes a second, with a user %.0f", without, with)
 	if without > 100 || with > 150 {
 		t.Errorf("a node sends %.0f bytes a second, with a user %.0f, want at most 100 and 150", without, with)
+	}
+}
+
+// Who sees himself and others in several channels is counted once; so many as are here need no memory to be counted,
+// since each is shown the figures when he comes.
+func TestUsersAreCountedOnceAndWithoutAList(t *testing.T) {
+	s := &Service{self: testStream(1, 0).Node, run: testStream(1, 0).Run, sessions: map[uint64]*session{}, views: map[string]*view{}}
+	for n := range uint64(1000) {
+		s.sessions[n+1] = &session{}
+	}
+	for _, name := range []string{"#a", "#b"} {
+		st := newChannelObject(name).s
+		for _, who := range []overlay.Stream{testStream(1, 1), testStream(1, 1001), testStream(2, 1), testStream(3, 1)} {
+			st.members[who] = member{}
+		}
+		s.views[name] = &view{state: st}
+	}
+	s.views["#c"] = &view{} // not seen yet
+	count := func() figures { return s.seenLocked([]string{"#b", "#d"}, map[host.PeerID]bool{s.self: true}) }
+	if got, want := count(), (figures{users: 1003, channels: 3, nodes: 3}); got != want {
+		t.Errorf("counted are %+v, want %+v", got, want)
+	}
+	if n := testing.AllocsPerRun(10, func() { count() }); n > 10 {
+		t.Errorf("%v allocations to count 1000 users of this node", n)
 	}
 }

@@ -104,7 +104,7 @@ func newFlags() *flags {
 	f.set.Var(numbers{&o.PIDs}, "pid", "the server's process, for idle and quiet; may be repeated (-local knows its own)")
 	f.set.DurationVar(&o.Wait, "wait", o.Wait, "time after which what has not come is lost")
 	f.set.DurationVar(&o.For, "for", o.For, "how long quiet watches")
-	f.set.DurationVar(&o.After, "after", o.After, "how long quiet lets pass before that")
+	f.set.DurationVar(&o.After, "after", o.After, "how long quiet lets pass before that, and idle before it looks (two seconds at least)")
 	return f
 }
 

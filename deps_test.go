@@ -68,6 +68,8 @@ var rules = map[string]rule{
 	"storm":   {std: true}, // and what clients of any IRC server are shown
 	// The whole stack in simulation, for tests and developers.
 	"ringsim": {code: []string{"chat", "chord", "chord/ringcheck", "history", "host", "host/sim", "mapping", "overlay"}, std: true},
+	// IRC servers on simulated rings, for tests.
+	"ircsim": {code: []string{"chat", "chord", "host", "host/sim", "ircd", "mapping", "overlay"}, test: []string{"storm"}},
 	"cmd": {
 		code: []string{"bridge", "chat", "ircd", "console", "demo", "script"},
 		test: []string{"chat/chattest"},
@@ -88,7 +90,7 @@ var rules = map[string]rule{
 }
 
 // testHelpers are imported by test files only, and by each other.
-var testHelpers = []string{"chat/chattest", "chord/ringcheck", "host/hosttest", "host/sim"}
+var testHelpers = []string{"chat/chattest", "chord/ringcheck", "host/hosttest", "host/sim", "ircsim"}
 
 func TestDependencyRule(t *testing.T) {
 	seen := make(map[string]bool)

@@ -26,7 +26,7 @@ func TestStorm(t *testing.T) {
 	dial := func(i int) (net.Conn, error) {
 		return net.Dial("tcp", net.JoinHostPort("127.0.0.1", ring[i%len(ring)].port))
 	}
-	if err := storm.Run(5, dial, program); err != nil {
+	if _, err := storm.Run(storm.Config{Clients: 5, Dial: dial, Program: program}); err != nil {
 		t.Error(err)
 	}
 }

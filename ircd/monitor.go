@@ -2,6 +2,7 @@ package ircd
 
 import (
 	"errors"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -39,11 +40,7 @@ func cmdMonitor(c *conn, m *message) error {
 			c.unmonitor(list)
 		}
 	case "C":
-		var all []string
-		for name := range c.monitored {
-			all = append(all, name)
-		}
-		c.unmonitor(all)
+		c.unmonitor(slices.Sorted(maps.Keys(c.monitored)))
 	case "L":
 		var nicks []string
 		for _, m := range c.monitoredNicks() {

@@ -39,7 +39,7 @@ func stormOn(t *testing.T, nodes, clients int, program []byte) {
 			first.wg.Go(func() { s.ServeConn(first.ctx, far) })
 			return near, nil
 		}
-		if err := storm.Run(clients, dial, program); err != nil {
+		if _, err := storm.Run(storm.Config{Clients: clients, Dial: dial, Program: program}); err != nil {
 			t.Error(err)
 		}
 		first.cancel(nil)

@@ -22,22 +22,30 @@ func (s *storm) agree() {
 		c.mu.Unlock()
 	}
 	for _, name := range slices.Sorted(maps.Keys(names)) {
-		var difference string
-		for end := time.Now().Add(agreeTime); ; time.Sleep(100 * time.Millisecond) {
-			if difference = s.compare(name); difference == "" || !s.fine() || time.Now().After(end) {
-				break
-			}
+		s.untilSame(name, func() string { return s.compare(name) })
+	}
+	for _, c := range s.clients {
+		s.untilSame(c.name, func() string { return s.compareOnline(c) })
+	}
+}
+
+// untilSame compares until there is no difference.
+func (s *storm) untilSame(what string, compare func() (difference string)) {
+	var difference string
+	for end := time.Now().Add(agreeTime); ; time.Sleep(100 * time.Millisecond) {
+		if difference = compare(); difference == "" || !s.fine() || time.Now().After(end) {
+			break
 		}
-		if difference != "" {
-			s.fail(fmt.Errorf("%s: %s", name, difference))
-		}
+	}
+	if difference != "" {
+		s.fail(fmt.Errorf("%s: %s", what, difference))
 	}
 }
 
 // compare says how the views of a channel differ, if they do.
 func (s *storm) compare(name string) string {
 	first, members := "", []string{}
-	secret := false
+	secret, firstMeta := false, ""
 	for _, c := range s.clients {
 		if !c.on(name) {
 			continue
@@ -50,11 +58,19 @@ func (s *storm) compare(name string) string {
 		if saw != first {
 			return fmt.Sprintf("one sees\n%s\nand %s sees\n%s", first, c.nick, saw)
 		}
+		if meta := s.metadata(c, name); meta != "" && firstMeta != "" && meta != firstMeta {
+			return fmt.Sprintf("one is told the metadata %s, and %s %s", firstMeta, c.nick, meta)
+		} else if meta != "" {
+			firstMeta = meta
+		}
 		c.mu.Lock()
 		shown := c.topics[name]
 		c.mu.Unlock()
 		if _, topic, set := strings.Cut(saw, "\n332 "); set && !strings.HasPrefix(topic, shown+"\n") || !set && shown != "" {
 			return fmt.Sprintf("%s was shown the topic %q last, and now sees\n%s", c.nick, shown, saw)
+		}
+		if told, known := c.toldMembers(name); known && told != operatorsIn(saw) {
+			return fmt.Sprintf("%s was shown who comes and goes, which leaves %s, and now sees\n%s", c.nick, told, saw)
 		}
 		_, modes, _ := strings.Cut(saw, "324 ")
 		modes, _, _ = strings.Cut(modes, "\n")
@@ -127,10 +143,25 @@ func (s *storm) view(c *client, name string) string {
 	return "353 " + strings.Join(members, " ") + "\n" + strings.Join(view, "\n") + "\n"
 }
 
+// metadata is what a client is told of a channel's metadata, as text; "" if it does not know such.
+func (s *storm) metadata(c *client, name string) string {
+	told := []string{"of " + name}
+	for _, m := range s.answer(c, "METADATA "+name+" LIST") {
+		switch m.command {
+		case "761":
+			told = append(told, fmt.Sprintf("%q", m.params[2:]))
+		case "421", "FAIL":
+			return ""
+		}
+	}
+	slices.Sort(told)
+	return strings.Join(told, " ")
+}
+
 // plainStatus leaves of a member's signs the highest, which is all that those without
 // multi-prefix are shown.
 func plainStatus(word string) string {
-	nick := strings.TrimLeft(word, "@%+")
+	nick := strings.TrimLeft(word, signs)
 	if nick == word {
 		return word
 	}
@@ -142,7 +173,7 @@ func membersIn(view string) []string {
 	line, _, _ := strings.Cut(view, "\n")
 	var nicks []string
 	for word := range strings.FieldsSeq(strings.TrimPrefix(line, "353 ")) {
-		nicks = append(nicks, strings.TrimLeft(word, "@%+"))
+		nicks = append(nicks, strings.TrimLeft(word, signs))
 	}
 	slices.Sort(nicks)
 	return nicks

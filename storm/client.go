@@ -27,8 +27,11 @@ type client struct {
 	nick    string // "" before it is let in
 	joined  map[string]bool
 	topics  map[string]string        // of channels, as they were shown last, asked for or not
-	asked   bool                     // topics are asked for to compare them
+	asked   bool                     // what it was shown is asked for, to compare
 	flags   map[string]map[rune]bool // of channels: modes without lists, and whether they were set or taken away last
+	members map[string]*members      // of channels, as they were shown
+	asks    bool                     // it is not told who is there when it comes; what it asks for may be ahead of what it is shown
+	online  map[string]bool          // nicks that it monitors, by folded nick, as it was told last
 	closed  bool                     // the connection has ended
 	ending  bool                     // and it was to be expected
 	batches map[string]string        // open ones, with their kind
@@ -38,6 +41,7 @@ type client struct {
 	lastID  string          // of the last one
 	offered []string        // capabilities
 	last    []string        // the last lines, for people
+	count   Count
 }
 
 // answer is what came for a label.
@@ -50,7 +54,7 @@ type answer struct {
 func newClient(name string, nc net.Conn, fail func(error), tasks *sync.WaitGroup) *client {
 	c := &client{
 		name: name, nc: nc, fail: fail, tasks: tasks,
-		joined: map[string]bool{}, topics: map[string]string{}, flags: map[string]map[rune]bool{}, batches: map[string]string{}, labels: map[string]*answer{}, byBatch: map[string]*answer{}, seen: map[string]bool{},
+		joined: map[string]bool{}, topics: map[string]string{}, members: map[string]*members{}, online: map[string]bool{}, flags: map[string]map[rune]bool{}, batches: map[string]string{}, labels: map[string]*answer{}, byBatch: map[string]*answer{}, seen: map[string]bool{},
 	}
 	c.moved = sync.NewCond(&c.mu)
 	return c
@@ -63,7 +67,7 @@ func (c *client) read() {
 		line, err := r.ReadString('\n')
 		c.mu.Lock()
 		if err != nil {
-			if c.closed = true; !c.ending {
+			if c.closed = true; !c.ending && !errors.Is(err, ErrLost) {
 				c.wrong("the connection has ended: %v", err)
 			}
 			c.moved.Broadcast()
@@ -71,6 +75,7 @@ func (c *client) read() {
 			return
 		}
 		c.last = append(c.last[max(0, len(c.last)-30):], "< "+strings.TrimSpace(line))
+		c.count.Shown++
 		c.judgeForm(line)
 		c.judge(parse(strings.TrimSuffix(line, "\r\n")))
 		c.moved.Broadcast()
@@ -83,9 +88,17 @@ func (c *client) wrong(format string, args ...any) {
 	c.fail(fmt.Errorf("%s (%s): %s\n\t%s", c.name, c.nick, fmt.Sprintf(format, args...), strings.Join(c.last, "\n\t")))
 }
 
+// gone reports whether the connection has ended, or will at once.
+func (c *client) gone() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closed || c.ending
+}
+
 func (c *client) send(line string) {
 	c.mu.Lock()
 	c.last = append(c.last[max(0, len(c.last)-30):], "> "+line)
+	c.count.Commands++
 	c.mu.Unlock()
 	c.nc.SetWriteDeadline(time.Now().Add(patience))
 	_, _ = io.WriteString(c.nc, line+"\r\n") // a connection that has ended shows in what is read
@@ -146,12 +159,20 @@ func (c *client) judge(m message) {
 	case "PING":
 		c.tasks.Go(func() { c.send("PONG :" + m.param(0)) })
 	case "CAP":
-		if m.param(1) == "LS" {
-			c.offered = append(c.offered, strings.Fields(m.params[len(m.params)-1])...)
+		list := strings.Fields(m.params[len(m.params)-1])
+		switch m.param(1) {
+		case "LS":
+			c.offered = append(c.offered, list...)
+		case "ACK":
+			c.asks = c.asks || slices.ContainsFunc(list, func(name string) bool { return strings.HasSuffix(name, "no-implicit-names") })
 		}
 	case "NICK":
 		if own {
 			c.nick = m.param(0)
+		}
+	case "730", "731":
+		if !c.asked || !answers {
+			c.learnOnline(m)
 		}
 	case "FAIL":
 		if m.param(1) == "INTERNAL_ERROR" {
@@ -159,6 +180,9 @@ func (c *client) judge(m message) {
 		}
 	case "JOIN":
 		if own {
+			if !c.asks {
+				c.members[fold(m.param(0))] = &members{}
+			}
 			c.joined[fold(m.param(0))] = true
 			delete(c.topics, fold(m.param(0)))
 			c.flags[fold(m.param(0))] = map[rune]bool{}
@@ -172,15 +196,19 @@ func (c *client) judge(m message) {
 			c.topics[fold(m.param(1))] = m.param(2)
 		}
 	}
+	c.learnMembers(m, own)
 	c.judgePlace(m, own || m.command == "METADATA" && answers) // which anybody may ask for
 	switch {
 	case m.command == "PART" && own, m.command == "KICK" && fold(m.param(1)) == fold(c.nick):
 		delete(c.joined, fold(m.param(0)))
+		delete(c.members, fold(m.param(0)))
 	case m.command == "RENAME":
 		delete(c.joined, fold(m.param(0)))
 		c.joined[fold(m.param(1))] = true
 		c.topics[fold(m.param(1))] = c.topics[fold(m.param(0))]
 		c.flags[fold(m.param(1))] = c.flags[fold(m.param(0))]
+		c.members[fold(m.param(1))] = c.members[fold(m.param(0))]
+		delete(c.members, fold(m.param(0)))
 	}
 }
 
@@ -203,7 +231,7 @@ func (c *client) judgePlace(m message, own bool) {
 	if !slices.Contains([]string{"PRIVMSG", "NOTICE", "TAGMSG", "REDACT", "JOIN", "PART", "KICK", "MODE", "TOPIC", "RENAME", "METADATA"}, m.command) {
 		return
 	}
-	target := strings.TrimLeft(m.param(0), "@%+")
+	target := strings.TrimLeft(m.param(0), signs)
 	if strings.HasPrefix(target, "#") && !own && !c.joined[fold(target)] {
 		c.wrong("it is not on %s, and is shown %s", target, m.command)
 	}

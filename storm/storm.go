@@ -16,29 +16,62 @@ const patience = 30 * time.Second
 // maxFailures is how many failures are reported.
 const maxFailures = 5
 
+// ErrOut is returned by Config.Dial for a client that cannot connect now, and will later.
+var ErrOut = errors.New("not to be reached now")
+
+// ErrLost is returned when reading from a connection that was lost, and not by what the client did.
+var ErrLost = errors.New("connection lost")
+
+// Config is what a run is made of.
+type Config struct {
+	Clients int
+	// Dial connects client i, also again after its connection has ended; all must come to one network, on which
+	// nobody else is. An operator "root" with the password "sesame" may be there.
+	Dial func(i int) (net.Conn, error)
+	// Program says what the clients do.
+	Program []byte
+	// Pause lets time go by, for as long as byte n of the program says; nil: none. What it finds running
+	// has come to rest when it returns, where that can be waited for.
+	Pause func(n int)
+	// Harm damages the network, as byte n of the program says; nil: nothing does.
+	Harm func(n int)
+	// Mend returns when the network is whole again, and has had time to be quiet; nil: it always is.
+	Mend func()
+}
+
+// Count is how much a run was.
+type Count struct {
+	Commands int // lines that clients sent
+	Shown    int // lines that they were shown
+	Harms    int // calls of Config.Harm
+}
+
 // storm is a run.
 type storm struct {
-	dial    func(i int) (net.Conn, error)
+	Config
 	program source
 	clients []*client
 	tasks   sync.WaitGroup // readers, and what they start
 	labels  int
 
 	mu     sync.Mutex
+	count  Count
 	failed []error
 }
 
-// Run has as many clients as asked for do what the program says, until it ends, and returns what must not have
-// been, with the last lines of who saw it. dial connects client i, also again after its connection
-// has ended; all must come to one network, on which nobody else is. An operator "root" with the password
-// "sesame" may be there.
-func Run(clients int, dial func(i int) (net.Conn, error), program []byte) error {
-	s := &storm{dial: dial, program: source{program}, clients: make([]*client, clients)}
+// Run has clients do what a program says, until it ends, and returns what must not have
+// been, with the last lines of who saw it.
+func Run(cfg Config) (Count, error) {
+	s := &storm{Config: cfg, program: source{cfg.Program}, clients: make([]*client, cfg.Clients)}
 	for i := range s.clients {
 		s.enter(i)
 	}
 	for !s.program.over() && s.fine() {
 		s.step()
+	}
+	if s.fine() && s.Mend != nil {
+		s.Mend()
+		s.comeBack()
 	}
 	if s.fine() {
 		s.agree()
@@ -49,12 +82,27 @@ func Run(clients int, dial func(i int) (net.Conn, error), program []byte) error 
 			c.ending = true
 			c.mu.Unlock()
 			c.nc.Close()
+			s.add(c)
 		}
 	}
 	s.tasks.Wait()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return errors.Join(s.failed...)
+	return s.count, errors.Join(s.failed...)
+}
+
+// Add adds another count.
+func (c *Count) Add(more Count) {
+	c.Commands += more.Commands
+	c.Shown += more.Shown
+	c.Harms += more.Harms
+}
+
+// add counts what a client has done.
+func (s *storm) add(c *client) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s.count.Add(c.count)
 }
 
 func (s *storm) fail(err error) {
@@ -73,7 +121,10 @@ func (s *storm) fine() bool {
 
 // enter connects client i, and lets it say something before it registers.
 func (s *storm) enter(i int) {
-	nc, err := s.dial(i)
+	nc, err := s.Dial(i)
+	if errors.Is(err, ErrOut) {
+		return
+	}
 	if err != nil {
 		s.fail(fmt.Errorf("client %d cannot connect: %w", i, err))
 		return
@@ -136,22 +187,36 @@ func (c *client) lately() string {
 
 // step has up to three clients say something at the same time, and waits for all answers.
 func (s *storm) step() {
+	if s.Pause != nil {
+		s.Pause(s.program.pick(256))
+	}
+	if s.Harm != nil && s.program.pick(32) == 0 {
+		s.Harm(s.program.pick(256))
+		s.count.Harms++
+	}
 	var waits []func()
 	for range 1 + s.program.pick(3) {
 		c := s.clients[s.program.pick(len(s.clients))]
 		line := s.program.line(c.lately())
-		waits = append(waits, s.begin(c, line))
+		if !c.gone() {
+			waits = append(waits, s.begin(c, line))
+		}
 	}
 	for _, wait := range waits {
 		wait()
 	}
+	s.comeBack()
+}
+
+// comeBack connects those again whose connection has ended.
+func (s *storm) comeBack() {
 	for i, c := range s.clients {
-		c.mu.Lock()
-		gone := c.closed || c.ending
-		c.mu.Unlock()
-		if gone && s.fine() {
+		if c.gone() && s.fine() {
 			c.nc.Close()
 			s.enter(i)
+			if s.clients[i] != c {
+				s.add(c)
+			}
 		}
 	}
 }
@@ -206,13 +271,16 @@ var ends = map[string][]string{
 	"WHO": {"315"}, "WHOIS": {"318", "431"}, "WHOWAS": {"369", "431", "402"}, "NAMES": {"366"}, "LIST": {"323"},
 	"MOTD": {"376", "422", "402"}, "LUSERS": {"266"}, "STATS": {"219", "402"}, "INFO": {"374", "402"}, "LINKS": {"365", "402"}, "MAP": {"017"},
 	"TRACE": {"262", "402"}, "HELP": {"706", "524"}, "USERHOST": {"302", "461"}, "ISON": {"303", "461"}, "VERSION": {"005", "402"}, "TIME": {"391", "402"},
-	"ISUPPORT": {"005"}, "AWAY": {"305", "306"}, "USERS": {"446"}, "SUMMON": {"445"}, "NONSENSE": {"421"}, "ADMIN": {"423", "256", "402"},
+	"MONITOR L": {"733"}, "ISUPPORT": {"005"}, "AWAY": {"305", "306"}, "USERS": {"446"}, "SUMMON": {"445"}, "NONSENSE": {"421"}, "ADMIN": {"423", "256", "402"},
 }
 
 // judgeEnd asks for the end of the answer to a query.
 func (c *client) judgeEnd(line string, a *answer) {
 	command, _, _ := strings.Cut(line, " ")
 	want := ends[command]
+	if want == nil {
+		want = ends[line] // with a subcommand
+	}
 	if want == nil {
 		return
 	}

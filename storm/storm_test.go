@@ -23,6 +23,10 @@ func TestJudge(t *testing.T) {
 		"new nick":    {":c0!y@z NICK :me\n:me!y@z PART #on\n:x!y@z JOIN #on", "not on #on"},
 		"other nick":  {":c1!y@z NICK :c0x\n:c0!y@z PART #on\n:x!y@z JOIN #on", "not on #on"},
 		"renamed":     {":x!y@z RENAME #on #there :r\n:x!y@z JOIN #there", ""},
+		"comes twice": {":c0!y@z JOIN #new\n:s 353 c0 = #new :c0 @x\n:s 366 c0 #new\n:X!y@z JOIN #new", "and was there"},
+		"was never":   {":c0!y@z JOIN #new\n:s 353 c0 = #new :c0 @x\n:s 366 c0 #new\n:y!y@z PART #new", "was not there"},
+		"has left":    {":c0!y@z JOIN #new\n:s 353 c0 = #new :c0 +x!y@z\n:s 366 c0 #new\n:x!y@z QUIT :\n:c0!y@z KICK #new x", "was not there"},
+		"is another":  {":c0!y@z JOIN #new\n:s 353 c0 = #new :c0 x\n:x!y@z NICK y\n:y!y@z NICK x\n:x!y@z NICK c0", "who is on #new too"},
 		"twice":       {"@msgid=a :x!y@z PRIVMSG #on :hi\n@msgid=a :x!y@z PRIVMSG #on :hi", "comes twice"},
 		"two answers": {"@label=l1 :s ACK\n@label=l1 :s ACK", "label l1"},
 		"no question": {"@label=l9 :s ACK", "label l9"},
@@ -88,10 +92,26 @@ func TestParse(t *testing.T) {
 func TestRunTellsOfAServerThatIsGone(t *testing.T) {
 	near, far := net.Pipe()
 	far.Close()
-	if err := Run(1, func(int) (net.Conn, error) { return near, nil }, []byte("xyz")); err == nil {
+	if _, err := Run(Config{Clients: 1, Dial: func(int) (net.Conn, error) { return near, nil }, Program: []byte("xyz")}); err == nil {
 		t.Error("no error")
 	}
-	if err := Run(2, func(int) (net.Conn, error) { return nil, net.ErrClosed }, nil); err == nil {
+	if _, err := Run(Config{Clients: 2, Dial: func(int) (net.Conn, error) { return nil, net.ErrClosed }}); err == nil {
 		t.Error("no error")
+	}
+}
+
+// TestToldMembers: a client's list of nicks follows what it is shown.
+func TestToldMembers(t *testing.T) {
+	c := newClient("client", nil, func(err error) { t.Error(err) }, new(sync.WaitGroup))
+	c.nick = "c0"
+	for line := range strings.SplitSeq(":c0!u@h JOIN #A\n:s 353 c0 = #a :c0 @Op!u@h\n:s 353 c0 = #a :+v x\n:s 366 c0 #a\n:new!u@h JOIN #a\n"+
+		":s MODE #a +ko-o+o key c0 op NEW\n:x!u@h QUIT :bye\n:v!u@h NICK :w\n:s MODE #a -l+v w\n:op!u@h PART #a", "\n") {
+		c.judge(parse(line))
+	}
+	if got, known := c.toldMembers("#a"); got != "@c0 @new w" || !known {
+		t.Errorf("%q, %v", got, known)
+	}
+	if got := operatorsIn("353 @c0 +W @new\n324 #a +o\n"); got != "@c0 @new w" {
+		t.Errorf("%q", got)
 	}
 }

@@ -11,9 +11,10 @@
 // The rules of the contract:
 //
 //  1. A method's result goes to its caller; events go to everybody else, never
-//     both. The one exception is Send: it queues and returns a number at once;
+//     both. There are two exceptions. Send queues and returns a number at once;
 //     its outcome comes once, as a Sent event, in the channel's order. That
-//     outcome is also the echo.
+//     outcome is also the echo. And RenameChannel's caller gets the ChannelRenamed too,
+//     because what follows it goes by the new name.
 //  2. All that one session does to one channel goes through one ordered queue:
 //     a Part never overtakes a message. After Part returned (or a Kicked event
 //     of oneself was given) no event of that membership follows.
@@ -133,7 +134,8 @@ type Session interface {
 	// Join joins a channel, with its key if it has one, founding it if there
 	// is none. Joining a channel one is in is ErrAlreadyJoined. Errors also:
 	// ErrBadChannel, ErrBadKey, ErrBanned, ErrNeedAccount, ErrInviteOnly,
-	// ErrChannelFull, ErrTooManyChannels, ErrUnreachable.
+	// ErrChannelFull, ErrTooManyChannels, ErrChannelRenamed (a
+	// ChannelRenamedError), ErrUnreachable.
 	Join(ctx context.Context, channel, key string) (Channel, error)
 	// Part leaves. Errors: ErrNotOnChannel. It is done here at once, whether
 	// or not the keeper can be reached.
@@ -160,6 +162,13 @@ type Session interface {
 	// wrong with single changes are ModeErrors, joined; the others have still
 	// been made.
 	SetMode(ctx context.Context, channel string, changes []ModeChange) ([]ModeChange, error)
+	// RenameChannel gives a channel another name; all else of it stays. All members
+	// get a ChannelRenamed, the asker too, before it returns. The name under which the channel
+	// was founded leads to it as long as it exists: what is said there arrives, and who
+	// joins by it is told the new one. A change of case only is a change too.
+	// Errors: ErrBadChannel (of name), ErrNotOnChannel, ErrNoPrivileges, ErrChannelInUse,
+	// ErrRenamedLately (less than RenamePause ago), ErrUnreachable.
+	RenameChannel(ctx context.Context, channel, name, reason string) error
 	// Channel is the channel as this user may see it: from the view when he
 	// is on it, without a round trip; else asked of its keeper, without the
 	// members if it is secret. Errors: ErrNoSuchChannel, ErrUnreachable.
@@ -246,7 +255,7 @@ type Taker interface {
 
 // Channel is a channel as one user sees it.
 type Channel struct {
-	Name    string // as its founder wrote it
+	Name    string // as its founder wrote it, or who renamed it last
 	Created time.Time
 	Topic   Topic
 	Modes   Modes

@@ -137,6 +137,15 @@ type ModeChanged struct {
 	At      time.Time
 }
 
+// ChannelRenamed: a channel that this session is on has another name, by which all
+// goes that comes after.
+type ChannelRenamed struct {
+	Old, New string
+	By       string // mask, or the name of a node when nobody asked for it
+	Reason   string
+	At       time.Time
+}
+
 // Message: somebody said something to a channel this session is on, or to its
 // user. The receiver's own messages are Sent; only one that he sent to himself
 // comes as both.
@@ -144,7 +153,7 @@ type Message struct {
 	ID     string // the same on every node
 	At     time.Time
 	From   Profile
-	Target string // channel as its founder wrote it, or the receiver's nick
+	Target string // channel as Channel.Name is, or the receiver's nick
 	Notice bool
 	Text   string
 	More   []Line // the lines after the first
@@ -160,7 +169,7 @@ func (m Message) Address() string { return m.Least.Sign() + m.Target }
 // Redacted: what was said under an ID is to be shown no more. Who was not shown it
 // before is not shown it at all.
 type Redacted struct {
-	Target string // channel as its founder wrote it, or the receiver's nick
+	Target string // channel as Channel.Name is, or the receiver's nick
 	ID     string // of the message
 	By     string // mask of who asked for it
 	Reason string
@@ -235,6 +244,7 @@ func (Presence) event()        {}
 func (MetadataChanged) event() {}
 func (TopicChanged) event()    {}
 func (ModeChanged) event()     {}
+func (ChannelRenamed) event()  {}
 func (Message) event()         {}
 func (Redacted) event()        {}
 func (Sent) event()            {}

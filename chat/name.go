@@ -32,6 +32,10 @@ const (
 	MaxKnocks  = 10
 )
 
+// RenamePause is how long a channel keeps a name at least: to who does not know renames,
+// each is as if all of its members came anew.
+const RenamePause = 10 * time.Second
+
 // RedactWindow is how old a message may be that is redacted: as long as a redaction
 // is remembered.
 const RedactWindow = 24 * time.Hour

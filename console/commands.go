@@ -34,6 +34,7 @@ func commandTable() []command {
 		{"msg", "<nick or node ID> <text>", "say something to one user, or to all users of a node", (*Console).cmdMsg, false},
 		{"names", "<channel>", "who is on a channel", (*Console).cmdNames, false},
 		{"topic", "<channel> [text]", "show a channel's topic, or set it", (*Console).cmdTopic, false},
+		{"rename", "<channel> <name> [reason]", "give a channel another name", (*Console).cmdRename, false},
 		{"list", "", "all channels that are not secret", (*Console).cmdList, false},
 		{"whois", "<nick>", "who somebody is, and where", (*Console).cmdWhois, false},
 		{"whowas", "<nick>", "who had a nick before", (*Console).cmdWhowas, false},
@@ -335,6 +336,19 @@ func (c *Console) cmdTopic(ctx context.Context, arg string) error {
 		c.out.info("topic of %s: %s (by %s, %s)", ch.Name, ch.Topic.Text, ch.Topic.By, c.date(ch.Topic.At))
 	}
 	return nil
+}
+
+// cmdRename is told of by the event that all members get.
+func (c *Console) cmdRename(ctx context.Context, arg string) error {
+	name, rest, err := channelWord(arg)
+	if err != nil {
+		return err
+	}
+	to, reason, err := channelWord(rest)
+	if err != nil {
+		return err
+	}
+	return c.session.RenameChannel(ctx, name, to, strings.TrimSpace(reason))
 }
 
 func (c *Console) date(at time.Time) string {

@@ -46,6 +46,8 @@ func (c *Console) show(self chat.Profile, e chat.Event) {
 		say(e.At, "%s is away: %s", e.Who.Nick, e.Who.Away)
 	case chat.ProfileChanged:
 		c.showProfile(e)
+	case chat.ChannelRenamed:
+		say(e.At, "%s is now %s, by %s%s", e.Old, e.New, e.By, because(e.Reason))
 	case chat.TopicChanged:
 		c.showTopic(e.Channel, e.Topic)
 	case chat.ModeChanged:

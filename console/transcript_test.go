@@ -278,6 +278,9 @@ func (a *actor) do(what string) {
 		err = a.s.Kick(ctx, target, nick, reason)
 	case "invite":
 		_, err = a.s.Invite(ctx, text, target)
+	case "rename":
+		to, reason, _ := strings.Cut(text, " ")
+		err = a.s.RenameChannel(ctx, target, to, reason)
 	case "setname":
 		err = a.s.SetRealname(ctx, rest)
 	case "away":

@@ -18,6 +18,7 @@ const (
 	capAwayNotify
 	capBatch
 	capCapNotify
+	capChannelRename
 	capChghost
 	capEchoMessage
 	capExtendedISupport
@@ -50,6 +51,7 @@ var capabilities = []struct {
 	{"batch", capBatch},
 	{"cap-notify", capCapNotify},
 	{"chghost", capChghost},
+	{"draft/channel-rename", capChannelRename},
 	{"draft/extended-isupport", capExtendedISupport},
 	{"draft/message-redaction", capMessageRedaction},
 	{"draft/metadata-2", capMetadata2},

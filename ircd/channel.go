@@ -31,7 +31,10 @@ func cmdJoin(c *conn, m *message) error {
 	return nil
 }
 
-func (c *conn) join(name, key string) {
+func (c *conn) join(name, key string) { c.joinBy(name, key, true) }
+
+// joinBy joins; first: by the name that the client has given.
+func (c *conn) joinBy(name, key string, first bool) {
 	if _, on := c.joined[chat.Fold(name)]; on {
 		return
 	}
@@ -46,6 +49,10 @@ func (c *conn) join(name, key string) {
 	ch, err := c.session.Join(ctx, name, key)
 	if errors.Is(err, chat.ErrAlreadyJoined) { // by a JOIN that was given up
 		ch, err = c.session.Channel(ctx, name)
+	}
+	if renamed, is := errors.AsType[*chat.ChannelRenamedError](err); is {
+		c.joinRenamed(err, name, renamed.Name, key, first)
+		return
 	}
 	if err != nil {
 		c.fail(err, about)

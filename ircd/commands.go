@@ -71,6 +71,8 @@ func commandTable() map[string]command {
 			help: "Asks the operators of a channel with mode +i for an invitation."},
 		"KICK": {run: cmdKick, least: 2, when: after, usage: "<channel> <nickname>{,<nickname>} [:<reason>]",
 			help: "Removes users from a channel; for its operators."},
+		"RENAME": {run: cmdRename, least: 2, when: after, usage: "<channel> <new name> [:<reason>]",
+			help: "Gives a channel another name; for its operators."},
 		"MODE": {run: cmdMode, least: 1, when: after, usage: "<channel>|<your nickname> [<modes> [<parameters>]]",
 			help: "Shows or changes modes. Channel: b e I k l C R i m n s t, members: o v, yourself: i w, and of operators o s."},
 

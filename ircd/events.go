@@ -125,6 +125,8 @@ func (c *conn) event(e chat.Event) {
 		c.metadataChanged(e)
 	case chat.Presence:
 		c.presence(e)
+	case chat.ChannelRenamed:
+		c.channelRenamed(e)
 	case chat.TopicChanged:
 		if c.on(e.Channel) {
 			c.write(c.tagsBy(e.Channel, e.Topic.By, e.Topic.At), e.Topic.By, "TOPIC", []string{e.Channel}, e.Topic.Text)

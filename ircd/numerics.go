@@ -144,6 +144,7 @@ var (
 	errNeedMoreParams   = numeric{"461", "Not enough parameters"}
 	errAlreadyReg       = numeric{"462", "You may not reregister"}
 	errPasswdMismatch   = numeric{"464", "Password incorrect"}
+	errLinkChannel      = numeric{"470", "The channel has been renamed"}
 	errChannelIsFull    = numeric{"471", "Cannot join channel (+l)"}
 	errUnknownMode      = numeric{"472", "is unknown mode char to me"}
 	errInviteOnlyChan   = numeric{"473", "Cannot join channel (+i)"}
@@ -209,6 +210,9 @@ func aboutParam(s subject) []string {
 	return []string{s.channel, string(rune(s.mode)), s.param}
 }
 
+// aboutNames are those of a channel, before and after.
+func aboutNames(s subject) []string { return []string{s.channel, s.param} }
+
 // failures has a row for each error of package chat. The order decides when an
 // error wraps two.
 var failures = []failure{
@@ -242,9 +246,12 @@ var failures = []failure{
 	{chat.ErrBadMetadata, numeric{}, nil}, // FAIL METADATA says it
 	{chat.ErrMetadataFull, numeric{}, nil},
 	{chat.ErrWatchFull, errMonListFull, aboutWatch},
-	{chat.ErrUnknownMessage, numeric{}, nil}, // in failCodes, as the next two
+	{chat.ErrUnknownMessage, numeric{}, nil}, // in failCodes, as the next five
 	{chat.ErrNotYourMessage, numeric{}, nil},
 	{chat.ErrMessageTooOld, numeric{}, nil},
+	{chat.ErrChannelRenamed, numeric{}, nil},
+	{chat.ErrChannelInUse, numeric{}, nil},
+	{chat.ErrRenamedLately, numeric{}, nil},
 	{chat.ErrQueueFull, rplTryAgain, aboutCommand},
 	{chat.ErrUnreachable, errUnavailable, aboutPlace},
 	{context.DeadlineExceeded, errUnavailable, aboutPlace},
@@ -277,6 +284,10 @@ var failCodes = []failCode{
 	{"REDACT", chat.ErrNoSuchNode, "INVALID_TARGET", notFromThere, aboutPlace},
 	{"REDACT", chat.ErrNotYourMessage, "REDACT_FORBIDDEN", "You may not delete this message", aboutMessage},
 	{"REDACT", chat.ErrMessageTooOld, "REDACT_WINDOW_EXPIRED", "The message is too old to be deleted", aboutOldMessage},
+	{"JOIN", chat.ErrChannelRenamed, "CHANNEL_RENAMED", errLinkChannel.text, aboutNames},
+	{"RENAME", chat.ErrBadChannel, "CANNOT_RENAME", "Bad channel name: # and 1 to 49 bytes without space or comma", aboutNames},
+	{"RENAME", chat.ErrRenamedLately, "CANNOT_RENAME", "The channel was renamed a moment ago", aboutNames},
+	{"RENAME", chat.ErrChannelInUse, "CHANNEL_NAME_IN_USE", "Another channel has that name", aboutNames},
 	{"REDACT", chat.ErrUnknownMessage, "UNKNOWN_MSGID", "There is no such message, or it is too old", aboutMessage},
 }
 

@@ -77,6 +77,8 @@ func (s *state) apply(st step, ev *wire.ChannelEvent) {
 		}
 	case *wire.ChannelEvent_Metadata:
 		s.applyMetadata(st, w.Metadata)
+	case *wire.ChannelEvent_Renamed:
+		s.applyRenamed(st, w.Renamed)
 	case *wire.ChannelEvent_Knocked:
 		s.applyKnock(st, w.Knocked)
 	case *wire.ChannelEvent_Redacted:

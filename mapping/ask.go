@@ -33,7 +33,7 @@ func (se *session) Channel(ctx context.Context, channel string) (chat.Channel, e
 	if !chat.ValidChannel(channel) {
 		return fail(chat.ErrNoSuchChannel)
 	}
-	a, _, err := s.askChannel(ctx, chat.Fold(channel))
+	a, _, err := s.askChannel(ctx, channel)
 	switch {
 	case err != nil:
 		return fail(err)
@@ -41,10 +41,10 @@ func (se *session) Channel(ctx context.Context, channel string) (chat.Channel, e
 		return fail(chat.ErrNoSuchChannel)
 	}
 	st, err := stateFromWire(a.State)
-	if err != nil || chat.Fold(st.name) != chat.Fold(channel) {
+	if err != nil || st.name == "" {
 		return fail(fmt.Errorf("%w (the keeper's answer is malformed)", chat.ErrUnreachable))
 	}
-	c := st.channel(st.name)
+	c := st.channel(st.shown())
 	c.Count, c.Secret = int(min(a.Count, maxMembers)), a.Secret
 	if !a.Secret {
 		c.Members = st.list()
@@ -52,8 +52,22 @@ func (se *session) Channel(ctx context.Context, channel string) (chat.Channel, e
 	return c, nil
 }
 
-// askChannel asks a channel's keeper about it, within what ctx leaves.
-func (s *Service) askChannel(ctx context.Context, name string) (*wire.ChannelAnswer, host.PeerID, error) {
+// askChannel asks a channel's keeper about it, where it lies, within what ctx leaves.
+func (s *Service) askChannel(ctx context.Context, channel string) (*wire.ChannelAnswer, host.PeerID, error) {
+	s.mu.Lock()
+	name := s.homeLocked(channel)
+	s.mu.Unlock()
+	a, keeper, err := s.askKeeper(ctx, name)
+	if home := string(a.GetHome()); err == nil && chat.ValidChannel(home) {
+		if there, by, err := s.askKeeper(ctx, chat.Fold(home)); err != nil || chat.SameName(string(there.GetState().GetGiven().GetName()), channel) {
+			return there, by, err
+		}
+	}
+	return a, keeper, err
+}
+
+// askKeeper asks the keeper of a folded name about its channel.
+func (s *Service) askKeeper(ctx context.Context, name string) (*wire.ChannelAnswer, host.PeerID, error) {
 	d := host.Budget(ctx, s.h.Now(), s.cfg.GiveUp)
 	raw, found, keeper, err := s.o.Query(kindChannel, name, nil, d)
 	if err != nil {
@@ -86,7 +100,7 @@ func (se *session) Keeper(ctx context.Context, channel string) (chat.Keeper, err
 	if !chat.ValidChannel(channel) {
 		return fail(chat.ErrBadChannel)
 	}
-	a, keeper, err := s.askChannel(ctx, chat.Fold(channel))
+	a, keeper, err := s.askChannel(ctx, channel)
 	if err != nil {
 		return fail(err)
 	}
@@ -189,7 +203,7 @@ func (se *session) List(ctx context.Context) ([]chat.Listed, error) {
 		if l.Topic != "" {
 			l.TopicAt = c.Topic.At
 		}
-		found[name] = l
+		found[chat.Fold(l.Name)] = l
 	}
 	s.mu.Unlock()
 	listed, err := s.directory(ctx)

@@ -38,9 +38,11 @@ func (c *channelObject) Query(_ host.PeerID, q []byte) []byte {
 	}
 	a := &wire.ChannelAnswer{Exists: len(c.s.members) > 0, Count: uint32(len(c.s.members)), Secret: c.s.is('s')}
 	if !a.Exists {
+		a.Home = []byte(c.elsewhere())
 		return encode(a)
 	}
 	show := c.s.clone()
+	show.alias = alias{}
 	show.removals, show.invitations, show.knocks, show.heads, show.tail, show.redactions = nil, nil, nil, nil, nil, nil
 	for _, list := range show.lists {
 		maps.DeleteFunc(list, func(_ string, e listed) bool { return e.gone })
@@ -120,7 +122,7 @@ func (c *channelObject) Nodes() []host.PeerID {
 // Empty reports whether nobody is here or may return, and nobody has been for a
 // while: until then a copy that comes late must not revive who left.
 func (c *channelObject) Empty(now time.Time) bool {
-	if len(c.s.members) > 0 || c.s.resting(now.UnixMilli()) {
+	if len(c.s.members) > 0 || c.s.resting(now.UnixMilli()) || c.s.alias.until > now.UnixMilli() {
 		return false
 	}
 	for _, r := range c.s.removals { // any order: one is enough
@@ -133,10 +135,12 @@ func (c *channelObject) Empty(now time.Time) bool {
 
 func (c *channelObject) Summary() string {
 	switch {
+	case c.elsewhere() != "":
+		return "channel " + c.name + ", which is " + c.elsewhere()
 	case c.s.name == "" && c.s.resting(c.now):
 		return "channel " + c.name + ", at rest"
 	case c.s.name == "":
 		return "channel " + c.name + ", without members"
 	}
-	return fmt.Sprintf("channel %s, %d members", c.s.name, len(c.s.members))
+	return fmt.Sprintf("channel %s, %d members", c.s.shown(), len(c.s.members))
 }

@@ -16,8 +16,11 @@ import (
 func (c *channelObject) join(t turn, w *wire.Join) *wire.Result {
 	p, err := personFromWire(w.GetPerson())
 	name := string(w.GetName())
-	if err != nil || !chat.ValidChannel(name) || chat.Fold(name) != c.name {
+	if err != nil || !chat.ValidChannel(name) {
 		return refuse(wire.Code_BAD_REQUEST)
+	}
+	if code := c.misnamed(name); code != wire.Code_OK {
+		return refuse(code)
 	}
 	from := t.From()
 	joined := &wire.Joined{Person: personToWire(p)}
@@ -50,6 +53,7 @@ func (c *channelObject) join(t turn, w *wire.Join) *wire.Result {
 		joined.Birth = &wire.Birth{AtMs: t.Now().UnixMilli(), Random: t.Rand()}
 		joined.Name = []byte(name)
 		joined.Status = uint32(chat.Operator)
+		c.s.alias = alias{} // what it led to is no more
 	case again: // his leaving was lost on the way
 		joined.Status = uint32(old.status)
 	case lists.ban(p, from):

@@ -63,8 +63,11 @@ func (c *channelObject) apply(t turn, req []byte) []byte {
 	if err := decode(req, w); err != nil {
 		return encode(refuse(wire.Code_BAD_REQUEST))
 	}
-	res := c.request(t, w)
-	res.AtMs, res.Name = c.now, []byte(c.s.name)
+	res := c.leadOn(w)
+	if res == nil {
+		res = c.request(t, w)
+	}
+	res.AtMs, res.Name = c.now, []byte(c.s.presentName(c.now))
 	if w.GetMessage() == nil {
 		c.s.prune(c.now)
 	}
@@ -108,6 +111,10 @@ func (c *channelObject) request(t turn, w *wire.ChannelRequest) *wire.Result {
 		return c.redact(t, w.Redact)
 	case *wire.ChannelRequest_Metadata:
 		return c.setMetadata(t, w.Metadata)
+	case *wire.ChannelRequest_Rename:
+		return c.rename(t, w.Rename)
+	case *wire.ChannelRequest_Alias:
+		return c.setAlias(w.Alias)
 	case *wire.ChannelRequest_Merge:
 		return c.mergePart(t, w.Merge)
 	}

@@ -70,7 +70,9 @@ func (h heads) sorted() []overlay.Epoch {
 // It is plain data; whoever holds it guards it.
 type state struct {
 	birth       birth
-	name        string // as the founder wrote it
+	name        string // as the founder wrote it; shown is what users see
+	given       given
+	alias       alias
 	heads       heads
 	members     map[overlay.Stream]member
 	removals    map[overlay.Stream]removal
@@ -162,7 +164,7 @@ func (s *state) found(b birth, name string, at overlay.Stamp) {
 // end forgets what belonged to the channel when its last member is gone.
 // Removals and redactions stay, what is known of epochs, and of who vanished.
 func (s *state) end() {
-	s.birth, s.name = birth{}, ""
+	s.birth, s.name, s.given = birth{}, "", given{}
 	s.topic = topic{}
 	s.modes = map[byte]mode{}
 	s.lists = newLists()

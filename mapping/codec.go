@@ -117,6 +117,7 @@ func (s *state) toWire() *wire.ChannelState {
 		w.Tail = append(w.Tail, wl)
 	}
 	w.Redactions, w.Meta = s.redactionsToWire(t), s.meta.toWire(t)
+	w.Given, w.Alias = s.given.toWire(t), s.alias.toWire()
 	w.Former, w.Rest, w.Knocks = s.formerToWire(t), s.rest.toWire(t), s.knocks.toWire()
 	w.Epochs, w.Nodes = t.epochs, t.nodes
 	return w
@@ -246,6 +247,7 @@ func stateFromWire(w *wire.ChannelState) (*state, error) {
 	s.rest = restFromWire(r, w.GetRest())
 	s.meta = metadataFromWire(r, w.GetMeta())
 	s.knocks = knocksFromWire(r, w.GetKnocks())
+	s.given, s.alias = givenFromWire(r, w.GetGiven()), aliasFromWire(r, w.GetAlias())
 	if r.err != nil {
 		return nil, r.err
 	}
@@ -370,6 +372,10 @@ func decodeEvent(b []byte, name string) (*wire.ChannelEvent, error) {
 		if _, err := sessionFromWire(w.Redacted.GetAuthor()); err != nil {
 			return nil, err
 		}
+	case *wire.ChannelEvent_Renamed:
+		if n := string(w.Renamed.GetName()); !chat.ValidChannel(n) {
+			return nil, fmt.Errorf("%w: new name %q", errWire, chat.Cut(n, 60))
+		}
 	case *wire.ChannelEvent_Metadata:
 		_, err := changesFromWire(w.Metadata)
 		return ev, err
@@ -390,7 +396,7 @@ func decodeEvent(b []byte, name string) (*wire.ChannelEvent, error) {
 			return nil, fmt.Errorf("%w: topic", errWire)
 		}
 	}
-	for _, text := range [][]byte{ev.GetParted().GetReason(), ev.GetKicked().GetReason(), ev.GetQuit().GetReason(), ev.GetGone().GetReason(), ev.GetRedacted().GetReason()} {
+	for _, text := range [][]byte{ev.GetParted().GetReason(), ev.GetKicked().GetReason(), ev.GetQuit().GetReason(), ev.GetGone().GetReason(), ev.GetRedacted().GetReason(), ev.GetRenamed().GetReason()} {
 		if len(text) > chat.MaxReason || !oneLine(string(text)) {
 			return nil, fmt.Errorf("%w: reason of %d bytes", errWire, len(text))
 		}

@@ -35,7 +35,7 @@ func (se *session) command(ctx context.Context, channel string, req *wire.Channe
 	if err != nil {
 		return nil, err
 	}
-	res, err := se.do(ctx, chat.Fold(channel), req)
+	res, err := se.do(ctx, channel, req)
 	if err == nil {
 		err = errorOf(res)
 	}
@@ -146,6 +146,9 @@ func (se *session) SetMode(ctx context.Context, channel string, changes []chat.M
 	s.mu.Lock()
 	err := se.beginLocked(ctx)
 	ms := se.onLocked(channel)
+	if v := s.views[s.homeLocked(channel)]; err == nil && ms == nil && v != nil && !chat.SameName(v.display(), channel) {
+		err = fail(chat.ErrNoSuchChannel) // it has another name
+	}
 	if err == nil && ms != nil {
 		if m, ok := ms.v.state.members[se.stream]; ok && !m.status.AtLeast(chat.HalfOperator) {
 			err = fail(chat.ErrNoPrivileges)
@@ -160,7 +163,7 @@ func (se *session) SetMode(ctx context.Context, channel string, changes []chat.M
 	for part := range slices.Chunk(asked.known(), maxChanges) {
 		applied, err := se.askModes(ctx, channel, part)
 		s.mu.Lock()
-		done = append(done, s.modesFromWireLocked(s.views[chat.Fold(channel)], applied)...)
+		done = append(done, s.modesFromWireLocked(s.views[s.homeLocked(channel)], applied)...)
 		s.mu.Unlock()
 		if err != nil {
 			return done, fail(err)
@@ -204,7 +207,7 @@ func (se *session) askModes(ctx context.Context, channel string, list askedModes
 	for _, m := range list {
 		w.Changes = append(w.Changes, m.wire)
 	}
-	res, err := se.do(ctx, chat.Fold(channel), &wire.ChannelRequest{What: &wire.ChannelRequest_Modes{Modes: w}})
+	res, err := se.do(ctx, channel, &wire.ChannelRequest{What: &wire.ChannelRequest_Modes{Modes: w}})
 	if len(res.GetRefused()) == 0 && err == nil {
 		err = errorOf(res)
 	}

@@ -15,7 +15,7 @@ func (s *state) digest() uint64 { return s.digestOf(chat.EveryStatus) }
 
 // digestOf is the digest as by a node that knows these statuses only.
 func (s *state) digestOf(known chat.Status) uint64 {
-	w := &wire.ChannelState{Birth: birthToWire(s.birth), Name: []byte(s.name)}
+	w := &wire.ChannelState{Birth: birthToWire(s.birth), Name: []byte(s.shown())}
 	for _, k := range s.sessions() {
 		m := s.members[k]
 		w.Nodes = append(w.Nodes, &wire.Node{Id: []byte(k.Node), Run: k.Run})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"slices"
 	"time"
 
 	"ircbridge/chat"
@@ -30,8 +31,9 @@ func shardOfNode(id [20]byte) string { return shardAt(id[0] >> 4) }
 
 func shardAt(i byte) string { return shards[i : i+1] }
 
-// listing is an entry, as this node last entered it.
+// listing is a channel's entry, as this node last entered it.
 type listing struct {
+	name    string // the channel's, then
 	what    string // the entry's canonical form
 	renewed time.Time
 }
@@ -50,19 +52,25 @@ func (s *Service) directoryLoop() {
 }
 
 func (s *Service) enterListings() {
-	byShard := map[string][]*wire.Listing{}
+	byShard := map[string][]entry{}
 	kept := map[string]*wire.Listing{}
+	var renamed []renamed
 	s.o.Visit(kindChannel, func(name string, obj overlay.Object) {
 		if c, ok := obj.(*channelObject); ok {
 			kept[name] = c.listing()
+			if r, ok := c.renamed(); ok {
+				renamed = append(renamed, r)
+			}
 		}
 	})
 	s.mu.Lock()
 	for _, name := range sortedKeys(kept) {
-		if s.listingChangedLocked(name, kept[name]) {
-			byShard[shardOf(name)] = append(byShard[shardOf(name)], kept[name])
+		for _, l := range s.newListingsLocked(name, kept[name]) {
+			shard := shardOf(chat.Fold(string(l.Name)))
+			byShard[shard] = append(byShard[shard], entry{name, l})
 		}
 	}
+	s.keepAliasesLocked(renamed)
 	for name := range s.listings { // any order: each for itself
 		if kept[name] == nil {
 			delete(s.listings, name)
@@ -81,7 +89,7 @@ func (c *channelObject) listing() *wire.Listing {
 		return &wire.Listing{Name: []byte(c.name), Gone: true}
 	}
 	l := &wire.Listing{
-		Name: []byte(c.s.name), Topic: []byte(c.s.topic.text), Count: uint32(len(c.s.members)), CreatedMs: c.s.birth.at,
+		Name: []byte(c.s.shown()), Topic: []byte(c.s.topic.text), Count: uint32(len(c.s.members)), CreatedMs: c.s.birth.at,
 	}
 	if c.s.topic.text != "" {
 		l.TopicAtMs = c.s.topic.at
@@ -89,32 +97,44 @@ func (c *channelObject) listing() *wire.Listing {
 	return l
 }
 
-// listingChangedLocked reports whether an entry is new, different or to be
-// renewed. What is gone and was never entered is none.
-func (s *Service) listingChangedLocked(name string, l *wire.Listing) bool {
-	old, now := s.listings[name], s.h.Now()
+// entry is what is new of a channel, by its home.
+type entry struct {
+	home    string
+	listing *wire.Listing
+}
+
+// newListingsLocked is what is to be entered of a channel: its listing when that is new,
+// different or to be renewed; and that the name is gone which it had when it was entered
+// last. What is gone and was never entered is nothing.
+func (s *Service) newListingsLocked(home string, l *wire.Listing) (list []*wire.Listing) {
+	old, now := s.listings[home], s.h.Now()
+	if old != nil && (l.Gone || !chat.SameName(old.name, string(l.Name))) {
+		list = append(list, &wire.Listing{Name: []byte(old.name), Gone: true})
+	}
 	if l.Gone {
-		delete(s.listings, name)
-		return old != nil
+		delete(s.listings, home)
+		return list
 	}
 	what := string(encode(l))
 	if old != nil && old.what == what && now.Sub(old.renewed) < renewEntry {
-		return false
+		return nil
 	}
-	s.listings[name] = &listing{what: what, renewed: now}
-	return true
+	s.listings[home] = &listing{name: string(l.Name), what: what, renewed: now}
+	return append(list, l)
 }
 
 // enterShard sends entries of channels to a shard, a few at a time.
-func (s *Service) enterShard(shard string, items []*wire.Listing) {
+func (s *Service) enterShard(shard string, entries []entry) {
 	const few = 64
-	for len(items) > 0 {
-		part := items[:min(few, len(items))]
-		items = items[len(part):]
-		if s.enter(shard, &wire.Listings{Items: part}) != nil {
+	for part := range slices.Chunk(entries, few) {
+		w := new(wire.Listings)
+		for _, e := range part {
+			w.Items = append(w.Items, e.listing)
+		}
+		if s.enter(shard, w) != nil {
 			s.mu.Lock()
-			for _, l := range part {
-				delete(s.listings, chat.Fold(string(l.Name)))
+			for _, e := range part {
+				delete(s.listings, e.home)
 			}
 			s.mu.Unlock()
 		}

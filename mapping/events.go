@@ -3,6 +3,7 @@ package mapping
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"ircbridge/chat"
 )
@@ -170,15 +171,21 @@ func (se *session) Next(ctx context.Context) (chat.Event, error) {
 }
 
 // forgetLocked drops what is queued of a channel that the session has left:
-// no event of a membership follows after Part (rule 2). Outcomes stay.
-func (se *session) forgetLocked(folded string) {
+// no event of a membership follows after Part (rule 2). Outcomes stay. What was queued before the
+// channel had its present name goes by the one before.
+func (se *session) forgetLocked(channel string) {
 	me := sessionID(se.stream)
 	var kept []queued
-	for _, q := range se.queue {
-		was, keep := q.size, chat.Fold(channelOf(q.e, me)) != folded
-		if r, ok := q.e.(chat.Rejoined); ok {
-			r, keep = r.Without(folded)
-			q = queued{r, eventBytes(r)}
+	for _, q := range slices.Backward(se.queue) {
+		was, keep := q.size, !chat.SameName(channelOf(q.e, me), channel)
+		switch e := q.e.(type) {
+		case chat.Rejoined:
+			e, keep = e.Without(channel)
+			q = queued{e, eventBytes(e)}
+		case chat.ChannelRenamed:
+			if !keep {
+				channel = e.Old
+			}
 		}
 		if keep {
 			kept = append(kept, q)
@@ -186,6 +193,7 @@ func (se *session) forgetLocked(folded string) {
 		}
 		se.bytes -= was
 	}
+	slices.Reverse(kept)
 	se.queue, se.array = kept, nil
 }
 
@@ -197,6 +205,10 @@ func channelOf(e chat.Event, of chat.SessionID) string {
 	case chat.Parted:
 		return e.Channel
 	case chat.Kicked:
+		return e.Channel
+	case chat.ChannelRenamed:
+		return e.New
+	case chat.MetadataChanged:
 		return e.Channel
 	case chat.TopicChanged:
 		return e.Channel
@@ -231,6 +243,8 @@ func eventBytes(e chat.Event) int {
 	case chat.Rejoined:
 		return base * (1 + len(e.Came))
 	case chat.Kicked:
+		return base + len(e.Reason)
+	case chat.ChannelRenamed:
 		return base + len(e.Reason)
 	case chat.Knocked:
 		return base + len(e.Text)

@@ -58,6 +58,7 @@ const (
 type rest struct {
 	birth birth
 	name  string
+	given given
 	topic topic
 	modes map[byte]mode
 	lists lists
@@ -135,7 +136,7 @@ func (s *state) resting(now int64) bool {
 func (s *state) abandoned(st step) {
 	r := rest{stamp: st.stamp}
 	if anybody, _ := s.awaited(st.at, formerID{}); anybody {
-		r = rest{birth: s.birth, name: s.name, topic: s.topic, modes: s.modes, lists: s.lists, meta: s.meta, stamp: st.stamp}
+		r = rest{birth: s.birth, name: s.name, given: s.given, topic: s.topic, modes: s.modes, lists: s.lists, meta: s.meta, stamp: st.stamp}
 	}
 	if laterRest(r, s.rest) {
 		s.rest = r
@@ -148,8 +149,8 @@ func (s *state) resume() {
 	r := s.rest
 	s.end()
 	// Copies of the state share what rests, as nothing changes it there.
-	s.birth, s.name, s.topic, s.modes, s.lists = r.birth, r.name, r.topic, maps.Clone(r.modes), r.lists.clone()
-	s.meta = r.meta.clone()
+	s.birth, s.name, s.given, s.topic = r.birth, r.name, r.given, r.topic
+	s.modes, s.lists, s.meta = maps.Clone(r.modes), r.lists.clone(), r.meta.clone()
 	s.rest = rest{stamp: r.stamp}
 }
 
@@ -249,7 +250,7 @@ func (x rest) toWire(t *tables) *wire.Rest {
 	return &wire.Rest{
 		Birth: birthToWire(x.birth), Name: []byte(x.name), Topic: x.topic.toWire(t), Modes: modesToWire(x.modes, t), Stamp: t.stamp(x.stamp),
 		Bans: x.lists.of('b').toWire(t), Excepts: x.lists.of('e').toWire(t), Invexes: x.lists.of('I').toWire(t),
-		Meta: x.meta.toWire(t),
+		Meta: x.meta.toWire(t), Given: x.given.toWire(t),
 	}
 }
 
@@ -260,7 +261,7 @@ func restFromWire(r *reader, w *wire.Rest) rest {
 	}
 	if !x.birth.none() {
 		x.topic, x.modes, x.lists = topicFromWire(r, w.GetTopic()), modesFromWire(r, w.GetModes()), listsFromWire(r, w)
-		x.meta = metadataFromWire(r, w.GetMeta())
+		x.meta, x.given = metadataFromWire(r, w.GetMeta()), givenFromWire(r, w.GetGiven())
 	}
 	return x
 }

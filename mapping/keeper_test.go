@@ -269,13 +269,19 @@ func randomHistory(t *testing.T, k *keptChannel, n int) {
 		s := testStream(k.rand.IntN(4), uint64(1+k.rand.IntN(3)))
 		o := testStream(k.rand.IntN(4), uint64(1+k.rand.IntN(3)))
 		var req *wire.ChannelRequest
-		switch k.rand.IntN(20) {
+		switch k.rand.IntN(21) {
+		case 20:
+			k.keeperLog.now = k.keeperLog.now.Add(chat.RenamePause)
+			req = reqRename([]string{"#TEA", "#cocoa", "#mate"}[k.rand.IntN(3)])
 		case 19:
 			req = reqMeta(fmt.Sprint("k", k.rand.IntN(4)), []string{"", "x", "y"}[k.rand.IntN(3)])
 		case 18:
 			req = reqKnock(s)
 		case 0, 1, 2, 3:
 			req = reqJoin(s, "")
+			if name := k.s.presentName(k.keeperLog.now.UnixMilli()); name != "" {
+				req.GetJoin().Name = []byte(name)
+			}
 		case 4:
 			req = reqPart()
 		case 5:

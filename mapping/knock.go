@@ -143,7 +143,7 @@ func (se *session) Knock(ctx context.Context, channel, text string) error {
 	if err != nil {
 		return fail(err)
 	}
-	res, err := se.do(ctx, chat.Fold(channel), &wire.ChannelRequest{What: &wire.ChannelRequest_Knock{
+	res, err := se.do(ctx, channel, &wire.ChannelRequest{What: &wire.ChannelRequest_Knock{
 		Knock: &wire.Knock{Person: personToWire(me), Text: []byte(cleanLine(text, chat.MaxReason))},
 	}})
 	if err == nil {

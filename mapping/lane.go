@@ -58,6 +58,8 @@ type sending struct {
 	number  uint64 // of the Send
 	msg     chat.Outgoing
 	settled bool
+
+	forwarded bool // to the home of the channel
 }
 
 // Bounds of one batch; the overlay's own are a little above.
@@ -348,9 +350,21 @@ func (j *job) wait(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// do asks one thing of a channel and waits for its outcome, and, when it made
+// do asks one thing of a channel, where it lies.
+func (se *session) do(ctx context.Context, channel string, req *wire.ChannelRequest) (*wire.Result, error) {
+	se.s.mu.Lock()
+	name := se.s.homeLocked(channel)
+	se.s.mu.Unlock()
+	res, err := se.ask(ctx, name, req)
+	if home := string(res.GetHome()); err == nil && res.GetCode() == wire.Code_ELSEWHERE && chat.ValidChannel(home) {
+		return se.ask(ctx, chat.Fold(home), req)
+	}
+	return res, err
+}
+
+// ask asks one thing of the keeper of a folded name and waits for its outcome, and, when it made
 // an event, until the session's own view has it.
-func (se *session) do(ctx context.Context, name string, req *wire.ChannelRequest) (*wire.Result, error) {
+func (se *session) ask(ctx context.Context, name string, req *wire.ChannelRequest) (*wire.Result, error) {
 	s := se.s
 	deadline := s.h.Now().Add(2 * s.cfg.GiveUp)
 	s.mu.Lock()

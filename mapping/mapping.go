@@ -92,10 +92,12 @@ type Service struct {
 	untold      *cache[leaving, time.Time]
 	left        *cache[overlay.Stream, person] // who went out of channels here
 	sight       sight
-	lastNode    uint64     // number of the node's own requests
-	running     int        // lanes at work
-	idle        host.Event // signalled when running falls to 0
-	listings    map[string]*listing
+	lastNode    uint64               // number of the node's own requests
+	running     int                  // lanes at work
+	idle        host.Event           // signalled when running falls to 0
+	listings    map[string]*listing  // by folded home
+	names       map[string]string    // of channels followed here whose name is not that of their home: it, by that name; both folded
+	aliases     map[string]aliasHeld // by folded home: of channels kept here
 	census      census
 }
 
@@ -131,6 +133,8 @@ func New(cfg Config) *Service {
 		sight:       newSight(),
 		idle:        h.NewEvent(),
 		listings:    map[string]*listing{},
+		names:       map[string]string{},
+		aliases:     map[string]aliasHeld{},
 	}
 	former := newHistory(maxHistory)
 	s.o.Register(overlay.Kind{

@@ -53,6 +53,12 @@ func (s *state) merge(other *state) {
 			delete(s.members, k)
 		}
 	}
+	if laterGiven(o.given, s.given) {
+		s.given = o.given
+	}
+	if laterAlias(o.alias, s.alias) {
+		s.alias = o.alias
+	}
 	if laterTopic(o.topic, s.topic) {
 		s.topic = o.topic
 	}

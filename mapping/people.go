@@ -116,7 +116,7 @@ func (s *Service) personLocked(who overlay.Stream, p person, at time.Time) {
 func (se *session) showNamesakeLocked(who overlay.Stream, p person, at time.Time) {
 	for _, ms := range se.joined {
 		if m, ok := ms.v.state.members[who]; ok && !ms.v.isHiddenLocked(who, se.number) {
-			se.pushLocked(chat.Joined{Channel: ms.v.state.name, Who: p.profile(who), Status: m.status, At: at})
+			se.pushLocked(chat.Joined{Channel: ms.v.display(), Who: p.profile(who), Status: m.status, At: at})
 		}
 	}
 }

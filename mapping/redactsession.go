@@ -81,15 +81,14 @@ func (se *session) Redact(ctx context.Context, target, id, reason string) (chat.
 }
 
 func (se *session) redactInChannel(ctx context.Context, r *chat.Redacted) error {
-	name := chat.Fold(r.Target)
 	se.s.mu.Lock()
-	w, err := se.redactOfLocked(name, r.ID)
+	w, err := se.redactOfLocked(se.s.homeLocked(r.Target), r.ID)
 	se.s.mu.Unlock()
 	if err != nil {
 		return err
 	}
 	w.Reason = []byte(r.Reason)
-	res, err := se.do(ctx, name, &wire.ChannelRequest{What: &wire.ChannelRequest_Redact{Redact: w}})
+	res, err := se.do(ctx, r.Target, &wire.ChannelRequest{What: &wire.ChannelRequest_Redact{Redact: w}})
 	if err == nil {
 		err = errorOf(res)
 	}
@@ -97,7 +96,7 @@ func (se *session) redactInChannel(ctx context.Context, r *chat.Redacted) error 
 		return err
 	}
 	r.At = time.UnixMilli(res.AtMs)
-	if n := string(res.Name); chat.Fold(n) == name {
+	if n := string(res.Name); chat.ValidChannel(n) {
 		r.Target = n
 	}
 	return nil

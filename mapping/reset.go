@@ -95,7 +95,7 @@ func (v *view) lacking(st *state) *state {
 			d.redactions[o] = r
 		}
 	}
-	if len(d.tail)+len(d.redactions)+len(d.members)+len(d.removals)+len(d.modes)+d.lists.len()+len(d.invitations)+len(d.meta) == 0 && d.topic == (topic{}) {
+	if len(d.tail)+len(d.redactions)+len(d.members)+len(d.removals)+len(d.modes)+d.lists.len()+len(d.invitations)+len(d.meta) == 0 && d.topic == (topic{}) && d.given == (given{}) {
 		return nil
 	}
 	for e, n := range mine.heads { // any order: each for itself
@@ -106,6 +106,9 @@ func (v *view) lacking(st *state) *state {
 
 func (v *view) lackingLists(d *state, news func(overlay.Stamp) bool) {
 	mine := v.state
+	if mine.given != (given{}) && news(mine.given.stamp) {
+		d.given = mine.given
+	}
 	if mine.topic != (topic{}) && news(mine.topic.stamp) {
 		d.topic = mine.topic
 	}
@@ -231,6 +234,9 @@ const fewChanges = 5
 // differLocked shows what is different from what was shown before.
 func (v *view) differLocked(old *state, at time.Time) {
 	by := v.s.node.Host
+	if old.name != "" && v.state.name != "" {
+		v.renamedLocked(old.shown(), by, "", at)
+	}
 	var left []overlay.Stream
 	for _, who := range old.sessions() {
 		if _, ok := v.state.members[who]; ok {

@@ -14,6 +14,9 @@ func errorOf(res *wire.Result) error {
 	if mode := res.GetMode(); res.GetCode() == wire.Code_CANNOT_SEND && slices.Contains(silencers, mode) {
 		return &chat.SendError{Mode: mode}
 	}
+	if n := string(res.GetName()); res.GetCode() == wire.Code_CHANNEL_RENAMED && chat.ValidChannel(n) {
+		return &chat.ChannelRenamedError{Name: n}
+	}
 	if d := chat.Cut(res.GetDetail(), 200); d != "" && err != nil {
 		return fmt.Errorf("%s: %w", d, err)
 	}
@@ -58,6 +61,14 @@ func sentinelOf(code wire.Code) (err error) {
 		err = chat.ErrUnknownMode
 	case wire.Code_BAD_MODE_PARAM:
 		err = chat.ErrBadModeParam
+	case wire.Code_ELSEWHERE: // nobody leads on twice
+		err = chat.ErrNoSuchChannel
+	case wire.Code_CHANNEL_RENAMED:
+		err = chat.ErrChannelRenamed
+	case wire.Code_CHANNEL_IN_USE:
+		err = chat.ErrChannelInUse
+	case wire.Code_RENAMED_LATELY:
+		err = chat.ErrRenamedLately
 	case wire.Code_CHANNEL_OPEN:
 		err = chat.ErrChannelOpen
 	case wire.Code_TOO_MANY_KNOCKS:

@@ -92,15 +92,19 @@ func isNodeID(target string) bool {
 }
 
 func (se *session) sendToChannelLocked(out *sending) {
-	name := chat.Fold(out.msg.Target)
+	se.postLocked(se.s.homeLocked(out.msg.Target), out, se.s.h.Now())
+}
+
+// postLocked puts a message into the lane of a channel.
+func (se *session) postLocked(name string, out *sending, queued time.Time) {
 	w := wordsOf(out.msg)
-	if se.onLocked(name) == nil {
+	if ms := se.memberships[name]; ms == nil || !ms.in {
 		w.Person = personToWire(se.me)
 	}
 	l := se.laneLocked(kindChannel, name)
 	*l.last++
 	j := &job{
-		lane: l, number: *l.last, queued: se.s.h.Now(), send: out,
+		lane: l, number: *l.last, queued: queued, send: out,
 		req: encode(&wire.ChannelRequest{What: &wire.ChannelRequest_Message{Message: w}}), words: w,
 	}
 	l.unseen[j.number] = j
@@ -118,6 +122,9 @@ func (j *job) answeredLocked() {
 	}
 	if l.kind == kindLetters {
 		out.se.settleLocked(out, j.letterSentLocked())
+		return
+	}
+	if j.forwardLocked() {
 		return
 	}
 	v := l.s.views[l.name]
@@ -143,7 +150,7 @@ func (j *job) settleFromResultLocked() {
 		sent.Joined = j.res.Member
 		j.confirmedLocked()
 		j.send.se.sentLocked(j.lane, j.number, sent.ID, sent.At)
-		if n := string(j.res.Name); chat.Fold(n) == j.lane.name {
+		if n := string(j.res.Name); chat.ValidChannel(n) {
 			sent.Message.Target = n
 		}
 	}

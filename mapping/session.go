@@ -94,28 +94,48 @@ func (se *session) Joined() []string {
 
 // Join implements chat.Session.
 func (se *session) Join(ctx context.Context, channel, key string) (chat.Channel, error) {
-	fail := func(err error) (chat.Channel, error) {
-		return chat.Channel{}, fmt.Errorf("join %q: %w", chat.Cut(channel, 2*chat.MaxChannel), err)
+	s := se.s
+	s.mu.Lock()
+	home := s.homeLocked(channel)
+	s.mu.Unlock()
+	ch, res, err := se.joinAt(ctx, home, channel, key, "")
+	if to := string(res.GetHome()); res.GetCode() == wire.Code_ELSEWHERE && chat.ValidChannel(to) {
+		to = chat.Fold(to)
+		if ch, res, err = se.joinAt(ctx, to, channel, key, ""); res.GetCode() == wire.Code_NO_SUCH_CHANNEL {
+			ch, _, err = se.joinAt(ctx, home, channel, key, to) // the alias has outlived its channel
+		}
+	}
+	return ch, err
+}
+
+// joinAt joins the channel that lies under a folded name. denied is the home that an alias
+// led to, where there is no such channel. The result is the keeper's, where it gave one.
+func (se *session) joinAt(ctx context.Context, name, channel, key, denied string) (chat.Channel, *wire.Result, error) {
+	fail := func(err error) (chat.Channel, *wire.Result, error) {
+		return chat.Channel{}, nil, fmt.Errorf("join %q: %w", chat.Cut(channel, 2*chat.MaxChannel), err)
 	}
 	s := se.s
 	s.mu.Lock()
 	if err := se.beginLocked(ctx); err != nil {
 		s.mu.Unlock()
-		return chat.Channel{}, err
+		return chat.Channel{}, nil, err
 	}
-	name := chat.Fold(channel)
+	on := se.memberships[name]
 	switch {
 	case !chat.ValidChannel(channel):
 		s.mu.Unlock()
 		return fail(chat.ErrBadChannel)
-	case se.memberships[name] != nil:
+	case on != nil && on.in && !chat.SameName(on.v.display(), channel):
+		defer s.mu.Unlock()
+		return fail(&chat.ChannelRenamedError{Name: on.v.display()})
+	case on != nil:
 		s.mu.Unlock()
 		return fail(chat.ErrAlreadyJoined)
 	case len(se.memberships) >= chat.MaxChannels:
 		s.mu.Unlock()
 		return fail(chat.ErrTooManyChannels)
 	}
-	ms := se.askJoinLocked(name, channel, key)
+	ms := se.askJoinLocked(name, channel, key, denied)
 	j := ms.v.joining[ms]
 	s.mu.Unlock()
 
@@ -126,13 +146,14 @@ func (se *session) Join(ctx context.Context, channel, key string) (chat.Channel,
 		switch {
 		case ms.in:
 			defer s.mu.Unlock()
-			return ms.first, nil
+			return ms.first, j.res, nil
 		case j.done && j.failed() != nil:
 			defer s.mu.Unlock()
-			return fail(j.failed())
+			_, _, err := fail(j.failed())
+			return chat.Channel{}, j.res, err
 		case se.ended != nil:
 			defer s.mu.Unlock()
-			return chat.Channel{}, se.ended
+			return chat.Channel{}, nil, se.ended
 		case ms.over:
 			defer s.mu.Unlock()
 			return fail(fmt.Errorf("removed at once: %w", chat.ErrUnreachable))
@@ -157,11 +178,11 @@ func (se *session) Join(ctx context.Context, channel, key string) (chat.Channel,
 	} else if se.memberships[name] == ms {
 		se.leaveLocked(ms, reqPartOf(""))
 	}
-	return chat.Channel{}, err
+	return chat.Channel{}, nil, err
 }
 
 // askJoinLocked asks for a join, and follows the channel from now on.
-func (se *session) askJoinLocked(name, channel, key string) *membership {
+func (se *session) askJoinLocked(name, channel, key, denied string) *membership {
 	v := se.s.viewLocked(name)
 	ms := &membership{v: v, event: se.s.h.NewEvent()}
 	if se.memberships == nil {
@@ -171,7 +192,7 @@ func (se *session) askJoinLocked(name, channel, key string) *membership {
 	j := se.laneLocked(kindChannel, name).addLocked(func(uint64) []byte {
 		return encode(&wire.ChannelRequest{What: &wire.ChannelRequest_Join{Join: &wire.Join{
 			Name: []byte(channel), Key: []byte(chat.Cut(key, chat.MaxKey+1)), Person: personToWire(se.me),
-			Left: se.s.leftUntoldLocked(name, se.me.nick),
+			Left: se.s.leftUntoldLocked(name, se.me.nick), Denied: []byte(denied),
 		}}})
 	}, func(j *job) { se.joinDoneLocked(ms, j) })
 	ms.number = j.number
@@ -217,9 +238,10 @@ func (se *session) Part(ctx context.Context, channel, reason string) error {
 	return nil
 }
 
-// onLocked is the session's membership of a channel that it is on, or nil.
+// onLocked is the session's membership of a channel that it is on, by the name that the
+// channel has now, or nil.
 func (se *session) onLocked(channel string) *membership {
-	if ms := se.memberships[chat.Fold(channel)]; ms != nil && ms.in {
+	if ms := se.memberships[se.s.homeLocked(channel)]; ms != nil && ms.in && chat.SameName(ms.v.display(), channel) {
 		return ms
 	}
 	return nil
@@ -261,7 +283,7 @@ func (se *session) dropLocked(ms *membership) {
 	ms.over = true
 	ms.event.Signal()
 	se.laneLocked(kindChannel, name).progress.Signal()
-	se.forgetLocked(name)
+	se.forgetLocked(ms.v.display())
 }
 
 // Close implements chat.Session.

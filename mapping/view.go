@@ -18,7 +18,7 @@ type view struct {
 	s    *Service
 	self host.PeerID
 	run  uint64
-	name string // folded
+	name string // folded, of its home
 	key  [20]byte
 	refs int // joins not refused, parts not yet settled
 
@@ -33,6 +33,7 @@ type view struct {
 	asked   time.Time                   // when the view was last to be compared with its keeper
 	before  keptTail                    // of an earlier view, until the first whole one has come
 	waiters []waiter
+	called  string                 // folded name under which Service.names has it; "" for the home's
 	tagged  *cache[string, origin] // messages of tags only, by ID; nil before the first
 }
 
@@ -104,6 +105,7 @@ func (v *view) releaseLocked() {
 		return
 	}
 	delete(v.s.views, v.name)
+	v.namedLocked()
 	before := heardBefore{seen: v.seen, said: v.said, tail: v.before}
 	if v.state != nil {
 		before.tail = keptTail{v.state.birth, v.state.tail, v.s.h.Now()}
@@ -120,10 +122,10 @@ func (v *view) releaseLocked() {
 	}
 }
 
-// display is the channel's name as its founder wrote it.
+// display is the channel's name as users see it.
 func (v *view) display() string {
 	if v.state != nil && v.state.name != "" {
-		return v.state.name
+		return v.state.shown()
 	}
 	return v.name
 }
@@ -299,6 +301,7 @@ func (v *view) adoptLocked(st *state, at time.Time) (old *state) {
 		}
 	}
 	old, v.state = v.state, st
+	v.namedLocked()
 	return old
 }
 

@@ -18,6 +18,7 @@ func (v *view) takeLocked(e overlay.Entry, ev *wire.ChannelEvent) {
 		return
 	}
 	defer v.disperseLocked()
+	defer v.namedLocked()
 	v.giveNextLocked(e.From, v.knowsSpeakerLocked)
 	fresh := v.noteLocked(e)
 	switch w := ev.What.(type) {
@@ -49,6 +50,10 @@ func (v *view) takeLocked(e overlay.Entry, ev *wire.ChannelEvent) {
 		if fresh {
 			v.showLocked(e.From, chat.TopicChanged{Channel: v.display(), Topic: v.state.topic.chat()})
 		}
+	case *wire.ChannelEvent_Renamed:
+		old := v.display()
+		v.state.apply(st, ev)
+		v.renamedLocked(old, string(ev.By), string(w.Renamed.GetReason()), e.At)
 	case *wire.ChannelEvent_Metadata:
 		old := v.state.meta.chat()
 		v.state.apply(st, ev)

@@ -12,7 +12,9 @@ import (
 // channel is the whole state of one channel. The network's mutex guards it.
 // It is dropped when the last member has left, and rests when he vanished.
 type channel struct {
-	name    string // as its founder wrote it
+	name    string // as it is shown
+	home    string // folded, under which it was founded
+	renamed time.Time
 	created time.Time
 	topic   chat.Topic
 	meta    chat.Metadata
@@ -41,14 +43,20 @@ func (c *channel) operatorMayReturnLocked() bool {
 	return false
 }
 
-// channelLocked is a channel, or nil.
-func (n *network) channelLocked(name string) *channel { return n.channels[chat.Fold(name)] }
+// channelLocked is a channel, by its name or the one under which it was founded, or nil.
+func (n *network) channelLocked(name string) *channel {
+	if c := n.called[chat.Fold(name)]; c != nil && n.channels[c.home] == c {
+		return c
+	}
+	return n.channels[chat.Fold(name)]
+}
 
 // foundLocked makes a channel: its first member is its operator, its topic is
 // his to set, and it may be written to from outside.
 func (n *network) foundLocked(name string) *channel {
 	c := &channel{
 		name:    name,
+		home:    chat.Fold(name),
 		created: n.opt.Now(),
 		modes:   chat.Modes{TopicLock: true},
 		lists:   map[byte][]chat.ListEntry{},
@@ -57,7 +65,7 @@ func (n *network) foundLocked(name string) *channel {
 		former:  map[former]chat.Status{},
 		knocks:  map[former]time.Time{},
 	}
-	n.channels[chat.Fold(name)] = c
+	n.channels[c.home] = c
 	return c
 }
 
@@ -122,10 +130,12 @@ func (n *network) removeLocked(c *channel, se *session) {
 	delete(c.members, se)
 	se.joined = slices.DeleteFunc(se.joined, func(x *channel) bool { return x == c })
 	if len(c.members) == 0 {
-		delete(n.channels, chat.Fold(c.name))
+		delete(n.channels, c.home)
 		if len(c.former) > 0 {
 			clear(c.invited)
-			n.resting[chat.Fold(c.name)] = c
+			n.resting[c.home] = c
+		} else {
+			delete(n.called, chat.Fold(c.name))
 		}
 	}
 }
@@ -133,12 +143,15 @@ func (n *network) removeLocked(c *channel, se *session) {
 // enterLocked lets se in, into a channel that rests or a new one if there is
 // none.
 func (n *network) enterLocked(c *channel, se *session, name, key string) (*channel, chat.Status, error) {
-	resting := n.resting[chat.Fold(name)]
+	resting := n.restingLocked(name)
 	if c == nil && resting == nil {
 		return n.foundLocked(name), chat.Operator, nil
 	}
 	if c == nil {
 		c = resting
+	}
+	if !chat.SameName(c.name, name) {
+		return nil, 0, &chat.ChannelRenamedError{Name: c.name}
 	}
 	who := former{se.home, chat.Fold(se.self.Nick)}
 	status := c.former[who]
@@ -149,8 +162,8 @@ func (n *network) enterLocked(c *channel, se *session, name, key string) (*chann
 		status = chat.Operator
 	}
 	if c == resting {
-		delete(n.resting, chat.Fold(name))
-		n.channels[chat.Fold(name)] = c
+		delete(n.resting, c.home)
+		n.channels[c.home] = c
 	}
 	delete(c.former, who)
 	return c, status, nil

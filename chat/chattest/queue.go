@@ -3,6 +3,7 @@ package chattest
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"ircbridge/chat"
@@ -129,17 +130,23 @@ func (se *session) Take(events []chat.Event) (int, error) {
 // of what it sent stay.
 func (se *session) forgetLocked(name string) {
 	kept := se.queue[:0:0]
-	for _, e := range se.queue {
+	for _, e := range slices.Backward(se.queue) {
 		se.bytes -= eventBytes(e)
 		keep := !chat.SameName(channelOf(e, se.self.Session), name)
-		if r, ok := e.(chat.Rejoined); ok {
+		switch r := e.(type) {
+		case chat.Rejoined:
 			e, keep = r.Without(name)
+		case chat.ChannelRenamed:
+			if !keep { // what was queued before it goes by the other name
+				name = r.Old
+			}
 		}
 		if keep {
 			kept = append(kept, e)
 			se.bytes += eventBytes(e)
 		}
 	}
+	slices.Reverse(kept)
 	se.queue = kept
 }
 
@@ -154,6 +161,8 @@ func channelOf(e chat.Event, of chat.SessionID) string {
 		return e.Channel
 	case chat.MetadataChanged:
 		return e.Channel
+	case chat.ChannelRenamed:
+		return e.New
 	case chat.TopicChanged:
 		return e.Channel
 	case chat.ModeChanged:

@@ -33,7 +33,7 @@ type Options struct {
 	Accounts bool
 	// Fail, when it returns an error, makes what was asked fail with it (and
 	// do nothing): a network that does not answer. op is the name of the
-	// method (Open, SetNick, Join, Kick, Invite, Knock, SetTopic, SetMode, SetMetadata, Channel,
+	// method (Open, SetNick, Join, Kick, Invite, Knock, SetTopic, SetMode, SetMetadata, RenameChannel, Channel,
 	// List, Send, Redact, Lookup, Whowas, Watch, Keeper); target the nick or
 	// channel. A
 	// failed Send is an outcome. It is called with the network locked.
@@ -55,7 +55,8 @@ type network struct {
 	mu       sync.Mutex
 	nodes    []*Service
 	nicks    map[string]*session    // by folded nick
-	channels map[string]*channel    // by folded name
+	channels map[string]*channel    // by folded home
+	called   map[string]*channel    // by folded name, those whose name is not that of their home; resting ones too
 	resting  map[string]*channel    // nobody is on them, and somebody may return
 	past     map[string][]chat.Past // by folded nick, the latest first
 	said     map[string]*said       // what was accepted, by ID
@@ -78,7 +79,7 @@ func NewService(o Options) *Service {
 	if o.MaxStall == 0 {
 		o.MaxStall = chat.MaxStall
 	}
-	n := &network{opt: o, nicks: map[string]*session{}, channels: map[string]*channel{}, resting: map[string]*channel{}, past: map[string][]chat.Past{}, said: map[string]*said{}}
+	n := &network{opt: o, nicks: map[string]*session{}, channels: map[string]*channel{}, called: map[string]*channel{}, resting: map[string]*channel{}, past: map[string][]chat.Past{}, said: map[string]*said{}}
 	return n.add(o.Node)
 }
 

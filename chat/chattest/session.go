@@ -193,6 +193,9 @@ func (se *session) Join(ctx context.Context, name, key string) (chat.Channel, er
 	}
 	c := n.channelLocked(name)
 	if c != nil && slices.Contains(se.joined, c) {
+		if !chat.SameName(c.name, name) {
+			return fail(&chat.ChannelRenamedError{Name: c.name})
+		}
 		return fail(chat.ErrAlreadyJoined)
 	}
 	if len(se.joined) >= chat.MaxChannels {
@@ -233,7 +236,7 @@ func (se *session) beginOn(ctx context.Context, name string) (*channel, error) {
 	if err := se.begin(ctx); err != nil {
 		return nil, err
 	}
-	if c := se.net.channelLocked(name); c != nil && slices.Contains(se.joined, c) {
+	if c := se.net.channelLocked(name); c != nil && slices.Contains(se.joined, c) && chat.SameName(c.name, name) {
 		return c, nil
 	}
 	defer se.net.mu.Unlock()
@@ -342,7 +345,7 @@ func (se *session) SetMode(ctx context.Context, name string, changes []chat.Mode
 	n := se.net
 	defer n.mu.Unlock()
 	c := n.channelLocked(name)
-	if c == nil {
+	if c == nil || !chat.SameName(c.name, name) {
 		return nil, fmt.Errorf("mode of %q: %w", chat.Cut(name, 2*chat.MaxChannel), chat.ErrNoSuchChannel)
 	}
 	status := c.members[se]

@@ -100,6 +100,7 @@ func Run(t *testing.T, with Harness) {
 		{"halfop", halfopCases()},
 		{"list", listCases()},
 		{"knock", knockCases()},
+		{"rename", renameCases()},
 		{"gate", gateCases()},
 		{"people", peopleCases()},
 		{"profile", profileCases()},

@@ -58,6 +58,10 @@ const (
 	Code_NOT_YOUR_MESSAGE Code = 31
 	Code_MESSAGE_TOO_OLD  Code = 32
 	Code_METADATA_FULL    Code = 40
+	Code_ELSEWHERE        Code = 50 // the channel of this name lies under another: home says which
+	Code_CHANNEL_RENAMED  Code = 51 // the channel that lies here has another name
+	Code_CHANNEL_IN_USE   Code = 52 // another channel has the name
+	Code_RENAMED_LATELY   Code = 53
 )
 
 // Enum value maps for Code.
@@ -89,6 +93,10 @@ var (
 		31: "NOT_YOUR_MESSAGE",
 		32: "MESSAGE_TOO_OLD",
 		40: "METADATA_FULL",
+		50: "ELSEWHERE",
+		51: "CHANNEL_RENAMED",
+		52: "CHANNEL_IN_USE",
+		53: "RENAMED_LATELY",
 	}
 	Code_value = map[string]int32{
 		"OK":               0,
@@ -117,6 +125,10 @@ var (
 		"NOT_YOUR_MESSAGE": 31,
 		"MESSAGE_TOO_OLD":  32,
 		"METADATA_FULL":    40,
+		"ELSEWHERE":        50,
+		"CHANNEL_RENAMED":  51,
+		"CHANNEL_IN_USE":   52,
+		"RENAMED_LATELY":   53,
 	}
 )
 
@@ -1666,6 +1678,8 @@ type ChannelState struct {
 	Knocks        []*LastKnock           `protobuf:"bytes,16,rep,name=knocks,proto3" json:"knocks,omitempty"`
 	Redactions    []*Redaction           `protobuf:"bytes,17,rep,name=redactions,proto3" json:"redactions,omitempty"`
 	Meta          []*MetaItem            `protobuf:"bytes,21,rep,name=meta,proto3" json:"meta,omitempty"`
+	Given         *GivenName             `protobuf:"bytes,22,opt,name=given,proto3" json:"given,omitempty"`
+	Alias         *Alias                 `protobuf:"bytes,23,opt,name=alias,proto3" json:"alias,omitempty"` // not in views
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1826,6 +1840,135 @@ func (x *ChannelState) GetMeta() []*MetaItem {
 	return nil
 }
 
+func (x *ChannelState) GetGiven() *GivenName {
+	if x != nil {
+		return x.Given
+	}
+	return nil
+}
+
+func (x *ChannelState) GetAlias() *Alias {
+	if x != nil {
+		return x.Alias
+	}
+	return nil
+}
+
+// GivenName is the name that operators gave a channel last; without one it has
+// that of its founder.
+type GivenName struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          []byte                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	AtMs          int64                  `protobuf:"varint,2,opt,name=at_ms,json=atMs,proto3" json:"at_ms,omitempty"`
+	Stamp         *Stamp                 `protobuf:"bytes,3,opt,name=stamp,proto3" json:"stamp,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GivenName) Reset() {
+	*x = GivenName{}
+	mi := &file_mapping_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GivenName) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GivenName) ProtoMessage() {}
+
+func (x *GivenName) ProtoReflect() protoreflect.Message {
+	mi := &file_mapping_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GivenName.ProtoReflect.Descriptor instead.
+func (*GivenName) Descriptor() ([]byte, []int) {
+	return file_mapping_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *GivenName) GetName() []byte {
+	if x != nil {
+		return x.Name
+	}
+	return nil
+}
+
+func (x *GivenName) GetAtMs() int64 {
+	if x != nil {
+		return x.AtMs
+	}
+	return 0
+}
+
+func (x *GivenName) GetStamp() *Stamp {
+	if x != nil {
+		return x.Stamp
+	}
+	return nil
+}
+
+// Alias says that the channel of this name lies under another one.
+type Alias struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Home          []byte                 `protobuf:"bytes,1,opt,name=home,proto3" json:"home,omitempty"` // folded name under which the channel was founded
+	UntilMs       int64                  `protobuf:"varint,2,opt,name=until_ms,json=untilMs,proto3" json:"until_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Alias) Reset() {
+	*x = Alias{}
+	mi := &file_mapping_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Alias) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Alias) ProtoMessage() {}
+
+func (x *Alias) ProtoReflect() protoreflect.Message {
+	mi := &file_mapping_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Alias.ProtoReflect.Descriptor instead.
+func (*Alias) Descriptor() ([]byte, []int) {
+	return file_mapping_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *Alias) GetHome() []byte {
+	if x != nil {
+		return x.Home
+	}
+	return nil
+}
+
+func (x *Alias) GetUntilMs() int64 {
+	if x != nil {
+		return x.UntilMs
+	}
+	return 0
+}
+
 // LastKnock is when somebody asked for an invitation last.
 type LastKnock struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1838,7 +1981,7 @@ type LastKnock struct {
 
 func (x *LastKnock) Reset() {
 	*x = LastKnock{}
-	mi := &file_mapping_proto_msgTypes[22]
+	mi := &file_mapping_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1850,7 +1993,7 @@ func (x *LastKnock) String() string {
 func (*LastKnock) ProtoMessage() {}
 
 func (x *LastKnock) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[22]
+	mi := &file_mapping_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1863,7 +2006,7 @@ func (x *LastKnock) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LastKnock.ProtoReflect.Descriptor instead.
 func (*LastKnock) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{22}
+	return file_mapping_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *LastKnock) GetNode() []byte {
@@ -1899,7 +2042,7 @@ type MetaItem struct {
 
 func (x *MetaItem) Reset() {
 	*x = MetaItem{}
-	mi := &file_mapping_proto_msgTypes[23]
+	mi := &file_mapping_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1911,7 +2054,7 @@ func (x *MetaItem) String() string {
 func (*MetaItem) ProtoMessage() {}
 
 func (x *MetaItem) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[23]
+	mi := &file_mapping_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1924,7 +2067,7 @@ func (x *MetaItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MetaItem.ProtoReflect.Descriptor instead.
 func (*MetaItem) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{23}
+	return file_mapping_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *MetaItem) GetKey() []byte {
@@ -1958,7 +2101,7 @@ type SetMetadata struct {
 
 func (x *SetMetadata) Reset() {
 	*x = SetMetadata{}
-	mi := &file_mapping_proto_msgTypes[24]
+	mi := &file_mapping_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1970,7 +2113,7 @@ func (x *SetMetadata) String() string {
 func (*SetMetadata) ProtoMessage() {}
 
 func (x *SetMetadata) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[24]
+	mi := &file_mapping_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1983,7 +2126,7 @@ func (x *SetMetadata) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetMetadata.ProtoReflect.Descriptor instead.
 func (*SetMetadata) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{24}
+	return file_mapping_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *SetMetadata) GetItems() []*Tag {
@@ -2013,7 +2156,7 @@ type Former struct {
 
 func (x *Former) Reset() {
 	*x = Former{}
-	mi := &file_mapping_proto_msgTypes[25]
+	mi := &file_mapping_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2025,7 +2168,7 @@ func (x *Former) String() string {
 func (*Former) ProtoMessage() {}
 
 func (x *Former) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[25]
+	mi := &file_mapping_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2038,7 +2181,7 @@ func (x *Former) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Former.ProtoReflect.Descriptor instead.
 func (*Former) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{25}
+	return file_mapping_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Former) GetNode() []byte {
@@ -2124,13 +2267,14 @@ type Rest struct {
 	Excepts       []*Ban                 `protobuf:"bytes,7,rep,name=excepts,proto3" json:"excepts,omitempty"`
 	Invexes       []*Ban                 `protobuf:"bytes,8,rep,name=invexes,proto3" json:"invexes,omitempty"`
 	Meta          []*MetaItem            `protobuf:"bytes,21,rep,name=meta,proto3" json:"meta,omitempty"`
+	Given         *GivenName             `protobuf:"bytes,22,opt,name=given,proto3" json:"given,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Rest) Reset() {
 	*x = Rest{}
-	mi := &file_mapping_proto_msgTypes[26]
+	mi := &file_mapping_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2142,7 +2286,7 @@ func (x *Rest) String() string {
 func (*Rest) ProtoMessage() {}
 
 func (x *Rest) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[26]
+	mi := &file_mapping_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2155,7 +2299,7 @@ func (x *Rest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rest.ProtoReflect.Descriptor instead.
 func (*Rest) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{26}
+	return file_mapping_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Rest) GetBirth() *Birth {
@@ -2221,6 +2365,13 @@ func (x *Rest) GetMeta() []*MetaItem {
 	return nil
 }
 
+func (x *Rest) GetGiven() *GivenName {
+	if x != nil {
+		return x.Given
+	}
+	return nil
+}
+
 // Line is a message that was lately said: should the keeper die, whoever saw
 // it brings it back for those who did not.
 type Line struct {
@@ -2240,7 +2391,7 @@ type Line struct {
 
 func (x *Line) Reset() {
 	*x = Line{}
-	mi := &file_mapping_proto_msgTypes[27]
+	mi := &file_mapping_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2252,7 +2403,7 @@ func (x *Line) String() string {
 func (*Line) ProtoMessage() {}
 
 func (x *Line) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[27]
+	mi := &file_mapping_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2265,7 +2416,7 @@ func (x *Line) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Line.ProtoReflect.Descriptor instead.
 func (*Line) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{27}
+	return file_mapping_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Line) GetNode() uint32 {
@@ -2334,7 +2485,7 @@ type Redaction struct {
 
 func (x *Redaction) Reset() {
 	*x = Redaction{}
-	mi := &file_mapping_proto_msgTypes[28]
+	mi := &file_mapping_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2346,7 +2497,7 @@ func (x *Redaction) String() string {
 func (*Redaction) ProtoMessage() {}
 
 func (x *Redaction) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[28]
+	mi := &file_mapping_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2359,7 +2510,7 @@ func (x *Redaction) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Redaction.ProtoReflect.Descriptor instead.
 func (*Redaction) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{28}
+	return file_mapping_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Redaction) GetNode() uint32 {
@@ -2437,6 +2588,8 @@ type ChannelRequest struct {
 	//	*ChannelRequest_Knock
 	//	*ChannelRequest_Redact
 	//	*ChannelRequest_Metadata
+	//	*ChannelRequest_Rename
+	//	*ChannelRequest_Alias
 	What          isChannelRequest_What `protobuf_oneof:"what"`
 	Signature     []byte                `protobuf:"bytes,15,opt,name=signature,proto3" json:"signature,omitempty"` // reserved: the origin's, of a message or membership
 	unknownFields protoimpl.UnknownFields
@@ -2445,7 +2598,7 @@ type ChannelRequest struct {
 
 func (x *ChannelRequest) Reset() {
 	*x = ChannelRequest{}
-	mi := &file_mapping_proto_msgTypes[29]
+	mi := &file_mapping_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2457,7 +2610,7 @@ func (x *ChannelRequest) String() string {
 func (*ChannelRequest) ProtoMessage() {}
 
 func (x *ChannelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[29]
+	mi := &file_mapping_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2470,7 +2623,7 @@ func (x *ChannelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChannelRequest.ProtoReflect.Descriptor instead.
 func (*ChannelRequest) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{29}
+	return file_mapping_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ChannelRequest) GetWhat() isChannelRequest_What {
@@ -2597,6 +2750,24 @@ func (x *ChannelRequest) GetMetadata() *SetMetadata {
 	return nil
 }
 
+func (x *ChannelRequest) GetRename() *Rename {
+	if x != nil {
+		if x, ok := x.What.(*ChannelRequest_Rename); ok {
+			return x.Rename
+		}
+	}
+	return nil
+}
+
+func (x *ChannelRequest) GetAlias() *SetAlias {
+	if x != nil {
+		if x, ok := x.What.(*ChannelRequest_Alias); ok {
+			return x.Alias
+		}
+	}
+	return nil
+}
+
 func (x *ChannelRequest) GetSignature() []byte {
 	if x != nil {
 		return x.Signature
@@ -2660,6 +2831,14 @@ type ChannelRequest_Metadata struct {
 	Metadata *SetMetadata `protobuf:"bytes,18,opt,name=metadata,proto3,oneof"`
 }
 
+type ChannelRequest_Rename struct {
+	Rename *Rename `protobuf:"bytes,20,opt,name=rename,proto3,oneof"`
+}
+
+type ChannelRequest_Alias struct {
+	Alias *SetAlias `protobuf:"bytes,21,opt,name=alias,proto3,oneof"`
+}
+
 func (*ChannelRequest_Join) isChannelRequest_What() {}
 
 func (*ChannelRequest_Part) isChannelRequest_What() {}
@@ -2686,19 +2865,24 @@ func (*ChannelRequest_Redact) isChannelRequest_What() {}
 
 func (*ChannelRequest_Metadata) isChannelRequest_What() {}
 
+func (*ChannelRequest_Rename) isChannelRequest_What() {}
+
+func (*ChannelRequest_Alias) isChannelRequest_What() {}
+
 type Join struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          []byte                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"` // as written
 	Key           []byte                 `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
 	Person        *Person                `protobuf:"bytes,3,opt,name=person,proto3" json:"person,omitempty"`
-	Left          bool                   `protobuf:"varint,4,opt,name=left,proto3" json:"left,omitempty"` // what he had here before is over: he left it, and no keeper was told
+	Left          bool                   `protobuf:"varint,4,opt,name=left,proto3" json:"left,omitempty"`    // what he had here before is over: he left it, and no keeper was told
+	Denied        []byte                 `protobuf:"bytes,5,opt,name=denied,proto3" json:"denied,omitempty"` // folded home to which the name's alias led, where nobody knows of it
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Join) Reset() {
 	*x = Join{}
-	mi := &file_mapping_proto_msgTypes[30]
+	mi := &file_mapping_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2710,7 +2894,7 @@ func (x *Join) String() string {
 func (*Join) ProtoMessage() {}
 
 func (x *Join) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[30]
+	mi := &file_mapping_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2723,7 +2907,7 @@ func (x *Join) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Join.ProtoReflect.Descriptor instead.
 func (*Join) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{30}
+	return file_mapping_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Join) GetName() []byte {
@@ -2754,6 +2938,128 @@ func (x *Join) GetLeft() bool {
 	return false
 }
 
+func (x *Join) GetDenied() []byte {
+	if x != nil {
+		return x.Denied
+	}
+	return nil
+}
+
+// Rename gives the channel another name. In an event name is what it has from then on.
+type Rename struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          []byte                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Reason        []byte                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	Taken         bool                   `protobuf:"varint,3,opt,name=taken,proto3" json:"taken,omitempty"` // of the keeper's node: the name that the channel has is another's
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Rename) Reset() {
+	*x = Rename{}
+	mi := &file_mapping_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Rename) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Rename) ProtoMessage() {}
+
+func (x *Rename) ProtoReflect() protoreflect.Message {
+	mi := &file_mapping_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Rename.ProtoReflect.Descriptor instead.
+func (*Rename) Descriptor() ([]byte, []int) {
+	return file_mapping_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *Rename) GetName() []byte {
+	if x != nil {
+		return x.Name
+	}
+	return nil
+}
+
+func (x *Rename) GetReason() []byte {
+	if x != nil {
+		return x.Reason
+	}
+	return nil
+}
+
+func (x *Rename) GetTaken() bool {
+	if x != nil {
+		return x.Taken
+	}
+	return false
+}
+
+// SetAlias, asked of the keeper of a name, has it lead to the channel of another one, for
+// a while, or no more.
+type SetAlias struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Home          []byte                 `protobuf:"bytes,1,opt,name=home,proto3" json:"home,omitempty"` // folded
+	Gone          bool                   `protobuf:"varint,2,opt,name=gone,proto3" json:"gone,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetAlias) Reset() {
+	*x = SetAlias{}
+	mi := &file_mapping_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetAlias) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetAlias) ProtoMessage() {}
+
+func (x *SetAlias) ProtoReflect() protoreflect.Message {
+	mi := &file_mapping_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetAlias.ProtoReflect.Descriptor instead.
+func (*SetAlias) Descriptor() ([]byte, []int) {
+	return file_mapping_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *SetAlias) GetHome() []byte {
+	if x != nil {
+		return x.Home
+	}
+	return nil
+}
+
+func (x *SetAlias) GetGone() bool {
+	if x != nil {
+		return x.Gone
+	}
+	return false
+}
+
 type Part struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Reason        []byte                 `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
@@ -2763,7 +3069,7 @@ type Part struct {
 
 func (x *Part) Reset() {
 	*x = Part{}
-	mi := &file_mapping_proto_msgTypes[31]
+	mi := &file_mapping_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2775,7 +3081,7 @@ func (x *Part) String() string {
 func (*Part) ProtoMessage() {}
 
 func (x *Part) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[31]
+	mi := &file_mapping_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2788,7 +3094,7 @@ func (x *Part) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Part.ProtoReflect.Descriptor instead.
 func (*Part) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{31}
+	return file_mapping_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Part) GetReason() []byte {
@@ -2808,7 +3114,7 @@ type Quit struct {
 
 func (x *Quit) Reset() {
 	*x = Quit{}
-	mi := &file_mapping_proto_msgTypes[32]
+	mi := &file_mapping_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2820,7 +3126,7 @@ func (x *Quit) String() string {
 func (*Quit) ProtoMessage() {}
 
 func (x *Quit) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[32]
+	mi := &file_mapping_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2833,7 +3139,7 @@ func (x *Quit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Quit.ProtoReflect.Descriptor instead.
 func (*Quit) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{32}
+	return file_mapping_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Quit) GetReason() []byte {
@@ -2860,7 +3166,7 @@ type Tag struct {
 
 func (x *Tag) Reset() {
 	*x = Tag{}
-	mi := &file_mapping_proto_msgTypes[33]
+	mi := &file_mapping_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2872,7 +3178,7 @@ func (x *Tag) String() string {
 func (*Tag) ProtoMessage() {}
 
 func (x *Tag) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[33]
+	mi := &file_mapping_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2885,7 +3191,7 @@ func (x *Tag) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tag.ProtoReflect.Descriptor instead.
 func (*Tag) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{33}
+	return file_mapping_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Tag) GetName() []byte {
@@ -2920,7 +3226,7 @@ type Redact struct {
 
 func (x *Redact) Reset() {
 	*x = Redact{}
-	mi := &file_mapping_proto_msgTypes[34]
+	mi := &file_mapping_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2932,7 +3238,7 @@ func (x *Redact) String() string {
 func (*Redact) ProtoMessage() {}
 
 func (x *Redact) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[34]
+	mi := &file_mapping_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2945,7 +3251,7 @@ func (x *Redact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Redact.ProtoReflect.Descriptor instead.
 func (*Redact) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{34}
+	return file_mapping_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Redact) GetId() []byte {
@@ -3003,7 +3309,7 @@ type Redacted struct {
 
 func (x *Redacted) Reset() {
 	*x = Redacted{}
-	mi := &file_mapping_proto_msgTypes[35]
+	mi := &file_mapping_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3015,7 +3321,7 @@ func (x *Redacted) String() string {
 func (*Redacted) ProtoMessage() {}
 
 func (x *Redacted) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[35]
+	mi := &file_mapping_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3028,7 +3334,7 @@ func (x *Redacted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Redacted.ProtoReflect.Descriptor instead.
 func (*Redacted) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{35}
+	return file_mapping_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Redacted) GetAuthor() *Session {
@@ -3070,7 +3376,7 @@ type TextLine struct {
 
 func (x *TextLine) Reset() {
 	*x = TextLine{}
-	mi := &file_mapping_proto_msgTypes[36]
+	mi := &file_mapping_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3082,7 +3388,7 @@ func (x *TextLine) String() string {
 func (*TextLine) ProtoMessage() {}
 
 func (x *TextLine) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[36]
+	mi := &file_mapping_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3095,7 +3401,7 @@ func (x *TextLine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TextLine.ProtoReflect.Descriptor instead.
 func (*TextLine) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{36}
+	return file_mapping_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *TextLine) GetText() []byte {
@@ -3133,7 +3439,7 @@ type Message struct {
 
 func (x *Message) Reset() {
 	*x = Message{}
-	mi := &file_mapping_proto_msgTypes[37]
+	mi := &file_mapping_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3145,7 +3451,7 @@ func (x *Message) String() string {
 func (*Message) ProtoMessage() {}
 
 func (x *Message) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[37]
+	mi := &file_mapping_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3158,7 +3464,7 @@ func (x *Message) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Message.ProtoReflect.Descriptor instead.
 func (*Message) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{37}
+	return file_mapping_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Message) GetNotice() bool {
@@ -3233,7 +3539,7 @@ type SetTopic struct {
 
 func (x *SetTopic) Reset() {
 	*x = SetTopic{}
-	mi := &file_mapping_proto_msgTypes[38]
+	mi := &file_mapping_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3245,7 +3551,7 @@ func (x *SetTopic) String() string {
 func (*SetTopic) ProtoMessage() {}
 
 func (x *SetTopic) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[38]
+	mi := &file_mapping_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3258,7 +3564,7 @@ func (x *SetTopic) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetTopic.ProtoReflect.Descriptor instead.
 func (*SetTopic) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{38}
+	return file_mapping_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *SetTopic) GetText() []byte {
@@ -3281,7 +3587,7 @@ type ModeChange struct {
 
 func (x *ModeChange) Reset() {
 	*x = ModeChange{}
-	mi := &file_mapping_proto_msgTypes[39]
+	mi := &file_mapping_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3293,7 +3599,7 @@ func (x *ModeChange) String() string {
 func (*ModeChange) ProtoMessage() {}
 
 func (x *ModeChange) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[39]
+	mi := &file_mapping_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3306,7 +3612,7 @@ func (x *ModeChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModeChange.ProtoReflect.Descriptor instead.
 func (*ModeChange) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{39}
+	return file_mapping_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ModeChange) GetAdd() bool {
@@ -3346,7 +3652,7 @@ type SetModes struct {
 
 func (x *SetModes) Reset() {
 	*x = SetModes{}
-	mi := &file_mapping_proto_msgTypes[40]
+	mi := &file_mapping_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3358,7 +3664,7 @@ func (x *SetModes) String() string {
 func (*SetModes) ProtoMessage() {}
 
 func (x *SetModes) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[40]
+	mi := &file_mapping_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3371,7 +3677,7 @@ func (x *SetModes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetModes.ProtoReflect.Descriptor instead.
 func (*SetModes) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{40}
+	return file_mapping_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *SetModes) GetChanges() []*ModeChange {
@@ -3392,7 +3698,7 @@ type Kick struct {
 
 func (x *Kick) Reset() {
 	*x = Kick{}
-	mi := &file_mapping_proto_msgTypes[41]
+	mi := &file_mapping_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3404,7 +3710,7 @@ func (x *Kick) String() string {
 func (*Kick) ProtoMessage() {}
 
 func (x *Kick) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[41]
+	mi := &file_mapping_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3417,7 +3723,7 @@ func (x *Kick) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Kick.ProtoReflect.Descriptor instead.
 func (*Kick) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{41}
+	return file_mapping_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *Kick) GetTarget() *Session {
@@ -3452,7 +3758,7 @@ type Invite struct {
 
 func (x *Invite) Reset() {
 	*x = Invite{}
-	mi := &file_mapping_proto_msgTypes[42]
+	mi := &file_mapping_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3464,7 +3770,7 @@ func (x *Invite) String() string {
 func (*Invite) ProtoMessage() {}
 
 func (x *Invite) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[42]
+	mi := &file_mapping_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3477,7 +3783,7 @@ func (x *Invite) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Invite.ProtoReflect.Descriptor instead.
 func (*Invite) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{42}
+	return file_mapping_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *Invite) GetTarget() *Session {
@@ -3505,7 +3811,7 @@ type Knock struct {
 
 func (x *Knock) Reset() {
 	*x = Knock{}
-	mi := &file_mapping_proto_msgTypes[43]
+	mi := &file_mapping_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3517,7 +3823,7 @@ func (x *Knock) String() string {
 func (*Knock) ProtoMessage() {}
 
 func (x *Knock) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[43]
+	mi := &file_mapping_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3530,7 +3836,7 @@ func (x *Knock) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Knock.ProtoReflect.Descriptor instead.
 func (*Knock) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{43}
+	return file_mapping_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *Knock) GetPerson() *Person {
@@ -3555,18 +3861,19 @@ type Result struct {
 	Event         bool                   `protobuf:"varint,3,opt,name=event,proto3" json:"event,omitempty"`
 	Applied       []*ModeChange          `protobuf:"bytes,4,rep,name=applied,proto3" json:"applied,omitempty"`
 	AtMs          int64                  `protobuf:"varint,5,opt,name=at_ms,json=atMs,proto3" json:"at_ms,omitempty"`
-	Name          []byte                 `protobuf:"bytes,6,opt,name=name,proto3" json:"name,omitempty"`       // of the channel, as its founder wrote it
+	Name          []byte                 `protobuf:"bytes,6,opt,name=name,proto3" json:"name,omitempty"`       // of the channel, as it is shown
 	Member        bool                   `protobuf:"varint,7,opt,name=member,proto3" json:"member,omitempty"`  // the asker was on the channel
 	Holder        *Claim                 `protobuf:"bytes,8,opt,name=holder,proto3" json:"holder,omitempty"`   // NICK_IN_USE: whose it is; of a watch: who has the name
 	Refused       []*Refused             `protobuf:"bytes,9,rep,name=refused,proto3" json:"refused,omitempty"` // of several changes those that were not made
 	Mode          string                 `protobuf:"bytes,10,opt,name=mode,proto3" json:"mode,omitempty"`      // CANNOT_SEND: the mode of the channel that forbids it
+	Home          []byte                 `protobuf:"bytes,11,opt,name=home,proto3" json:"home,omitempty"`      // ELSEWHERE: the folded name under which the channel lies
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_mapping_proto_msgTypes[44]
+	mi := &file_mapping_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3578,7 +3885,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[44]
+	mi := &file_mapping_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3591,7 +3898,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{44}
+	return file_mapping_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *Result) GetCode() Code {
@@ -3664,6 +3971,13 @@ func (x *Result) GetMode() string {
 	return ""
 }
 
+func (x *Result) GetHome() []byte {
+	if x != nil {
+		return x.Home
+	}
+	return nil
+}
+
 // Refused says why a change of a request was not made.
 type Refused struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -3675,7 +3989,7 @@ type Refused struct {
 
 func (x *Refused) Reset() {
 	*x = Refused{}
-	mi := &file_mapping_proto_msgTypes[45]
+	mi := &file_mapping_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3687,7 +4001,7 @@ func (x *Refused) String() string {
 func (*Refused) ProtoMessage() {}
 
 func (x *Refused) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[45]
+	mi := &file_mapping_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3700,7 +4014,7 @@ func (x *Refused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refused.ProtoReflect.Descriptor instead.
 func (*Refused) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{45}
+	return file_mapping_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *Refused) GetIndex() uint32 {
@@ -3737,8 +4051,9 @@ type ChannelEvent struct {
 	//	*ChannelEvent_Knocked
 	//	*ChannelEvent_Redacted
 	//	*ChannelEvent_Metadata
+	//	*ChannelEvent_Renamed
 	What          isChannelEvent_What `protobuf_oneof:"what"`
-	By            []byte              `protobuf:"bytes,14,opt,name=by,proto3" json:"by,omitempty"`               // mask of who did it, for topic, modes, kicked, redacted
+	By            []byte              `protobuf:"bytes,14,opt,name=by,proto3" json:"by,omitempty"`               // mask of who did it, for topic, modes, kicked, redacted, renamed
 	Signature     []byte              `protobuf:"bytes,15,opt,name=signature,proto3" json:"signature,omitempty"` // reserved, from the request
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3746,7 +4061,7 @@ type ChannelEvent struct {
 
 func (x *ChannelEvent) Reset() {
 	*x = ChannelEvent{}
-	mi := &file_mapping_proto_msgTypes[46]
+	mi := &file_mapping_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3758,7 +4073,7 @@ func (x *ChannelEvent) String() string {
 func (*ChannelEvent) ProtoMessage() {}
 
 func (x *ChannelEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[46]
+	mi := &file_mapping_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3771,7 +4086,7 @@ func (x *ChannelEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChannelEvent.ProtoReflect.Descriptor instead.
 func (*ChannelEvent) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{46}
+	return file_mapping_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *ChannelEvent) GetWhat() isChannelEvent_What {
@@ -3907,6 +4222,15 @@ func (x *ChannelEvent) GetMetadata() *SetMetadata {
 	return nil
 }
 
+func (x *ChannelEvent) GetRenamed() *Rename {
+	if x != nil {
+		if x, ok := x.What.(*ChannelEvent_Renamed); ok {
+			return x.Renamed
+		}
+	}
+	return nil
+}
+
 func (x *ChannelEvent) GetBy() []byte {
 	if x != nil {
 		return x.By
@@ -3981,6 +4305,10 @@ type ChannelEvent_Metadata struct {
 	Metadata *SetMetadata `protobuf:"bytes,19,opt,name=metadata,proto3,oneof"`
 }
 
+type ChannelEvent_Renamed struct {
+	Renamed *Rename `protobuf:"bytes,20,opt,name=renamed,proto3,oneof"`
+}
+
 func (*ChannelEvent_Joined) isChannelEvent_What() {}
 
 func (*ChannelEvent_Parted) isChannelEvent_What() {}
@@ -4009,6 +4337,8 @@ func (*ChannelEvent_Redacted) isChannelEvent_What() {}
 
 func (*ChannelEvent_Metadata) isChannelEvent_What() {}
 
+func (*ChannelEvent_Renamed) isChannelEvent_What() {}
+
 // Joined: birth and name are set when the join founded the channel.
 type Joined struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -4026,7 +4356,7 @@ type Joined struct {
 
 func (x *Joined) Reset() {
 	*x = Joined{}
-	mi := &file_mapping_proto_msgTypes[47]
+	mi := &file_mapping_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4038,7 +4368,7 @@ func (x *Joined) String() string {
 func (*Joined) ProtoMessage() {}
 
 func (x *Joined) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[47]
+	mi := &file_mapping_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4051,7 +4381,7 @@ func (x *Joined) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Joined.ProtoReflect.Descriptor instead.
 func (*Joined) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{47}
+	return file_mapping_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *Joined) GetPerson() *Person {
@@ -4122,7 +4452,7 @@ type Gone struct {
 
 func (x *Gone) Reset() {
 	*x = Gone{}
-	mi := &file_mapping_proto_msgTypes[48]
+	mi := &file_mapping_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4134,7 +4464,7 @@ func (x *Gone) String() string {
 func (*Gone) ProtoMessage() {}
 
 func (x *Gone) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[48]
+	mi := &file_mapping_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4147,7 +4477,7 @@ func (x *Gone) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Gone.ProtoReflect.Descriptor instead.
 func (*Gone) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{48}
+	return file_mapping_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *Gone) GetSessions() []*Session {
@@ -4184,7 +4514,7 @@ type ChannelRenewal struct {
 
 func (x *ChannelRenewal) Reset() {
 	*x = ChannelRenewal{}
-	mi := &file_mapping_proto_msgTypes[49]
+	mi := &file_mapping_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4196,7 +4526,7 @@ func (x *ChannelRenewal) String() string {
 func (*ChannelRenewal) ProtoMessage() {}
 
 func (x *ChannelRenewal) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[49]
+	mi := &file_mapping_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4209,7 +4539,7 @@ func (x *ChannelRenewal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChannelRenewal.ProtoReflect.Descriptor instead.
 func (*ChannelRenewal) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{49}
+	return file_mapping_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *ChannelRenewal) GetBirth() *Birth {
@@ -4248,7 +4578,7 @@ type ChannelQuery struct {
 
 func (x *ChannelQuery) Reset() {
 	*x = ChannelQuery{}
-	mi := &file_mapping_proto_msgTypes[50]
+	mi := &file_mapping_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4260,7 +4590,7 @@ func (x *ChannelQuery) String() string {
 func (*ChannelQuery) ProtoMessage() {}
 
 func (x *ChannelQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[50]
+	mi := &file_mapping_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4273,7 +4603,7 @@ func (x *ChannelQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChannelQuery.ProtoReflect.Descriptor instead.
 func (*ChannelQuery) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{50}
+	return file_mapping_proto_rawDescGZIP(), []int{54}
 }
 
 // ChannelAnswer is a channel as those outside may see it.
@@ -4283,13 +4613,14 @@ type ChannelAnswer struct {
 	Secret        bool                   `protobuf:"varint,2,opt,name=secret,proto3" json:"secret,omitempty"`
 	Count         uint32                 `protobuf:"varint,3,opt,name=count,proto3" json:"count,omitempty"`
 	State         *ChannelState          `protobuf:"bytes,4,opt,name=state,proto3" json:"state,omitempty"` // of a secret one without topic, bans, members
+	Home          []byte                 `protobuf:"bytes,5,opt,name=home,proto3" json:"home,omitempty"`   // it does not exist here, and the name leads to that (folded)
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ChannelAnswer) Reset() {
 	*x = ChannelAnswer{}
-	mi := &file_mapping_proto_msgTypes[51]
+	mi := &file_mapping_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4301,7 +4632,7 @@ func (x *ChannelAnswer) String() string {
 func (*ChannelAnswer) ProtoMessage() {}
 
 func (x *ChannelAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[51]
+	mi := &file_mapping_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4314,7 +4645,7 @@ func (x *ChannelAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChannelAnswer.ProtoReflect.Descriptor instead.
 func (*ChannelAnswer) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{51}
+	return file_mapping_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *ChannelAnswer) GetExists() bool {
@@ -4345,6 +4676,13 @@ func (x *ChannelAnswer) GetState() *ChannelState {
 	return nil
 }
 
+func (x *ChannelAnswer) GetHome() []byte {
+	if x != nil {
+		return x.Home
+	}
+	return nil
+}
+
 type Listing struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          []byte                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"` // as written
@@ -4361,7 +4699,7 @@ type Listing struct {
 
 func (x *Listing) Reset() {
 	*x = Listing{}
-	mi := &file_mapping_proto_msgTypes[52]
+	mi := &file_mapping_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4373,7 +4711,7 @@ func (x *Listing) String() string {
 func (*Listing) ProtoMessage() {}
 
 func (x *Listing) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[52]
+	mi := &file_mapping_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4386,7 +4724,7 @@ func (x *Listing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Listing.ProtoReflect.Descriptor instead.
 func (*Listing) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{52}
+	return file_mapping_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *Listing) GetName() []byte {
@@ -4459,7 +4797,7 @@ type Census struct {
 
 func (x *Census) Reset() {
 	*x = Census{}
-	mi := &file_mapping_proto_msgTypes[53]
+	mi := &file_mapping_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4471,7 +4809,7 @@ func (x *Census) String() string {
 func (*Census) ProtoMessage() {}
 
 func (x *Census) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[53]
+	mi := &file_mapping_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4484,7 +4822,7 @@ func (x *Census) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Census.ProtoReflect.Descriptor instead.
 func (*Census) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{53}
+	return file_mapping_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *Census) GetNode() []byte {
@@ -4535,7 +4873,7 @@ type Listings struct {
 
 func (x *Listings) Reset() {
 	*x = Listings{}
-	mi := &file_mapping_proto_msgTypes[54]
+	mi := &file_mapping_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4547,7 +4885,7 @@ func (x *Listings) String() string {
 func (*Listings) ProtoMessage() {}
 
 func (x *Listings) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[54]
+	mi := &file_mapping_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4560,7 +4898,7 @@ func (x *Listings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Listings.ProtoReflect.Descriptor instead.
 func (*Listings) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{54}
+	return file_mapping_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *Listings) GetItems() []*Listing {
@@ -4594,7 +4932,7 @@ type DirectoryQuery struct {
 
 func (x *DirectoryQuery) Reset() {
 	*x = DirectoryQuery{}
-	mi := &file_mapping_proto_msgTypes[55]
+	mi := &file_mapping_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4606,7 +4944,7 @@ func (x *DirectoryQuery) String() string {
 func (*DirectoryQuery) ProtoMessage() {}
 
 func (x *DirectoryQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[55]
+	mi := &file_mapping_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4619,7 +4957,7 @@ func (x *DirectoryQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DirectoryQuery.ProtoReflect.Descriptor instead.
 func (*DirectoryQuery) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{55}
+	return file_mapping_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *DirectoryQuery) GetCensus() bool {
@@ -4645,7 +4983,7 @@ type Direct struct {
 
 func (x *Direct) Reset() {
 	*x = Direct{}
-	mi := &file_mapping_proto_msgTypes[56]
+	mi := &file_mapping_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4657,7 +4995,7 @@ func (x *Direct) String() string {
 func (*Direct) ProtoMessage() {}
 
 func (x *Direct) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[56]
+	mi := &file_mapping_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4670,7 +5008,7 @@ func (x *Direct) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Direct.ProtoReflect.Descriptor instead.
 func (*Direct) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{56}
+	return file_mapping_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *Direct) GetWhat() isDirect_What {
@@ -4758,7 +5096,7 @@ type LetterRedact struct {
 
 func (x *LetterRedact) Reset() {
 	*x = LetterRedact{}
-	mi := &file_mapping_proto_msgTypes[57]
+	mi := &file_mapping_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4770,7 +5108,7 @@ func (x *LetterRedact) String() string {
 func (*LetterRedact) ProtoMessage() {}
 
 func (x *LetterRedact) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[57]
+	mi := &file_mapping_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4783,7 +5121,7 @@ func (x *LetterRedact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LetterRedact.ProtoReflect.Descriptor instead.
 func (*LetterRedact) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{57}
+	return file_mapping_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *LetterRedact) GetFrom() *Session {
@@ -4834,7 +5172,7 @@ type Letters struct {
 
 func (x *Letters) Reset() {
 	*x = Letters{}
-	mi := &file_mapping_proto_msgTypes[58]
+	mi := &file_mapping_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4846,7 +5184,7 @@ func (x *Letters) String() string {
 func (*Letters) ProtoMessage() {}
 
 func (x *Letters) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[58]
+	mi := &file_mapping_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4859,7 +5197,7 @@ func (x *Letters) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Letters.ProtoReflect.Descriptor instead.
 func (*Letters) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{58}
+	return file_mapping_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *Letters) GetFrom() *Session {
@@ -4905,7 +5243,7 @@ type Letter struct {
 
 func (x *Letter) Reset() {
 	*x = Letter{}
-	mi := &file_mapping_proto_msgTypes[59]
+	mi := &file_mapping_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4917,7 +5255,7 @@ func (x *Letter) String() string {
 func (*Letter) ProtoMessage() {}
 
 func (x *Letter) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[59]
+	mi := &file_mapping_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4930,7 +5268,7 @@ func (x *Letter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Letter.ProtoReflect.Descriptor instead.
 func (*Letter) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{59}
+	return file_mapping_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *Letter) GetNumber() uint64 {
@@ -4992,7 +5330,7 @@ type WhoisAsk struct {
 
 func (x *WhoisAsk) Reset() {
 	*x = WhoisAsk{}
-	mi := &file_mapping_proto_msgTypes[60]
+	mi := &file_mapping_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5004,7 +5342,7 @@ func (x *WhoisAsk) String() string {
 func (*WhoisAsk) ProtoMessage() {}
 
 func (x *WhoisAsk) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[60]
+	mi := &file_mapping_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5017,7 +5355,7 @@ func (x *WhoisAsk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhoisAsk.ProtoReflect.Descriptor instead.
 func (*WhoisAsk) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{60}
+	return file_mapping_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *WhoisAsk) GetNick() []byte {
@@ -5046,7 +5384,7 @@ type Invited struct {
 
 func (x *Invited) Reset() {
 	*x = Invited{}
-	mi := &file_mapping_proto_msgTypes[61]
+	mi := &file_mapping_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5058,7 +5396,7 @@ func (x *Invited) String() string {
 func (*Invited) ProtoMessage() {}
 
 func (x *Invited) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[61]
+	mi := &file_mapping_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5071,7 +5409,7 @@ func (x *Invited) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Invited.ProtoReflect.Descriptor instead.
 func (*Invited) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{61}
+	return file_mapping_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *Invited) GetFrom() *Session {
@@ -5116,7 +5454,7 @@ type DirectReply struct {
 
 func (x *DirectReply) Reset() {
 	*x = DirectReply{}
-	mi := &file_mapping_proto_msgTypes[62]
+	mi := &file_mapping_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5128,7 +5466,7 @@ func (x *DirectReply) String() string {
 func (*DirectReply) ProtoMessage() {}
 
 func (x *DirectReply) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[62]
+	mi := &file_mapping_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5141,7 +5479,7 @@ func (x *DirectReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DirectReply.ProtoReflect.Descriptor instead.
 func (*DirectReply) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{62}
+	return file_mapping_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *DirectReply) GetCode() Code {
@@ -5192,7 +5530,7 @@ type WhoisReply struct {
 
 func (x *WhoisReply) Reset() {
 	*x = WhoisReply{}
-	mi := &file_mapping_proto_msgTypes[63]
+	mi := &file_mapping_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5204,7 +5542,7 @@ func (x *WhoisReply) String() string {
 func (*WhoisReply) ProtoMessage() {}
 
 func (x *WhoisReply) ProtoReflect() protoreflect.Message {
-	mi := &file_mapping_proto_msgTypes[63]
+	mi := &file_mapping_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5217,7 +5555,7 @@ func (x *WhoisReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhoisReply.ProtoReflect.Descriptor instead.
 func (*WhoisReply) Descriptor() ([]byte, []int) {
-	return file_mapping_proto_rawDescGZIP(), []int{63}
+	return file_mapping_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *WhoisReply) GetSession() *Session {
@@ -5368,7 +5706,7 @@ const file_mapping_proto_rawDesc = "" +
 	"\x04node\x18\x01 \x01(\rR\x04node\x12\x18\n" +
 	"\asession\x18\x02 \x01(\x04R\asession\x12\x12\n" +
 	"\x04gone\x18\x03 \x01(\bR\x04gone\x12.\n" +
-	"\x05stamp\x18\x04 \x01(\v2\x18.ircbridge.mapping.StampR\x05stamp\"\x82\a\n" +
+	"\x05stamp\x18\x04 \x01(\v2\x18.ircbridge.mapping.StampR\x05stamp\"\xe6\a\n" +
 	"\fChannelState\x12.\n" +
 	"\x05birth\x18\x01 \x01(\v2\x18.ircbridge.mapping.BirthR\x05birth\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\fR\x04name\x120\n" +
@@ -5390,7 +5728,16 @@ const file_mapping_proto_rawDesc = "" +
 	"\n" +
 	"redactions\x18\x11 \x03(\v2\x1c.ircbridge.mapping.RedactionR\n" +
 	"redactions\x12/\n" +
-	"\x04meta\x18\x15 \x03(\v2\x1b.ircbridge.mapping.MetaItemR\x04meta\"H\n" +
+	"\x04meta\x18\x15 \x03(\v2\x1b.ircbridge.mapping.MetaItemR\x04meta\x122\n" +
+	"\x05given\x18\x16 \x01(\v2\x1c.ircbridge.mapping.GivenNameR\x05given\x12.\n" +
+	"\x05alias\x18\x17 \x01(\v2\x18.ircbridge.mapping.AliasR\x05alias\"d\n" +
+	"\tGivenName\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\fR\x04name\x12\x13\n" +
+	"\x05at_ms\x18\x02 \x01(\x03R\x04atMs\x12.\n" +
+	"\x05stamp\x18\x03 \x01(\v2\x18.ircbridge.mapping.StampR\x05stamp\"6\n" +
+	"\x05Alias\x12\x12\n" +
+	"\x04home\x18\x01 \x01(\fR\x04home\x12\x19\n" +
+	"\buntil_ms\x18\x02 \x01(\x03R\auntilMs\"H\n" +
 	"\tLastKnock\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\fR\x04node\x12\x12\n" +
 	"\x04nick\x18\x02 \x01(\fR\x04nick\x12\x13\n" +
@@ -5412,7 +5759,7 @@ const file_mapping_proto_rawDesc = "" +
 	"\x03run\x18\b \x01(\x06R\x03run\x12\x18\n" +
 	"\asession\x18\t \x01(\x04R\asession\x12\x12\n" +
 	"\x04join\x18\n" +
-	" \x01(\x04R\x04join\"\x9a\x03\n" +
+	" \x01(\x04R\x04join\"\xce\x03\n" +
 	"\x04Rest\x12.\n" +
 	"\x05birth\x18\x01 \x01(\v2\x18.ircbridge.mapping.BirthR\x05birth\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\fR\x04name\x12.\n" +
@@ -5422,7 +5769,8 @@ const file_mapping_proto_rawDesc = "" +
 	"\x05stamp\x18\x06 \x01(\v2\x18.ircbridge.mapping.StampR\x05stamp\x120\n" +
 	"\aexcepts\x18\a \x03(\v2\x16.ircbridge.mapping.BanR\aexcepts\x120\n" +
 	"\ainvexes\x18\b \x03(\v2\x16.ircbridge.mapping.BanR\ainvexes\x12/\n" +
-	"\x04meta\x18\x15 \x03(\v2\x1b.ircbridge.mapping.MetaItemR\x04meta\"\xdb\x01\n" +
+	"\x04meta\x18\x15 \x03(\v2\x1b.ircbridge.mapping.MetaItemR\x04meta\x122\n" +
+	"\x05given\x18\x16 \x01(\v2\x1c.ircbridge.mapping.GivenNameR\x05given\"\xdb\x01\n" +
 	"\x04Line\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\rR\x04node\x12\x18\n" +
 	"\asession\x18\x02 \x01(\x04R\asession\x12\x16\n" +
@@ -5439,7 +5787,7 @@ const file_mapping_proto_rawDesc = "" +
 	"\x05at_ms\x18\x05 \x01(\x03R\x04atMs\x12\x0e\n" +
 	"\x02by\x18\x06 \x01(\fR\x02by\x12\x16\n" +
 	"\x06reason\x18\a \x01(\fR\x06reason\x12!\n" +
-	"\fleast_status\x18\b \x01(\rR\vleastStatus\"\xdc\x05\n" +
+	"\fleast_status\x18\b \x01(\rR\vleastStatus\"\xc6\x06\n" +
 	"\x0eChannelRequest\x12-\n" +
 	"\x04join\x18\x01 \x01(\v2\x17.ircbridge.mapping.JoinH\x00R\x04join\x12-\n" +
 	"\x04part\x18\x02 \x01(\v2\x17.ircbridge.mapping.PartH\x00R\x04part\x126\n" +
@@ -5454,14 +5802,24 @@ const file_mapping_proto_rawDesc = "" +
 	" \x01(\v2\x1f.ircbridge.mapping.ChannelStateH\x00R\x05merge\x120\n" +
 	"\x05knock\x18\v \x01(\v2\x18.ircbridge.mapping.KnockH\x00R\x05knock\x123\n" +
 	"\x06redact\x18\r \x01(\v2\x19.ircbridge.mapping.RedactH\x00R\x06redact\x12<\n" +
-	"\bmetadata\x18\x12 \x01(\v2\x1e.ircbridge.mapping.SetMetadataH\x00R\bmetadata\x12\x1c\n" +
+	"\bmetadata\x18\x12 \x01(\v2\x1e.ircbridge.mapping.SetMetadataH\x00R\bmetadata\x123\n" +
+	"\x06rename\x18\x14 \x01(\v2\x19.ircbridge.mapping.RenameH\x00R\x06rename\x123\n" +
+	"\x05alias\x18\x15 \x01(\v2\x1b.ircbridge.mapping.SetAliasH\x00R\x05alias\x12\x1c\n" +
 	"\tsignature\x18\x0f \x01(\fR\tsignatureB\x06\n" +
-	"\x04what\"s\n" +
+	"\x04what\"\x8b\x01\n" +
 	"\x04Join\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\fR\x04name\x12\x10\n" +
 	"\x03key\x18\x02 \x01(\fR\x03key\x121\n" +
 	"\x06person\x18\x03 \x01(\v2\x19.ircbridge.mapping.PersonR\x06person\x12\x12\n" +
-	"\x04left\x18\x04 \x01(\bR\x04left\"\x1e\n" +
+	"\x04left\x18\x04 \x01(\bR\x04left\x12\x16\n" +
+	"\x06denied\x18\x05 \x01(\fR\x06denied\"J\n" +
+	"\x06Rename\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\fR\x04name\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\fR\x06reason\x12\x14\n" +
+	"\x05taken\x18\x03 \x01(\bR\x05taken\"2\n" +
+	"\bSetAlias\x12\x12\n" +
+	"\x04home\x18\x01 \x01(\fR\x04home\x12\x12\n" +
+	"\x04gone\x18\x02 \x01(\bR\x04gone\"\x1e\n" +
 	"\x04Part\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\fR\x06reason\":\n" +
 	"\x04Quit\x12\x16\n" +
@@ -5515,7 +5873,7 @@ const file_mapping_proto_rawDesc = "" +
 	"\x06person\x18\x02 \x01(\v2\x19.ircbridge.mapping.PersonR\x06person\"N\n" +
 	"\x05Knock\x121\n" +
 	"\x06person\x18\x01 \x01(\v2\x19.ircbridge.mapping.PersonR\x06person\x12\x12\n" +
-	"\x04text\x18\x02 \x01(\fR\x04text\"\xd9\x02\n" +
+	"\x04text\x18\x02 \x01(\fR\x04text\"\xed\x02\n" +
 	"\x06Result\x12+\n" +
 	"\x04code\x18\x01 \x01(\x0e2\x17.ircbridge.mapping.CodeR\x04code\x12\x16\n" +
 	"\x06detail\x18\x02 \x01(\tR\x06detail\x12\x14\n" +
@@ -5527,10 +5885,11 @@ const file_mapping_proto_rawDesc = "" +
 	"\x06holder\x18\b \x01(\v2\x18.ircbridge.mapping.ClaimR\x06holder\x124\n" +
 	"\arefused\x18\t \x03(\v2\x1a.ircbridge.mapping.RefusedR\arefused\x12\x12\n" +
 	"\x04mode\x18\n" +
-	" \x01(\tR\x04mode\"L\n" +
+	" \x01(\tR\x04mode\x12\x12\n" +
+	"\x04home\x18\v \x01(\fR\x04home\"L\n" +
 	"\aRefused\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\rR\x05index\x12+\n" +
-	"\x04code\x18\x02 \x01(\x0e2\x17.ircbridge.mapping.CodeR\x04code\"\xb2\x06\n" +
+	"\x04code\x18\x02 \x01(\x0e2\x17.ircbridge.mapping.CodeR\x04code\"\xe9\x06\n" +
 	"\fChannelEvent\x123\n" +
 	"\x06joined\x18\x01 \x01(\v2\x19.ircbridge.mapping.JoinedH\x00R\x06joined\x121\n" +
 	"\x06parted\x18\x02 \x01(\v2\x17.ircbridge.mapping.PartH\x00R\x06parted\x126\n" +
@@ -5546,7 +5905,8 @@ const file_mapping_proto_rawDesc = "" +
 	"\ainvited\x18\v \x01(\v2\x19.ircbridge.mapping.InviteH\x00R\ainvited\x124\n" +
 	"\aknocked\x18\f \x01(\v2\x18.ircbridge.mapping.KnockH\x00R\aknocked\x129\n" +
 	"\bredacted\x18\x10 \x01(\v2\x1b.ircbridge.mapping.RedactedH\x00R\bredacted\x12<\n" +
-	"\bmetadata\x18\x13 \x01(\v2\x1e.ircbridge.mapping.SetMetadataH\x00R\bmetadata\x12\x0e\n" +
+	"\bmetadata\x18\x13 \x01(\v2\x1e.ircbridge.mapping.SetMetadataH\x00R\bmetadata\x125\n" +
+	"\arenamed\x18\x14 \x01(\v2\x19.ircbridge.mapping.RenameH\x00R\arenamed\x12\x0e\n" +
 	"\x02by\x18\x0e \x01(\fR\x02by\x12\x1c\n" +
 	"\tsignature\x18\x0f \x01(\fR\tsignatureB\x06\n" +
 	"\x04what\"\x97\x02\n" +
@@ -5568,12 +5928,13 @@ const file_mapping_proto_rawDesc = "" +
 	"\x06epochs\x18\x02 \x03(\v2\x18.ircbridge.mapping.EpochR\x06epochs\x12\x16\n" +
 	"\x06digest\x18\x03 \x01(\x06R\x06digest\x123\n" +
 	"\amembers\x18\x04 \x03(\v2\x19.ircbridge.mapping.MemberR\amembers\"\x0e\n" +
-	"\fChannelQuery\"\x8c\x01\n" +
+	"\fChannelQuery\"\xa0\x01\n" +
 	"\rChannelAnswer\x12\x16\n" +
 	"\x06exists\x18\x01 \x01(\bR\x06exists\x12\x16\n" +
 	"\x06secret\x18\x02 \x01(\bR\x06secret\x12\x14\n" +
 	"\x05count\x18\x03 \x01(\rR\x05count\x125\n" +
-	"\x05state\x18\x04 \x01(\v2\x1f.ircbridge.mapping.ChannelStateR\x05state\"\xcb\x01\n" +
+	"\x05state\x18\x04 \x01(\v2\x1f.ircbridge.mapping.ChannelStateR\x05state\x12\x12\n" +
+	"\x04home\x18\x05 \x01(\fR\x04home\"\xcb\x01\n" +
 	"\aListing\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\fR\x04name\x12\x14\n" +
 	"\x05topic\x18\x02 \x01(\fR\x05topic\x12\x14\n" +
@@ -5643,7 +6004,7 @@ const file_mapping_proto_rawDesc = "" +
 	"\bchannels\x18\x03 \x03(\fR\bchannels\x12\x1c\n" +
 	"\n" +
 	"sign_on_ms\x18\x04 \x01(\x03R\bsignOnMs\x12\x17\n" +
-	"\aidle_ms\x18\x05 \x01(\x03R\x06idleMs*\xd7\x03\n" +
+	"\aidle_ms\x18\x05 \x01(\x03R\x06idleMs*\xa3\x04\n" +
 	"\x04Code\x12\x06\n" +
 	"\x02OK\x10\x00\x12\x0f\n" +
 	"\vBAD_REQUEST\x10\x01\x12\x0f\n" +
@@ -5672,7 +6033,11 @@ const file_mapping_proto_rawDesc = "" +
 	"\x0fUNKNOWN_MESSAGE\x10\x1e\x12\x14\n" +
 	"\x10NOT_YOUR_MESSAGE\x10\x1f\x12\x13\n" +
 	"\x0fMESSAGE_TOO_OLD\x10 \x12\x11\n" +
-	"\rMETADATA_FULL\x10(B\x18Z\x16ircbridge/mapping/wireb\x06proto3"
+	"\rMETADATA_FULL\x10(\x12\r\n" +
+	"\tELSEWHERE\x102\x12\x13\n" +
+	"\x0fCHANNEL_RENAMED\x103\x12\x12\n" +
+	"\x0eCHANNEL_IN_USE\x104\x12\x12\n" +
+	"\x0eRENAMED_LATELY\x105B\x18Z\x16ircbridge/mapping/wireb\x06proto3"
 
 var (
 	file_mapping_proto_rawDescOnce sync.Once
@@ -5687,7 +6052,7 @@ func file_mapping_proto_rawDescGZIP() []byte {
 }
 
 var file_mapping_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_mapping_proto_msgTypes = make([]protoimpl.MessageInfo, 64)
+var file_mapping_proto_msgTypes = make([]protoimpl.MessageInfo, 68)
 var file_mapping_proto_goTypes = []any{
 	(Code)(0),              // 0: ircbridge.mapping.Code
 	(*Session)(nil),        // 1: ircbridge.mapping.Session
@@ -5712,51 +6077,55 @@ var file_mapping_proto_goTypes = []any{
 	(*Ban)(nil),            // 20: ircbridge.mapping.Ban
 	(*Invitation)(nil),     // 21: ircbridge.mapping.Invitation
 	(*ChannelState)(nil),   // 22: ircbridge.mapping.ChannelState
-	(*LastKnock)(nil),      // 23: ircbridge.mapping.LastKnock
-	(*MetaItem)(nil),       // 24: ircbridge.mapping.MetaItem
-	(*SetMetadata)(nil),    // 25: ircbridge.mapping.SetMetadata
-	(*Former)(nil),         // 26: ircbridge.mapping.Former
-	(*Rest)(nil),           // 27: ircbridge.mapping.Rest
-	(*Line)(nil),           // 28: ircbridge.mapping.Line
-	(*Redaction)(nil),      // 29: ircbridge.mapping.Redaction
-	(*ChannelRequest)(nil), // 30: ircbridge.mapping.ChannelRequest
-	(*Join)(nil),           // 31: ircbridge.mapping.Join
-	(*Part)(nil),           // 32: ircbridge.mapping.Part
-	(*Quit)(nil),           // 33: ircbridge.mapping.Quit
-	(*Tag)(nil),            // 34: ircbridge.mapping.Tag
-	(*Redact)(nil),         // 35: ircbridge.mapping.Redact
-	(*Redacted)(nil),       // 36: ircbridge.mapping.Redacted
-	(*TextLine)(nil),       // 37: ircbridge.mapping.TextLine
-	(*Message)(nil),        // 38: ircbridge.mapping.Message
-	(*SetTopic)(nil),       // 39: ircbridge.mapping.SetTopic
-	(*ModeChange)(nil),     // 40: ircbridge.mapping.ModeChange
-	(*SetModes)(nil),       // 41: ircbridge.mapping.SetModes
-	(*Kick)(nil),           // 42: ircbridge.mapping.Kick
-	(*Invite)(nil),         // 43: ircbridge.mapping.Invite
-	(*Knock)(nil),          // 44: ircbridge.mapping.Knock
-	(*Result)(nil),         // 45: ircbridge.mapping.Result
-	(*Refused)(nil),        // 46: ircbridge.mapping.Refused
-	(*ChannelEvent)(nil),   // 47: ircbridge.mapping.ChannelEvent
-	(*Joined)(nil),         // 48: ircbridge.mapping.Joined
-	(*Gone)(nil),           // 49: ircbridge.mapping.Gone
-	(*ChannelRenewal)(nil), // 50: ircbridge.mapping.ChannelRenewal
-	(*ChannelQuery)(nil),   // 51: ircbridge.mapping.ChannelQuery
-	(*ChannelAnswer)(nil),  // 52: ircbridge.mapping.ChannelAnswer
-	(*Listing)(nil),        // 53: ircbridge.mapping.Listing
-	(*Census)(nil),         // 54: ircbridge.mapping.Census
-	(*Listings)(nil),       // 55: ircbridge.mapping.Listings
-	(*DirectoryQuery)(nil), // 56: ircbridge.mapping.DirectoryQuery
-	(*Direct)(nil),         // 57: ircbridge.mapping.Direct
-	(*LetterRedact)(nil),   // 58: ircbridge.mapping.LetterRedact
-	(*Letters)(nil),        // 59: ircbridge.mapping.Letters
-	(*Letter)(nil),         // 60: ircbridge.mapping.Letter
-	(*WhoisAsk)(nil),       // 61: ircbridge.mapping.WhoisAsk
-	(*Invited)(nil),        // 62: ircbridge.mapping.Invited
-	(*DirectReply)(nil),    // 63: ircbridge.mapping.DirectReply
-	(*WhoisReply)(nil),     // 64: ircbridge.mapping.WhoisReply
+	(*GivenName)(nil),      // 23: ircbridge.mapping.GivenName
+	(*Alias)(nil),          // 24: ircbridge.mapping.Alias
+	(*LastKnock)(nil),      // 25: ircbridge.mapping.LastKnock
+	(*MetaItem)(nil),       // 26: ircbridge.mapping.MetaItem
+	(*SetMetadata)(nil),    // 27: ircbridge.mapping.SetMetadata
+	(*Former)(nil),         // 28: ircbridge.mapping.Former
+	(*Rest)(nil),           // 29: ircbridge.mapping.Rest
+	(*Line)(nil),           // 30: ircbridge.mapping.Line
+	(*Redaction)(nil),      // 31: ircbridge.mapping.Redaction
+	(*ChannelRequest)(nil), // 32: ircbridge.mapping.ChannelRequest
+	(*Join)(nil),           // 33: ircbridge.mapping.Join
+	(*Rename)(nil),         // 34: ircbridge.mapping.Rename
+	(*SetAlias)(nil),       // 35: ircbridge.mapping.SetAlias
+	(*Part)(nil),           // 36: ircbridge.mapping.Part
+	(*Quit)(nil),           // 37: ircbridge.mapping.Quit
+	(*Tag)(nil),            // 38: ircbridge.mapping.Tag
+	(*Redact)(nil),         // 39: ircbridge.mapping.Redact
+	(*Redacted)(nil),       // 40: ircbridge.mapping.Redacted
+	(*TextLine)(nil),       // 41: ircbridge.mapping.TextLine
+	(*Message)(nil),        // 42: ircbridge.mapping.Message
+	(*SetTopic)(nil),       // 43: ircbridge.mapping.SetTopic
+	(*ModeChange)(nil),     // 44: ircbridge.mapping.ModeChange
+	(*SetModes)(nil),       // 45: ircbridge.mapping.SetModes
+	(*Kick)(nil),           // 46: ircbridge.mapping.Kick
+	(*Invite)(nil),         // 47: ircbridge.mapping.Invite
+	(*Knock)(nil),          // 48: ircbridge.mapping.Knock
+	(*Result)(nil),         // 49: ircbridge.mapping.Result
+	(*Refused)(nil),        // 50: ircbridge.mapping.Refused
+	(*ChannelEvent)(nil),   // 51: ircbridge.mapping.ChannelEvent
+	(*Joined)(nil),         // 52: ircbridge.mapping.Joined
+	(*Gone)(nil),           // 53: ircbridge.mapping.Gone
+	(*ChannelRenewal)(nil), // 54: ircbridge.mapping.ChannelRenewal
+	(*ChannelQuery)(nil),   // 55: ircbridge.mapping.ChannelQuery
+	(*ChannelAnswer)(nil),  // 56: ircbridge.mapping.ChannelAnswer
+	(*Listing)(nil),        // 57: ircbridge.mapping.Listing
+	(*Census)(nil),         // 58: ircbridge.mapping.Census
+	(*Listings)(nil),       // 59: ircbridge.mapping.Listings
+	(*DirectoryQuery)(nil), // 60: ircbridge.mapping.DirectoryQuery
+	(*Direct)(nil),         // 61: ircbridge.mapping.Direct
+	(*LetterRedact)(nil),   // 62: ircbridge.mapping.LetterRedact
+	(*Letters)(nil),        // 63: ircbridge.mapping.Letters
+	(*Letter)(nil),         // 64: ircbridge.mapping.Letter
+	(*WhoisAsk)(nil),       // 65: ircbridge.mapping.WhoisAsk
+	(*Invited)(nil),        // 66: ircbridge.mapping.Invited
+	(*DirectReply)(nil),    // 67: ircbridge.mapping.DirectReply
+	(*WhoisReply)(nil),     // 68: ircbridge.mapping.WhoisReply
 }
 var file_mapping_proto_depIdxs = []int32{
-	34,  // 0: ircbridge.mapping.Person.meta:type_name -> ircbridge.mapping.Tag
+	38,  // 0: ircbridge.mapping.Person.meta:type_name -> ircbridge.mapping.Tag
 	1,   // 1: ircbridge.mapping.Claim.owner:type_name -> ircbridge.mapping.Session
 	2,   // 2: ircbridge.mapping.Claim.person:type_name -> ircbridge.mapping.Person
 	3,   // 3: ircbridge.mapping.Claim.birth:type_name -> ircbridge.mapping.Birth
@@ -5792,109 +6161,116 @@ var file_mapping_proto_depIdxs = []int32{
 	19,  // 33: ircbridge.mapping.ChannelState.modes:type_name -> ircbridge.mapping.Mode
 	20,  // 34: ircbridge.mapping.ChannelState.bans:type_name -> ircbridge.mapping.Ban
 	21,  // 35: ircbridge.mapping.ChannelState.invitations:type_name -> ircbridge.mapping.Invitation
-	28,  // 36: ircbridge.mapping.ChannelState.tail:type_name -> ircbridge.mapping.Line
-	26,  // 37: ircbridge.mapping.ChannelState.former:type_name -> ircbridge.mapping.Former
-	27,  // 38: ircbridge.mapping.ChannelState.rest:type_name -> ircbridge.mapping.Rest
+	30,  // 36: ircbridge.mapping.ChannelState.tail:type_name -> ircbridge.mapping.Line
+	28,  // 37: ircbridge.mapping.ChannelState.former:type_name -> ircbridge.mapping.Former
+	29,  // 38: ircbridge.mapping.ChannelState.rest:type_name -> ircbridge.mapping.Rest
 	20,  // 39: ircbridge.mapping.ChannelState.excepts:type_name -> ircbridge.mapping.Ban
 	20,  // 40: ircbridge.mapping.ChannelState.invexes:type_name -> ircbridge.mapping.Ban
-	23,  // 41: ircbridge.mapping.ChannelState.knocks:type_name -> ircbridge.mapping.LastKnock
-	29,  // 42: ircbridge.mapping.ChannelState.redactions:type_name -> ircbridge.mapping.Redaction
-	24,  // 43: ircbridge.mapping.ChannelState.meta:type_name -> ircbridge.mapping.MetaItem
-	5,   // 44: ircbridge.mapping.MetaItem.stamp:type_name -> ircbridge.mapping.Stamp
-	34,  // 45: ircbridge.mapping.SetMetadata.items:type_name -> ircbridge.mapping.Tag
-	3,   // 46: ircbridge.mapping.Former.birth:type_name -> ircbridge.mapping.Birth
-	5,   // 47: ircbridge.mapping.Former.stamp:type_name -> ircbridge.mapping.Stamp
-	3,   // 48: ircbridge.mapping.Rest.birth:type_name -> ircbridge.mapping.Birth
-	18,  // 49: ircbridge.mapping.Rest.topic:type_name -> ircbridge.mapping.Topic
-	19,  // 50: ircbridge.mapping.Rest.modes:type_name -> ircbridge.mapping.Mode
-	20,  // 51: ircbridge.mapping.Rest.bans:type_name -> ircbridge.mapping.Ban
-	5,   // 52: ircbridge.mapping.Rest.stamp:type_name -> ircbridge.mapping.Stamp
-	20,  // 53: ircbridge.mapping.Rest.excepts:type_name -> ircbridge.mapping.Ban
-	20,  // 54: ircbridge.mapping.Rest.invexes:type_name -> ircbridge.mapping.Ban
-	24,  // 55: ircbridge.mapping.Rest.meta:type_name -> ircbridge.mapping.MetaItem
-	5,   // 56: ircbridge.mapping.Line.stamp:type_name -> ircbridge.mapping.Stamp
-	38,  // 57: ircbridge.mapping.Line.message:type_name -> ircbridge.mapping.Message
-	5,   // 58: ircbridge.mapping.Redaction.stamp:type_name -> ircbridge.mapping.Stamp
-	31,  // 59: ircbridge.mapping.ChannelRequest.join:type_name -> ircbridge.mapping.Join
-	32,  // 60: ircbridge.mapping.ChannelRequest.part:type_name -> ircbridge.mapping.Part
-	38,  // 61: ircbridge.mapping.ChannelRequest.message:type_name -> ircbridge.mapping.Message
-	39,  // 62: ircbridge.mapping.ChannelRequest.topic:type_name -> ircbridge.mapping.SetTopic
-	41,  // 63: ircbridge.mapping.ChannelRequest.modes:type_name -> ircbridge.mapping.SetModes
-	42,  // 64: ircbridge.mapping.ChannelRequest.kick:type_name -> ircbridge.mapping.Kick
-	43,  // 65: ircbridge.mapping.ChannelRequest.invite:type_name -> ircbridge.mapping.Invite
-	2,   // 66: ircbridge.mapping.ChannelRequest.person:type_name -> ircbridge.mapping.Person
-	33,  // 67: ircbridge.mapping.ChannelRequest.quit:type_name -> ircbridge.mapping.Quit
-	22,  // 68: ircbridge.mapping.ChannelRequest.merge:type_name -> ircbridge.mapping.ChannelState
-	44,  // 69: ircbridge.mapping.ChannelRequest.knock:type_name -> ircbridge.mapping.Knock
-	35,  // 70: ircbridge.mapping.ChannelRequest.redact:type_name -> ircbridge.mapping.Redact
-	25,  // 71: ircbridge.mapping.ChannelRequest.metadata:type_name -> ircbridge.mapping.SetMetadata
-	2,   // 72: ircbridge.mapping.Join.person:type_name -> ircbridge.mapping.Person
-	1,   // 73: ircbridge.mapping.Redact.author:type_name -> ircbridge.mapping.Session
-	2,   // 74: ircbridge.mapping.Redact.person:type_name -> ircbridge.mapping.Person
-	1,   // 75: ircbridge.mapping.Redacted.author:type_name -> ircbridge.mapping.Session
-	34,  // 76: ircbridge.mapping.Message.tags:type_name -> ircbridge.mapping.Tag
-	2,   // 77: ircbridge.mapping.Message.person:type_name -> ircbridge.mapping.Person
-	37,  // 78: ircbridge.mapping.Message.more:type_name -> ircbridge.mapping.TextLine
-	1,   // 79: ircbridge.mapping.ModeChange.target:type_name -> ircbridge.mapping.Session
-	40,  // 80: ircbridge.mapping.SetModes.changes:type_name -> ircbridge.mapping.ModeChange
-	1,   // 81: ircbridge.mapping.Kick.target:type_name -> ircbridge.mapping.Session
-	1,   // 82: ircbridge.mapping.Invite.target:type_name -> ircbridge.mapping.Session
-	2,   // 83: ircbridge.mapping.Invite.person:type_name -> ircbridge.mapping.Person
-	2,   // 84: ircbridge.mapping.Knock.person:type_name -> ircbridge.mapping.Person
-	0,   // 85: ircbridge.mapping.Result.code:type_name -> ircbridge.mapping.Code
-	40,  // 86: ircbridge.mapping.Result.applied:type_name -> ircbridge.mapping.ModeChange
-	6,   // 87: ircbridge.mapping.Result.holder:type_name -> ircbridge.mapping.Claim
-	46,  // 88: ircbridge.mapping.Result.refused:type_name -> ircbridge.mapping.Refused
-	0,   // 89: ircbridge.mapping.Refused.code:type_name -> ircbridge.mapping.Code
-	48,  // 90: ircbridge.mapping.ChannelEvent.joined:type_name -> ircbridge.mapping.Joined
-	32,  // 91: ircbridge.mapping.ChannelEvent.parted:type_name -> ircbridge.mapping.Part
-	38,  // 92: ircbridge.mapping.ChannelEvent.message:type_name -> ircbridge.mapping.Message
-	18,  // 93: ircbridge.mapping.ChannelEvent.topic:type_name -> ircbridge.mapping.Topic
-	41,  // 94: ircbridge.mapping.ChannelEvent.modes:type_name -> ircbridge.mapping.SetModes
-	42,  // 95: ircbridge.mapping.ChannelEvent.kicked:type_name -> ircbridge.mapping.Kick
-	2,   // 96: ircbridge.mapping.ChannelEvent.person:type_name -> ircbridge.mapping.Person
-	33,  // 97: ircbridge.mapping.ChannelEvent.quit:type_name -> ircbridge.mapping.Quit
-	49,  // 98: ircbridge.mapping.ChannelEvent.gone:type_name -> ircbridge.mapping.Gone
-	22,  // 99: ircbridge.mapping.ChannelEvent.merged:type_name -> ircbridge.mapping.ChannelState
-	43,  // 100: ircbridge.mapping.ChannelEvent.invited:type_name -> ircbridge.mapping.Invite
-	44,  // 101: ircbridge.mapping.ChannelEvent.knocked:type_name -> ircbridge.mapping.Knock
-	36,  // 102: ircbridge.mapping.ChannelEvent.redacted:type_name -> ircbridge.mapping.Redacted
-	25,  // 103: ircbridge.mapping.ChannelEvent.metadata:type_name -> ircbridge.mapping.SetMetadata
-	2,   // 104: ircbridge.mapping.Joined.person:type_name -> ircbridge.mapping.Person
-	3,   // 105: ircbridge.mapping.Joined.birth:type_name -> ircbridge.mapping.Birth
-	1,   // 106: ircbridge.mapping.Joined.session:type_name -> ircbridge.mapping.Session
-	1,   // 107: ircbridge.mapping.Gone.sessions:type_name -> ircbridge.mapping.Session
-	3,   // 108: ircbridge.mapping.ChannelRenewal.birth:type_name -> ircbridge.mapping.Birth
-	4,   // 109: ircbridge.mapping.ChannelRenewal.epochs:type_name -> ircbridge.mapping.Epoch
-	15,  // 110: ircbridge.mapping.ChannelRenewal.members:type_name -> ircbridge.mapping.Member
-	22,  // 111: ircbridge.mapping.ChannelAnswer.state:type_name -> ircbridge.mapping.ChannelState
-	53,  // 112: ircbridge.mapping.Listings.items:type_name -> ircbridge.mapping.Listing
-	54,  // 113: ircbridge.mapping.Listings.census:type_name -> ircbridge.mapping.Census
-	54,  // 114: ircbridge.mapping.Listings.total:type_name -> ircbridge.mapping.Census
-	59,  // 115: ircbridge.mapping.Direct.letters:type_name -> ircbridge.mapping.Letters
-	61,  // 116: ircbridge.mapping.Direct.whois:type_name -> ircbridge.mapping.WhoisAsk
-	62,  // 117: ircbridge.mapping.Direct.invited:type_name -> ircbridge.mapping.Invited
-	58,  // 118: ircbridge.mapping.Direct.redact:type_name -> ircbridge.mapping.LetterRedact
-	1,   // 119: ircbridge.mapping.LetterRedact.from:type_name -> ircbridge.mapping.Session
-	2,   // 120: ircbridge.mapping.LetterRedact.person:type_name -> ircbridge.mapping.Person
-	1,   // 121: ircbridge.mapping.Letters.from:type_name -> ircbridge.mapping.Session
-	2,   // 122: ircbridge.mapping.Letters.person:type_name -> ircbridge.mapping.Person
-	60,  // 123: ircbridge.mapping.Letters.items:type_name -> ircbridge.mapping.Letter
-	34,  // 124: ircbridge.mapping.Letter.tags:type_name -> ircbridge.mapping.Tag
-	37,  // 125: ircbridge.mapping.Letter.more:type_name -> ircbridge.mapping.TextLine
-	1,   // 126: ircbridge.mapping.WhoisAsk.asker:type_name -> ircbridge.mapping.Session
-	1,   // 127: ircbridge.mapping.Invited.from:type_name -> ircbridge.mapping.Session
-	2,   // 128: ircbridge.mapping.Invited.person:type_name -> ircbridge.mapping.Person
-	1,   // 129: ircbridge.mapping.Invited.target:type_name -> ircbridge.mapping.Session
-	0,   // 130: ircbridge.mapping.DirectReply.code:type_name -> ircbridge.mapping.Code
-	64,  // 131: ircbridge.mapping.DirectReply.whois:type_name -> ircbridge.mapping.WhoisReply
-	1,   // 132: ircbridge.mapping.WhoisReply.session:type_name -> ircbridge.mapping.Session
-	2,   // 133: ircbridge.mapping.WhoisReply.person:type_name -> ircbridge.mapping.Person
-	134, // [134:134] is the sub-list for method output_type
-	134, // [134:134] is the sub-list for method input_type
-	134, // [134:134] is the sub-list for extension type_name
-	134, // [134:134] is the sub-list for extension extendee
-	0,   // [0:134] is the sub-list for field type_name
+	25,  // 41: ircbridge.mapping.ChannelState.knocks:type_name -> ircbridge.mapping.LastKnock
+	31,  // 42: ircbridge.mapping.ChannelState.redactions:type_name -> ircbridge.mapping.Redaction
+	26,  // 43: ircbridge.mapping.ChannelState.meta:type_name -> ircbridge.mapping.MetaItem
+	23,  // 44: ircbridge.mapping.ChannelState.given:type_name -> ircbridge.mapping.GivenName
+	24,  // 45: ircbridge.mapping.ChannelState.alias:type_name -> ircbridge.mapping.Alias
+	5,   // 46: ircbridge.mapping.GivenName.stamp:type_name -> ircbridge.mapping.Stamp
+	5,   // 47: ircbridge.mapping.MetaItem.stamp:type_name -> ircbridge.mapping.Stamp
+	38,  // 48: ircbridge.mapping.SetMetadata.items:type_name -> ircbridge.mapping.Tag
+	3,   // 49: ircbridge.mapping.Former.birth:type_name -> ircbridge.mapping.Birth
+	5,   // 50: ircbridge.mapping.Former.stamp:type_name -> ircbridge.mapping.Stamp
+	3,   // 51: ircbridge.mapping.Rest.birth:type_name -> ircbridge.mapping.Birth
+	18,  // 52: ircbridge.mapping.Rest.topic:type_name -> ircbridge.mapping.Topic
+	19,  // 53: ircbridge.mapping.Rest.modes:type_name -> ircbridge.mapping.Mode
+	20,  // 54: ircbridge.mapping.Rest.bans:type_name -> ircbridge.mapping.Ban
+	5,   // 55: ircbridge.mapping.Rest.stamp:type_name -> ircbridge.mapping.Stamp
+	20,  // 56: ircbridge.mapping.Rest.excepts:type_name -> ircbridge.mapping.Ban
+	20,  // 57: ircbridge.mapping.Rest.invexes:type_name -> ircbridge.mapping.Ban
+	26,  // 58: ircbridge.mapping.Rest.meta:type_name -> ircbridge.mapping.MetaItem
+	23,  // 59: ircbridge.mapping.Rest.given:type_name -> ircbridge.mapping.GivenName
+	5,   // 60: ircbridge.mapping.Line.stamp:type_name -> ircbridge.mapping.Stamp
+	42,  // 61: ircbridge.mapping.Line.message:type_name -> ircbridge.mapping.Message
+	5,   // 62: ircbridge.mapping.Redaction.stamp:type_name -> ircbridge.mapping.Stamp
+	33,  // 63: ircbridge.mapping.ChannelRequest.join:type_name -> ircbridge.mapping.Join
+	36,  // 64: ircbridge.mapping.ChannelRequest.part:type_name -> ircbridge.mapping.Part
+	42,  // 65: ircbridge.mapping.ChannelRequest.message:type_name -> ircbridge.mapping.Message
+	43,  // 66: ircbridge.mapping.ChannelRequest.topic:type_name -> ircbridge.mapping.SetTopic
+	45,  // 67: ircbridge.mapping.ChannelRequest.modes:type_name -> ircbridge.mapping.SetModes
+	46,  // 68: ircbridge.mapping.ChannelRequest.kick:type_name -> ircbridge.mapping.Kick
+	47,  // 69: ircbridge.mapping.ChannelRequest.invite:type_name -> ircbridge.mapping.Invite
+	2,   // 70: ircbridge.mapping.ChannelRequest.person:type_name -> ircbridge.mapping.Person
+	37,  // 71: ircbridge.mapping.ChannelRequest.quit:type_name -> ircbridge.mapping.Quit
+	22,  // 72: ircbridge.mapping.ChannelRequest.merge:type_name -> ircbridge.mapping.ChannelState
+	48,  // 73: ircbridge.mapping.ChannelRequest.knock:type_name -> ircbridge.mapping.Knock
+	39,  // 74: ircbridge.mapping.ChannelRequest.redact:type_name -> ircbridge.mapping.Redact
+	27,  // 75: ircbridge.mapping.ChannelRequest.metadata:type_name -> ircbridge.mapping.SetMetadata
+	34,  // 76: ircbridge.mapping.ChannelRequest.rename:type_name -> ircbridge.mapping.Rename
+	35,  // 77: ircbridge.mapping.ChannelRequest.alias:type_name -> ircbridge.mapping.SetAlias
+	2,   // 78: ircbridge.mapping.Join.person:type_name -> ircbridge.mapping.Person
+	1,   // 79: ircbridge.mapping.Redact.author:type_name -> ircbridge.mapping.Session
+	2,   // 80: ircbridge.mapping.Redact.person:type_name -> ircbridge.mapping.Person
+	1,   // 81: ircbridge.mapping.Redacted.author:type_name -> ircbridge.mapping.Session
+	38,  // 82: ircbridge.mapping.Message.tags:type_name -> ircbridge.mapping.Tag
+	2,   // 83: ircbridge.mapping.Message.person:type_name -> ircbridge.mapping.Person
+	41,  // 84: ircbridge.mapping.Message.more:type_name -> ircbridge.mapping.TextLine
+	1,   // 85: ircbridge.mapping.ModeChange.target:type_name -> ircbridge.mapping.Session
+	44,  // 86: ircbridge.mapping.SetModes.changes:type_name -> ircbridge.mapping.ModeChange
+	1,   // 87: ircbridge.mapping.Kick.target:type_name -> ircbridge.mapping.Session
+	1,   // 88: ircbridge.mapping.Invite.target:type_name -> ircbridge.mapping.Session
+	2,   // 89: ircbridge.mapping.Invite.person:type_name -> ircbridge.mapping.Person
+	2,   // 90: ircbridge.mapping.Knock.person:type_name -> ircbridge.mapping.Person
+	0,   // 91: ircbridge.mapping.Result.code:type_name -> ircbridge.mapping.Code
+	44,  // 92: ircbridge.mapping.Result.applied:type_name -> ircbridge.mapping.ModeChange
+	6,   // 93: ircbridge.mapping.Result.holder:type_name -> ircbridge.mapping.Claim
+	50,  // 94: ircbridge.mapping.Result.refused:type_name -> ircbridge.mapping.Refused
+	0,   // 95: ircbridge.mapping.Refused.code:type_name -> ircbridge.mapping.Code
+	52,  // 96: ircbridge.mapping.ChannelEvent.joined:type_name -> ircbridge.mapping.Joined
+	36,  // 97: ircbridge.mapping.ChannelEvent.parted:type_name -> ircbridge.mapping.Part
+	42,  // 98: ircbridge.mapping.ChannelEvent.message:type_name -> ircbridge.mapping.Message
+	18,  // 99: ircbridge.mapping.ChannelEvent.topic:type_name -> ircbridge.mapping.Topic
+	45,  // 100: ircbridge.mapping.ChannelEvent.modes:type_name -> ircbridge.mapping.SetModes
+	46,  // 101: ircbridge.mapping.ChannelEvent.kicked:type_name -> ircbridge.mapping.Kick
+	2,   // 102: ircbridge.mapping.ChannelEvent.person:type_name -> ircbridge.mapping.Person
+	37,  // 103: ircbridge.mapping.ChannelEvent.quit:type_name -> ircbridge.mapping.Quit
+	53,  // 104: ircbridge.mapping.ChannelEvent.gone:type_name -> ircbridge.mapping.Gone
+	22,  // 105: ircbridge.mapping.ChannelEvent.merged:type_name -> ircbridge.mapping.ChannelState
+	47,  // 106: ircbridge.mapping.ChannelEvent.invited:type_name -> ircbridge.mapping.Invite
+	48,  // 107: ircbridge.mapping.ChannelEvent.knocked:type_name -> ircbridge.mapping.Knock
+	40,  // 108: ircbridge.mapping.ChannelEvent.redacted:type_name -> ircbridge.mapping.Redacted
+	27,  // 109: ircbridge.mapping.ChannelEvent.metadata:type_name -> ircbridge.mapping.SetMetadata
+	34,  // 110: ircbridge.mapping.ChannelEvent.renamed:type_name -> ircbridge.mapping.Rename
+	2,   // 111: ircbridge.mapping.Joined.person:type_name -> ircbridge.mapping.Person
+	3,   // 112: ircbridge.mapping.Joined.birth:type_name -> ircbridge.mapping.Birth
+	1,   // 113: ircbridge.mapping.Joined.session:type_name -> ircbridge.mapping.Session
+	1,   // 114: ircbridge.mapping.Gone.sessions:type_name -> ircbridge.mapping.Session
+	3,   // 115: ircbridge.mapping.ChannelRenewal.birth:type_name -> ircbridge.mapping.Birth
+	4,   // 116: ircbridge.mapping.ChannelRenewal.epochs:type_name -> ircbridge.mapping.Epoch
+	15,  // 117: ircbridge.mapping.ChannelRenewal.members:type_name -> ircbridge.mapping.Member
+	22,  // 118: ircbridge.mapping.ChannelAnswer.state:type_name -> ircbridge.mapping.ChannelState
+	57,  // 119: ircbridge.mapping.Listings.items:type_name -> ircbridge.mapping.Listing
+	58,  // 120: ircbridge.mapping.Listings.census:type_name -> ircbridge.mapping.Census
+	58,  // 121: ircbridge.mapping.Listings.total:type_name -> ircbridge.mapping.Census
+	63,  // 122: ircbridge.mapping.Direct.letters:type_name -> ircbridge.mapping.Letters
+	65,  // 123: ircbridge.mapping.Direct.whois:type_name -> ircbridge.mapping.WhoisAsk
+	66,  // 124: ircbridge.mapping.Direct.invited:type_name -> ircbridge.mapping.Invited
+	62,  // 125: ircbridge.mapping.Direct.redact:type_name -> ircbridge.mapping.LetterRedact
+	1,   // 126: ircbridge.mapping.LetterRedact.from:type_name -> ircbridge.mapping.Session
+	2,   // 127: ircbridge.mapping.LetterRedact.person:type_name -> ircbridge.mapping.Person
+	1,   // 128: ircbridge.mapping.Letters.from:type_name -> ircbridge.mapping.Session
+	2,   // 129: ircbridge.mapping.Letters.person:type_name -> ircbridge.mapping.Person
+	64,  // 130: ircbridge.mapping.Letters.items:type_name -> ircbridge.mapping.Letter
+	38,  // 131: ircbridge.mapping.Letter.tags:type_name -> ircbridge.mapping.Tag
+	41,  // 132: ircbridge.mapping.Letter.more:type_name -> ircbridge.mapping.TextLine
+	1,   // 133: ircbridge.mapping.WhoisAsk.asker:type_name -> ircbridge.mapping.Session
+	1,   // 134: ircbridge.mapping.Invited.from:type_name -> ircbridge.mapping.Session
+	2,   // 135: ircbridge.mapping.Invited.person:type_name -> ircbridge.mapping.Person
+	1,   // 136: ircbridge.mapping.Invited.target:type_name -> ircbridge.mapping.Session
+	0,   // 137: ircbridge.mapping.DirectReply.code:type_name -> ircbridge.mapping.Code
+	68,  // 138: ircbridge.mapping.DirectReply.whois:type_name -> ircbridge.mapping.WhoisReply
+	1,   // 139: ircbridge.mapping.WhoisReply.session:type_name -> ircbridge.mapping.Session
+	2,   // 140: ircbridge.mapping.WhoisReply.person:type_name -> ircbridge.mapping.Person
+	141, // [141:141] is the sub-list for method output_type
+	141, // [141:141] is the sub-list for method input_type
+	141, // [141:141] is the sub-list for extension type_name
+	141, // [141:141] is the sub-list for extension extendee
+	0,   // [0:141] is the sub-list for field type_name
 }
 
 func init() { file_mapping_proto_init() }
@@ -5908,7 +6284,7 @@ func file_mapping_proto_init() {
 		(*NickRequest_Person)(nil),
 		(*NickRequest_Watch)(nil),
 	}
-	file_mapping_proto_msgTypes[29].OneofWrappers = []any{
+	file_mapping_proto_msgTypes[31].OneofWrappers = []any{
 		(*ChannelRequest_Join)(nil),
 		(*ChannelRequest_Part)(nil),
 		(*ChannelRequest_Message)(nil),
@@ -5922,8 +6298,10 @@ func file_mapping_proto_init() {
 		(*ChannelRequest_Knock)(nil),
 		(*ChannelRequest_Redact)(nil),
 		(*ChannelRequest_Metadata)(nil),
+		(*ChannelRequest_Rename)(nil),
+		(*ChannelRequest_Alias)(nil),
 	}
-	file_mapping_proto_msgTypes[46].OneofWrappers = []any{
+	file_mapping_proto_msgTypes[50].OneofWrappers = []any{
 		(*ChannelEvent_Joined)(nil),
 		(*ChannelEvent_Parted)(nil),
 		(*ChannelEvent_Message)(nil),
@@ -5938,8 +6316,9 @@ func file_mapping_proto_init() {
 		(*ChannelEvent_Knocked)(nil),
 		(*ChannelEvent_Redacted)(nil),
 		(*ChannelEvent_Metadata)(nil),
+		(*ChannelEvent_Renamed)(nil),
 	}
-	file_mapping_proto_msgTypes[56].OneofWrappers = []any{
+	file_mapping_proto_msgTypes[60].OneofWrappers = []any{
 		(*Direct_Letters)(nil),
 		(*Direct_Whois)(nil),
 		(*Direct_Invited)(nil),
@@ -5951,7 +6330,7 @@ func file_mapping_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mapping_proto_rawDesc), len(file_mapping_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   64,
+			NumMessages:   68,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

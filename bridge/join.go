@@ -311,6 +311,7 @@ func failure(err error) (kind, text string) {
 		{host.ErrNotOurs, "%s answers, but is no ircbridge node; check address and port (that of the overlay, not that of IRC)."},
 		{host.ErrBadAddress, "%s is no address; write HOST:PORT or a multiaddress."},
 		{host.ErrBusy, "%s is too busy to take this node in; trying again."},
+		{p2p.ErrTwin, "%s is another node with this node's key, or has met one; each node needs a data directory of its own."},
 	} {
 		if errors.Is(err, f.err) {
 			return f.err.Error(), f.text

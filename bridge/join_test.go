@@ -374,7 +374,7 @@ func TestEveryFailureIsTold(t *testing.T) {
 	for err, want := range map[error]string{
 		host.ErrOtherOverlay: "another overlay", host.ErrOtherVersion: "another major version", host.ErrWrongPeer: "another node",
 		host.ErrNotOurs: "no ircbridge node", host.ErrBadAddress: "no address", host.ErrBusy: "too busy",
-		host.ErrTimeout: "does not answer", host.ErrUnreachable: "does not answer",
+		host.ErrTimeout: "does not answer", host.ErrUnreachable: "does not answer", p2p.ErrTwin: "this node's key",
 	} {
 		if _, text := failure(fmt.Errorf("dial x: %w", err)); !strings.Contains(text, want) || strings.Count(text, "%s") != 1 {
 			t.Errorf("%v: %q", err, text)

@@ -9,6 +9,7 @@ import (
 
 	"ircbridge/chat"
 	"ircbridge/host"
+	"ircbridge/host/p2p"
 )
 
 // Times of leaving; together they stay below the 5 s after which people, and
@@ -41,11 +42,19 @@ func (n *Node) serve(ctx context.Context, p *parts) error {
 	select {
 	case <-begun:
 		why = n.serveFrontends(ctx, p)
+	case why = <-p.host.Twin():
+		p.abandonFrontends()
 	case <-ctx.Done():
 		p.abandonFrontends()
 	}
 	stopJoining()
-	p.leave()
+	if errors.Is(why, p2p.ErrTwin) {
+		p.log.Error("ending", "why", why)
+		why = p.twinError(why)
+		p.vanish()
+	} else {
+		p.leave()
+	}
 	joining.Wait() // its dials end with the host
 	return why
 }
@@ -59,8 +68,8 @@ func (n *Node) joiner(p *parts) *joiner {
 	}
 }
 
-// serveFrontends runs the front-ends until ctx is done, a user asks for the end, or
-// one of them fails, and until all of them have said goodbye, or goodbyeTime
+// serveFrontends runs the front-ends until ctx is done, a user asks for the end,
+// one of them fails, or the node has a twin, and until all of them have said goodbye, or goodbyeTime
 // is over.
 func (n *Node) serveFrontends(ctx context.Context, p *parts) error {
 	frontCtx, goodbye := context.WithCancelCause(context.WithoutCancel(ctx))
@@ -72,8 +81,11 @@ func (n *Node) serveFrontends(ctx context.Context, p *parts) error {
 	close(n.ready)
 
 	left := len(p.fronts)
-	why := waitForEnd(ctx, ended, &left)
-	goodbye(errNodeStopped)
+	why := waitForEnd(ctx, p.host.Twin(), ended, &left)
+	if errors.Is(why, p2p.ErrTwin) {
+		goodbye(errTwinRuns)
+	}
+	goodbye(errNodeStopped) // if it was not said already
 	late := time.NewTimer(goodbyeTime)
 	defer late.Stop()
 	for left > 0 {
@@ -91,14 +103,16 @@ func (n *Node) serveFrontends(ctx context.Context, p *parts) error {
 	return why
 }
 
-// waitForEnd returns nil when the node is asked to end, or the error of a
-// front-end that failed. One that ends without an error, such as a console
+// waitForEnd returns nil when the node is asked to end, the error of a
+// front-end that failed, or that of a twin. One that ends without an error, such as a console
 // whose input ended, does not end the node.
-func waitForEnd(ctx context.Context, ended <-chan served, left *int) error {
+func waitForEnd(ctx context.Context, twin <-chan error, ended <-chan served, left *int) error {
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
+		case err := <-twin:
+			return err
 		case s := <-ended:
 			*left--
 			switch {

@@ -14,7 +14,7 @@ import (
 const (
 	statusOK     = 0 // ended as asked
 	statusFailed = 1 // could not start, or not go on, or nobody answered
-	statusWrong  = 2 // wrong command line or configuration
+	statusWrong  = 2 // wrong command line or configuration, or a key that another node has
 )
 
 // version of the program.
@@ -106,7 +106,8 @@ func printHelp(_ []string, stdout, _ io.Writer) int {
 	fmt.Fprint(stdout, `
 Flags win over the configuration file; config.example.toml shows every key of it.
 Exit status: 0 ended as asked, 1 could not start or not go on, or no node
-answered, 2 wrong command line or configuration.
+answered, 2 wrong command line or configuration, or another node runs with
+this one's key.
 `)
 	return statusOK
 }

@@ -143,6 +143,7 @@ type limits struct {
 	tcpAlone                   time.Duration // TCP is tried so long before QUIC
 	dialStep                   time.Duration // from one address to the next
 	learn                      time.Duration // at most, to learn who answers at an address
+	rival                      time.Duration // a run whose link stands must answer when another one comes
 	crossed                    time.Duration // until the link that crossed ours must be there
 	stall                      time.Duration // a peer that takes or finishes no frame so long is cut off
 	reply                      time.Duration // a reply may wait so long for the queue
@@ -165,6 +166,7 @@ func defaultLimits() limits {
 		tidyEvery: 10 * time.Second, unused: 30 * time.Second,
 		tcpAlone: 3 * time.Second,
 		crossed:  5 * time.Second,
+		rival:    time.Second,
 		stall:    30 * time.Second,
 		reply:    30 * time.Second,
 		part:     5 * time.Second, moveAgain: 10 * time.Minute,

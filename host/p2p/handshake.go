@@ -100,6 +100,9 @@ func (h *Host) askHello(s network.Stream, br *bufio.Reader, number uint64) (*wir
 		}
 		return k.Hello, nil
 	case *wire.Frame_Refusal:
+		if c := k.Refusal.GetClaim(); c != nil && h.convicted(c, host.PeerID(s.Conn().RemotePeer())) {
+			return nil, ErrTwin
+		}
 		return nil, refusalError(k.Refusal)
 	default:
 		return nil, fmt.Errorf("%w: %w: %T instead of Hello", host.ErrNotOurs, errBroken, k)
@@ -236,8 +239,14 @@ func (h *Host) welcome(id host.PeerID, s network.Stream, done func()) {
 	}
 	addrs := h.helloAddrs()
 	reason, text := objection(h.hello(0, nil), hello)
-	h.remember(id, addrTexts(hello.GetAddresses()))
+	var claim *wire.Claim
 	if reason == wire.Refusal_UNKNOWN {
+		if claim = h.standing(ctx, id, hello); claim != nil {
+			reason, text = wire.Refusal_TWIN, "another node runs with the key of that one: each needs a data directory of its own"
+		}
+	}
+	if reason == wire.Refusal_UNKNOWN {
+		h.remember(id, addrTexts(hello.GetAddresses()))
 		var l *link
 		if l, reason, text = h.admit(id, hello, addrs); l != nil {
 			if !l.attach(l.requests, s, br) {
@@ -250,7 +259,14 @@ func (h *Host) welcome(id host.PeerID, s network.Stream, done func()) {
 		h.log.Info("peer refused", "peer", id, "told it", text)
 	}
 	_ = s.SetWriteDeadline(time.Now().Add(h.limits.greet))
-	_, err = s.Write(encode(&wire.Frame{Kind: &wire.Frame_Refusal{Refusal: &wire.Refusal{Reason: reason, Text: text}}}))
+	_, err = s.Write(encode(&wire.Frame{Kind: &wire.Frame_Refusal{Refusal: &wire.Refusal{Reason: reason, Text: text, Claim: claim}}}))
+	if claim != nil { // or streams to the peer could be opened over the connection to its twin
+		_ = s.CloseWrite()
+		_ = s.SetReadDeadline(time.Now().Add(h.limits.rival))
+		_, _ = io.Copy(io.Discard, br)
+		_ = s.Conn().Close()
+		return
+	}
 	if err != nil || s.Close() != nil {
 		_ = s.Reset()
 	}

@@ -37,6 +37,7 @@ type link struct {
 	requests, bulk *lane
 	askBulk        sync.Once
 	running        atomic.Int32 // handlers
+	rivalled       atomic.Bool  // its run lives though an earlier one does; see twin.go
 	used           atomic.Int64 // when a request or message last passed, in Unix nanoseconds
 	notes          *sync.Mutex  // held while a SendHandler runs: one at a time for each sender, over all its links
 

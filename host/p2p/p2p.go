@@ -8,7 +8,7 @@
 // once somebody needs it, one for bulk. Frames (host/p2p/wire) of both
 // directions travel on it, many requests at a time. The first frame each way
 // is Hello; another overlay or major version is answered by a Refusal that says
-// what is needed. When both sides open a link at once, the one opened by the
+// what is needed, and so is a second node with the key of a peer (twin.go). When both sides open a link at once, the one opened by the
 // lower peer ID stands, and the other is refused as crossed before anything
 // was sent on it (see admit), so no call is lost. Nor is one lost when a link that
 // is not used ends to make room, or moves from QUIC to TCP (see part.go).
@@ -72,6 +72,7 @@ type Host struct {
 	id     host.PeerID
 	key    ed25519.PrivateKey
 	run    uint64
+	born   int64  // when this run began, in Unix milliseconds
 	major  uint32 // Major, except in tests
 	limits limits
 	store  openStore
@@ -87,6 +88,8 @@ type Host struct {
 	running atomic.Int32   // handlers that run, of all peers
 	notes   [64]sync.Mutex // by the last byte of the sender; see link.notes
 	own     loopback
+	twin    chan error // see Twin
+	rivals  sync.Once  // that a peer met another run of this node was logged
 
 	mu        sync.Mutex
 	started   bool
@@ -144,6 +147,8 @@ func New(cfg Config) (*Host, error) {
 		id:       host.PeerIDFromKey(key.Public().(ed25519.PublicKey)),
 		key:      key,
 		run:      binary.BigEndian.Uint64(run[:]),
+		born:     time.Now().UnixMilli(),
+		twin:     make(chan error, 1),
 		major:    Major,
 		limits:   defaultLimits(),
 		calls:    make(map[uint32]callEntry),
@@ -159,6 +164,7 @@ func New(cfg Config) (*Host, error) {
 	}
 	h.ctx, h.stop = context.WithCancel(context.Background())
 	h.own.h = h
+	h.registerTwin()
 	return h, nil
 }
 

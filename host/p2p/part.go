@@ -28,7 +28,7 @@ var (
 
 // inOrder reports whether a link that ends for that reason lets arrive what was written.
 func inOrder(reason error) bool {
-	return errors.Is(reason, host.ErrStopped) || errors.Is(reason, errTrimmed) || errors.Is(reason, errMoved) || errors.Is(reason, errParted)
+	return errors.Is(reason, host.ErrStopped) || errors.Is(reason, errTrimmed) || errors.Is(reason, errMoved) || errors.Is(reason, errParted) || errors.Is(reason, errOutrun)
 }
 
 // knowsPart reports whether the peer's program is new enough to be sent Part.

@@ -208,12 +208,16 @@ func (h *Host) registerLocked(p *peerState, l *link) (after func()) {
 		h.failed.remove(l.peer.ID, "")
 		h.log.Info("link to peer", "peer", l.peer.ID, "program", l.hello.GetProgram(), "opened by us", l.opener)
 		if old != nil {
-			if old.run == l.run {
+			switch {
+			case old.run == l.run:
 				old.replaced()
-			} else { // that process is gone
+				return
+			case old.rivalled.Load(): // it lives, and is not to go on
+				old.outrun(l)
+			default: // that process is gone
 				old.fail(errReplaced)
-				h.tellDown(l.peer.ID)
 			}
+			h.tellDown(l.peer.ID)
 		}
 	}
 }
@@ -301,6 +305,6 @@ func (h *Host) sendPeer(to host.Peer, m host.Method, frame []byte) error {
 func (h *Host) hello(attempt uint64, addrs [][]byte) *wire.Hello {
 	return &wire.Hello{
 		Overlay: h.cfg.Overlay, Major: h.major, Minor: Minor, Run: h.run,
-		Abilities: h.cfg.Abilities, Program: h.cfg.Version, Addresses: addrs, Attempt: attempt,
+		Abilities: h.cfg.Abilities, Program: h.cfg.Version, Addresses: addrs, Attempt: attempt, Born: h.born,
 	}
 }

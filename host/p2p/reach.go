@@ -121,10 +121,11 @@ func endpoint(a ma.Multiaddr) string {
 }
 
 // gate narrows the addresses under which libp2p dials a peer while an
-// attempt to reach it runs. It refuses nothing else.
+// attempt to reach it runs, and tells who came in. It refuses nothing else.
 type gate struct {
-	mu    sync.Mutex
-	allow map[peer.ID]func(ma.Multiaddr) bool
+	mu     sync.Mutex
+	allow  map[peer.ID]func(ma.Multiaddr) bool
+	expect map[peer.ID]chan struct{} // closed when that peer has come in
 }
 
 // only sets what may be dialled, and returns what takes that back.
@@ -157,8 +158,33 @@ func (g *gate) InterceptPeerDial(peer.ID) bool { return true }
 func (g *gate) InterceptAccept(network.ConnMultiaddrs) bool { return true }
 
 // InterceptSecured implements libp2p's ConnectionGater.
-func (g *gate) InterceptSecured(network.Direction, peer.ID, network.ConnMultiaddrs) bool {
+func (g *gate) InterceptSecured(way network.Direction, id peer.ID, _ network.ConnMultiaddrs) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if came := g.expect[id]; came != nil && way == network.DirInbound {
+		close(came)
+		delete(g.expect, id)
+	}
 	return true
+}
+
+// incoming returns what is closed when a peer connects to this node, and what
+// ends the watch.
+func (g *gate) incoming(id peer.ID) (came <-chan struct{}, end func()) {
+	ch := make(chan struct{})
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.expect == nil {
+		g.expect = make(map[peer.ID]chan struct{})
+	}
+	g.expect[id] = ch
+	return ch, func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		if g.expect[id] == ch {
+			delete(g.expect, id)
+		}
+	}
 }
 
 // InterceptUpgraded implements libp2p's ConnectionGater.

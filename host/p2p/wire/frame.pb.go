@@ -37,18 +37,20 @@ const (
 	Refusal_UNKNOWN       Refusal_Reason = 0
 	Refusal_OTHER_OVERLAY Refusal_Reason = 1
 	Refusal_OTHER_VERSION Refusal_Reason = 2
-	Refusal_TOO_MANY      Refusal_Reason = 3 // the node has as many peers as it can bear
-	Refusal_CROSSED       Refusal_Reason = 4 // both sides opened a link at once; the one in the other direction stands
+	Refusal_TOO_MANY      Refusal_Reason = 3  // the node has as many peers as it can bear
+	Refusal_CROSSED       Refusal_Reason = 4  // both sides opened a link at once; the one in the other direction stands
+	Refusal_TWIN          Refusal_Reason = 30 // an earlier run of the same identity lives; claim proves it
 )
 
 // Enum value maps for Refusal_Reason.
 var (
 	Refusal_Reason_name = map[int32]string{
-		0: "UNKNOWN",
-		1: "OTHER_OVERLAY",
-		2: "OTHER_VERSION",
-		3: "TOO_MANY",
-		4: "CROSSED",
+		0:  "UNKNOWN",
+		1:  "OTHER_OVERLAY",
+		2:  "OTHER_VERSION",
+		3:  "TOO_MANY",
+		4:  "CROSSED",
+		30: "TWIN",
 	}
 	Refusal_Reason_value = map[string]int32{
 		"UNKNOWN":       0,
@@ -56,6 +58,7 @@ var (
 		"OTHER_VERSION": 2,
 		"TOO_MANY":      3,
 		"CROSSED":       4,
+		"TWIN":          30,
 	}
 )
 
@@ -132,7 +135,7 @@ func (x Reply_Outcome) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Reply_Outcome.Descriptor instead.
 func (Reply_Outcome) EnumDescriptor() ([]byte, []int) {
-	return file_frame_proto_rawDescGZIP(), []int{4, 0}
+	return file_frame_proto_rawDescGZIP(), []int{6, 0}
 }
 
 type Frame struct {
@@ -329,7 +332,11 @@ type Hello struct {
 	// counted up by that node from 1. From the side that answers: the number
 	// of its own last attempt (0 for none). It tells a link that is opened
 	// anew from one that crossed another on its way.
-	Attempt       uint64 `protobuf:"varint,8,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	Attempt uint64 `protobuf:"varint,8,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	// When the node was started, by its own clock, in milliseconds since 1970;
+	// it stays what it was for the whole run. 0: the node does not say.
+	// Compared with that of another run of the same identity only.
+	Born          int64 `protobuf:"varint,30,opt,name=born,proto3" json:"born,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -420,11 +427,19 @@ func (x *Hello) GetAttempt() uint64 {
 	return 0
 }
 
+func (x *Hello) GetBorn() int64 {
+	if x != nil {
+		return x.Born
+	}
+	return 0
+}
+
 // Refusal answers a Hello instead of a Hello, and ends the stream.
 type Refusal struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Reason        Refusal_Reason         `protobuf:"varint,1,opt,name=reason,proto3,enum=ircbridge.frame.Refusal_Reason" json:"reason,omitempty"`
-	Text          string                 `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"` // one line for people: what is needed
+	Text          string                 `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`    // one line for people: what is needed
+	Claim         *Claim                 `protobuf:"bytes,30,opt,name=claim,proto3" json:"claim,omitempty"` // with TWIN
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -473,6 +488,133 @@ func (x *Refusal) GetText() string {
 	return ""
 }
 
+func (x *Refusal) GetClaim() *Claim {
+	if x != nil {
+		return x.Claim
+	}
+	return nil
+}
+
+// Rival asks the node at the other end whether it lives, although another run
+// of its identity has come (method 60). The answer is a Claim.
+type Rival struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Run           uint64                 `protobuf:"fixed64,1,opt,name=run,proto3" json:"run,omitempty"` // the other run
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Rival) Reset() {
+	*x = Rival{}
+	mi := &file_frame_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Rival) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Rival) ProtoMessage() {}
+
+func (x *Rival) ProtoReflect() protoreflect.Message {
+	mi := &file_frame_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Rival.ProtoReflect.Descriptor instead.
+func (*Rival) Descriptor() ([]byte, []int) {
+	return file_frame_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Rival) GetRun() uint64 {
+	if x != nil {
+		return x.Run
+	}
+	return 0
+}
+
+// Claim proves to the run that it is over that another run of the same
+// identity lived after it had begun: only who has the key can sign, and nobody
+// can know the number of a run that has not begun. As a message of one way
+// (method 61) it tells a node that it is not the one that stays.
+type Claim struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Run   uint64                 `protobuf:"fixed64,1,opt,name=run,proto3" json:"run,omitempty"`   // who claims
+	Born  int64                  `protobuf:"varint,2,opt,name=born,proto3" json:"born,omitempty"`  // its, as in Hello
+	Over  uint64                 `protobuf:"fixed64,3,opt,name=over,proto3" json:"over,omitempty"` // the other run
+	// By the key of the identity, over "ircbridge/twin" 0x00 overlay 0x00 and the
+	// fields above in their order, 8 bytes each, big endian.
+	Signature     []byte `protobuf:"bytes,4,opt,name=signature,proto3" json:"signature,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Claim) Reset() {
+	*x = Claim{}
+	mi := &file_frame_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Claim) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Claim) ProtoMessage() {}
+
+func (x *Claim) ProtoReflect() protoreflect.Message {
+	mi := &file_frame_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Claim.ProtoReflect.Descriptor instead.
+func (*Claim) Descriptor() ([]byte, []int) {
+	return file_frame_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Claim) GetRun() uint64 {
+	if x != nil {
+		return x.Run
+	}
+	return 0
+}
+
+func (x *Claim) GetBorn() int64 {
+	if x != nil {
+		return x.Born
+	}
+	return 0
+}
+
+func (x *Claim) GetOver() uint64 {
+	if x != nil {
+		return x.Over
+	}
+	return 0
+}
+
+func (x *Claim) GetSignature() []byte {
+	if x != nil {
+		return x.Signature
+	}
+	return nil
+}
+
 // Request asks for a Reply with the same number. Numbers are the sender's own,
 // counted up from 1 for each link; they are not reused.
 type Request struct {
@@ -486,7 +628,7 @@ type Request struct {
 
 func (x *Request) Reset() {
 	*x = Request{}
-	mi := &file_frame_proto_msgTypes[3]
+	mi := &file_frame_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -498,7 +640,7 @@ func (x *Request) String() string {
 func (*Request) ProtoMessage() {}
 
 func (x *Request) ProtoReflect() protoreflect.Message {
-	mi := &file_frame_proto_msgTypes[3]
+	mi := &file_frame_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -511,7 +653,7 @@ func (x *Request) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Request.ProtoReflect.Descriptor instead.
 func (*Request) Descriptor() ([]byte, []int) {
-	return file_frame_proto_rawDescGZIP(), []int{3}
+	return file_frame_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Request) GetNumber() uint64 {
@@ -549,7 +691,7 @@ type Reply struct {
 
 func (x *Reply) Reset() {
 	*x = Reply{}
-	mi := &file_frame_proto_msgTypes[4]
+	mi := &file_frame_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -561,7 +703,7 @@ func (x *Reply) String() string {
 func (*Reply) ProtoMessage() {}
 
 func (x *Reply) ProtoReflect() protoreflect.Message {
-	mi := &file_frame_proto_msgTypes[4]
+	mi := &file_frame_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -574,7 +716,7 @@ func (x *Reply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reply.ProtoReflect.Descriptor instead.
 func (*Reply) Descriptor() ([]byte, []int) {
-	return file_frame_proto_rawDescGZIP(), []int{4}
+	return file_frame_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Reply) GetNumber() uint64 {
@@ -616,7 +758,7 @@ type Note struct {
 
 func (x *Note) Reset() {
 	*x = Note{}
-	mi := &file_frame_proto_msgTypes[5]
+	mi := &file_frame_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -628,7 +770,7 @@ func (x *Note) String() string {
 func (*Note) ProtoMessage() {}
 
 func (x *Note) ProtoReflect() protoreflect.Message {
-	mi := &file_frame_proto_msgTypes[5]
+	mi := &file_frame_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -641,7 +783,7 @@ func (x *Note) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Note.ProtoReflect.Descriptor instead.
 func (*Note) Descriptor() ([]byte, []int) {
-	return file_frame_proto_rawDescGZIP(), []int{5}
+	return file_frame_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Note) GetMethod() uint32 {
@@ -668,7 +810,7 @@ type OpenBulk struct {
 
 func (x *OpenBulk) Reset() {
 	*x = OpenBulk{}
-	mi := &file_frame_proto_msgTypes[6]
+	mi := &file_frame_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -680,7 +822,7 @@ func (x *OpenBulk) String() string {
 func (*OpenBulk) ProtoMessage() {}
 
 func (x *OpenBulk) ProtoReflect() protoreflect.Message {
-	mi := &file_frame_proto_msgTypes[6]
+	mi := &file_frame_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -693,7 +835,7 @@ func (x *OpenBulk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenBulk.ProtoReflect.Descriptor instead.
 func (*OpenBulk) Descriptor() ([]byte, []int) {
-	return file_frame_proto_rawDescGZIP(), []int{6}
+	return file_frame_proto_rawDescGZIP(), []int{8}
 }
 
 // Attach is the first frame on the bulk stream, from the side that opened
@@ -707,7 +849,7 @@ type Attach struct {
 
 func (x *Attach) Reset() {
 	*x = Attach{}
-	mi := &file_frame_proto_msgTypes[7]
+	mi := &file_frame_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -719,7 +861,7 @@ func (x *Attach) String() string {
 func (*Attach) ProtoMessage() {}
 
 func (x *Attach) ProtoReflect() protoreflect.Message {
-	mi := &file_frame_proto_msgTypes[7]
+	mi := &file_frame_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -732,7 +874,7 @@ func (x *Attach) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attach.ProtoReflect.Descriptor instead.
 func (*Attach) Descriptor() ([]byte, []int) {
-	return file_frame_proto_rawDescGZIP(), []int{7}
+	return file_frame_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Attach) GetAttempt() uint64 {
@@ -756,7 +898,7 @@ type Part struct {
 
 func (x *Part) Reset() {
 	*x = Part{}
-	mi := &file_frame_proto_msgTypes[8]
+	mi := &file_frame_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -768,7 +910,7 @@ func (x *Part) String() string {
 func (*Part) ProtoMessage() {}
 
 func (x *Part) ProtoReflect() protoreflect.Message {
-	mi := &file_frame_proto_msgTypes[8]
+	mi := &file_frame_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -781,7 +923,7 @@ func (x *Part) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Part.ProtoReflect.Descriptor instead.
 func (*Part) Descriptor() ([]byte, []int) {
-	return file_frame_proto_rawDescGZIP(), []int{8}
+	return file_frame_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Part) GetComing() bool {
@@ -805,7 +947,7 @@ const file_frame_proto_rawDesc = "" +
 	"\topen_bulk\x18\x06 \x01(\v2\x19.ircbridge.frame.OpenBulkH\x00R\bopenBulk\x121\n" +
 	"\x06attach\x18\a \x01(\v2\x17.ircbridge.frame.AttachH\x00R\x06attach\x12+\n" +
 	"\x04part\x18\b \x01(\v2\x15.ircbridge.frame.PartH\x00R\x04partB\x06\n" +
-	"\x04kind\"\xcf\x01\n" +
+	"\x04kind\"\xe3\x01\n" +
 	"\x05Hello\x12\x18\n" +
 	"\aoverlay\x18\x01 \x01(\tR\aoverlay\x12\x14\n" +
 	"\x05major\x18\x02 \x01(\rR\x05major\x12\x14\n" +
@@ -814,16 +956,26 @@ const file_frame_proto_rawDesc = "" +
 	"\tabilities\x18\x05 \x03(\tR\tabilities\x12\x18\n" +
 	"\aprogram\x18\x06 \x01(\tR\aprogram\x12\x1c\n" +
 	"\taddresses\x18\a \x03(\fR\taddresses\x12\x18\n" +
-	"\aattempt\x18\b \x01(\x04R\aattempt\"\xae\x01\n" +
+	"\aattempt\x18\b \x01(\x04R\aattempt\x12\x12\n" +
+	"\x04born\x18\x1e \x01(\x03R\x04born\"\xe6\x01\n" +
 	"\aRefusal\x127\n" +
 	"\x06reason\x18\x01 \x01(\x0e2\x1f.ircbridge.frame.Refusal.ReasonR\x06reason\x12\x12\n" +
-	"\x04text\x18\x02 \x01(\tR\x04text\"V\n" +
+	"\x04text\x18\x02 \x01(\tR\x04text\x12,\n" +
+	"\x05claim\x18\x1e \x01(\v2\x16.ircbridge.frame.ClaimR\x05claim\"`\n" +
 	"\x06Reason\x12\v\n" +
 	"\aUNKNOWN\x10\x00\x12\x11\n" +
 	"\rOTHER_OVERLAY\x10\x01\x12\x11\n" +
 	"\rOTHER_VERSION\x10\x02\x12\f\n" +
 	"\bTOO_MANY\x10\x03\x12\v\n" +
-	"\aCROSSED\x10\x04\"M\n" +
+	"\aCROSSED\x10\x04\x12\b\n" +
+	"\x04TWIN\x10\x1e\"\x19\n" +
+	"\x05Rival\x12\x10\n" +
+	"\x03run\x18\x01 \x01(\x06R\x03run\"_\n" +
+	"\x05Claim\x12\x10\n" +
+	"\x03run\x18\x01 \x01(\x06R\x03run\x12\x12\n" +
+	"\x04born\x18\x02 \x01(\x03R\x04born\x12\x12\n" +
+	"\x04over\x18\x03 \x01(\x06R\x04over\x12\x1c\n" +
+	"\tsignature\x18\x04 \x01(\fR\tsignature\"M\n" +
 	"\aRequest\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x16\n" +
 	"\x06method\x18\x02 \x01(\rR\x06method\x12\x12\n" +
@@ -860,36 +1012,39 @@ func file_frame_proto_rawDescGZIP() []byte {
 }
 
 var file_frame_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_frame_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_frame_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_frame_proto_goTypes = []any{
 	(Refusal_Reason)(0), // 0: ircbridge.frame.Refusal.Reason
 	(Reply_Outcome)(0),  // 1: ircbridge.frame.Reply.Outcome
 	(*Frame)(nil),       // 2: ircbridge.frame.Frame
 	(*Hello)(nil),       // 3: ircbridge.frame.Hello
 	(*Refusal)(nil),     // 4: ircbridge.frame.Refusal
-	(*Request)(nil),     // 5: ircbridge.frame.Request
-	(*Reply)(nil),       // 6: ircbridge.frame.Reply
-	(*Note)(nil),        // 7: ircbridge.frame.Note
-	(*OpenBulk)(nil),    // 8: ircbridge.frame.OpenBulk
-	(*Attach)(nil),      // 9: ircbridge.frame.Attach
-	(*Part)(nil),        // 10: ircbridge.frame.Part
+	(*Rival)(nil),       // 5: ircbridge.frame.Rival
+	(*Claim)(nil),       // 6: ircbridge.frame.Claim
+	(*Request)(nil),     // 7: ircbridge.frame.Request
+	(*Reply)(nil),       // 8: ircbridge.frame.Reply
+	(*Note)(nil),        // 9: ircbridge.frame.Note
+	(*OpenBulk)(nil),    // 10: ircbridge.frame.OpenBulk
+	(*Attach)(nil),      // 11: ircbridge.frame.Attach
+	(*Part)(nil),        // 12: ircbridge.frame.Part
 }
 var file_frame_proto_depIdxs = []int32{
 	3,  // 0: ircbridge.frame.Frame.hello:type_name -> ircbridge.frame.Hello
 	4,  // 1: ircbridge.frame.Frame.refusal:type_name -> ircbridge.frame.Refusal
-	5,  // 2: ircbridge.frame.Frame.request:type_name -> ircbridge.frame.Request
-	6,  // 3: ircbridge.frame.Frame.reply:type_name -> ircbridge.frame.Reply
-	7,  // 4: ircbridge.frame.Frame.note:type_name -> ircbridge.frame.Note
-	8,  // 5: ircbridge.frame.Frame.open_bulk:type_name -> ircbridge.frame.OpenBulk
-	9,  // 6: ircbridge.frame.Frame.attach:type_name -> ircbridge.frame.Attach
-	10, // 7: ircbridge.frame.Frame.part:type_name -> ircbridge.frame.Part
+	7,  // 2: ircbridge.frame.Frame.request:type_name -> ircbridge.frame.Request
+	8,  // 3: ircbridge.frame.Frame.reply:type_name -> ircbridge.frame.Reply
+	9,  // 4: ircbridge.frame.Frame.note:type_name -> ircbridge.frame.Note
+	10, // 5: ircbridge.frame.Frame.open_bulk:type_name -> ircbridge.frame.OpenBulk
+	11, // 6: ircbridge.frame.Frame.attach:type_name -> ircbridge.frame.Attach
+	12, // 7: ircbridge.frame.Frame.part:type_name -> ircbridge.frame.Part
 	0,  // 8: ircbridge.frame.Refusal.reason:type_name -> ircbridge.frame.Refusal.Reason
-	1,  // 9: ircbridge.frame.Reply.outcome:type_name -> ircbridge.frame.Reply.Outcome
-	10, // [10:10] is the sub-list for method output_type
-	10, // [10:10] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	6,  // 9: ircbridge.frame.Refusal.claim:type_name -> ircbridge.frame.Claim
+	1,  // 10: ircbridge.frame.Reply.outcome:type_name -> ircbridge.frame.Reply.Outcome
+	11, // [11:11] is the sub-list for method output_type
+	11, // [11:11] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_frame_proto_init() }
@@ -913,7 +1068,7 @@ func file_frame_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_frame_proto_rawDesc), len(file_frame_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   9,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -14,7 +14,8 @@
 //     both. There are two exceptions. Send queues and returns a number at once;
 //     its outcome comes once, as a Sent event, in the channel's order. That
 //     outcome is also the echo. And RenameChannel's caller gets the ChannelRenamed too,
-//     because what follows it goes by the new name.
+//     because what follows it goes by the new name. Where a result stands among the
+//     events, an Effected says.
 //  2. All that one session does to one channel goes through one ordered queue:
 //     a Part never overtakes a message. After Part returned (or a Kicked event
 //     of oneself was given) no event of that membership follows.

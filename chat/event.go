@@ -146,6 +146,13 @@ type ChannelRenamed struct {
 	At       time.Time
 }
 
+// Effected: what this session asked for by SetTopic, SetMode, Kick, SetNick, or SetMetadata of a channel
+// was done, here in the order of events: the changes that came before were
+// there before it, and those that come after were made after it. It is queued before the
+// method returns, whose result tells the rest. Where nothing changed, or a new keeper's
+// whole view showed it, there is none.
+type Effected struct{}
+
 // Message: somebody said something to a channel this session is on, or to its
 // user. The receiver's own messages are Sent; only one that he sent to himself
 // comes as both.
@@ -245,6 +252,7 @@ func (MetadataChanged) event() {}
 func (TopicChanged) event()    {}
 func (ModeChanged) event()     {}
 func (ChannelRenamed) event()  {}
+func (Effected) event()        {}
 func (Message) event()         {}
 func (Redacted) event()        {}
 func (Sent) event()            {}

@@ -186,7 +186,7 @@ func cmdTopic(c *conn, m *message) error {
 		c.fail(c.unknownIfNotOn(err, name), about)
 		return nil
 	}
-	c.catchUp()
+	c.catchUp(effected)
 	c.write(c.ownTags(), c.self.Mask(), "TOPIC", []string{c.displayChannel(name)}, text)
 	return nil
 }
@@ -341,7 +341,7 @@ func (c *conn) kick(name, nick, reason string) {
 		c.fail(c.unknownIfNotOn(err, name), subject{command: "KICK", channel: name, nick: nick})
 		return
 	}
-	c.catchUp()
+	c.catchUp(effected)
 	display := c.displayChannel(name)
 	if chat.SameName(nick, c.self.Nick) {
 		c.forget(name)

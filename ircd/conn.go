@@ -96,9 +96,7 @@ type conn struct {
 	preMeta   chat.Metadata         // what he has set before registration
 
 	// Labelled commands (response.go).
-	resp *response // being written; nil while events are
-	// answers says which event is itself the answer to a command, and to what; nil: none is.
-	answers  func(chat.Event) *response
+	resp     *response            // being written; nil while events are
 	labelled map[uint64]*response // messages sent with a label, outcome to come; nil until the first
 	batches  int                  // so far: the last reference
 	opened   *clientBatch         // that the client has opened, or nil

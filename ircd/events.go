@@ -25,38 +25,59 @@ func (c *conn) stir() {
 // writeEvents takes events from the session and writes them. The caller holds
 // the turn. Afterwards stirred is true if there may be more.
 func (c *conn) writeEvents() {
-	c.stirred.Store(false)
 	batch := batches.Get().(*[eventBatch]chat.Event)
-	n, err := c.events.Take(batch[:])
-	if n == len(batch) {
-		c.stirred.Store(true)
-	}
+	n := c.take(batch[:])
 	for _, e := range batch[:n] {
-		switch e := e.(type) {
-		case chat.Message: // most are, and the writer's stack is small
-			c.received(&e)
-		default:
-			c.event(e)
-		}
+		c.writeEvent(e)
 	}
 	clear(batch[:n])
 	batches.Put(batch)
 	c.writeInbox()
-	if err != nil {
-		c.end(closed(strings.TrimPrefix(err.Error(), chat.ErrClosed.Error()+": ")))
+}
+
+func (c *conn) writeEvent(e chat.Event) {
+	switch e := e.(type) {
+	case chat.Message: // most are, and the writer's stack is small
+		c.received(&e)
+	default:
+		c.event(e)
 	}
 }
 
-// catchUp writes the events that there are now, before the answer to a command which changed
-// something: what others did before it was done comes first, so that the last that the client is shown of a
-// topic or a mode is what holds. The caller holds the turn.
-func (c *conn) catchUp() {
+// take moves events of the session into a batch, and ends the connection when the
+// session has ended. Afterwards stirred is true if there may be more.
+func (c *conn) take(batch []chat.Event) int {
+	c.stirred.Store(false)
+	n, err := c.events.Take(batch)
+	if n == len(batch) {
+		c.stirred.Store(true)
+	}
+	if err != nil {
+		c.end(closed(strings.TrimPrefix(err.Error(), chat.ErrClosed.Error()+": ")))
+	}
+	return n
+}
+
+// catchUp writes the events that came before what a command has changed, so that the last that the client
+// is shown of a topic or a mode is what holds. It ends with the one that says so, which it
+// returns and does not write; nil: there was none. The caller holds the turn, and
+// writes the answer next.
+func (c *conn) catchUp(done func(chat.Event) bool) (last chat.Event) {
 	c.aside(func() {
-		for c.stirred.Load() {
-			c.writeEvents()
+		var one [1]chat.Event
+		for last == nil && c.stirred.Load() && c.take(one[:]) == 1 {
+			if e := one[0]; done(e) {
+				last = e
+			} else {
+				c.writeEvent(e)
+			}
 		}
 	})
+	return last
 }
+
+// effected is the event after which the answer to a command has its place.
+func effected(e chat.Event) bool { _, is := e.(chat.Effected); return is }
 
 // writer is the goroutine that writes: the session's events to the outbox, and
 // the outbox to the socket. It ends when there is nothing left, and is started
@@ -127,6 +148,7 @@ func (c *conn) event(e chat.Event) {
 		c.presence(e)
 	case chat.ChannelRenamed:
 		c.channelRenamed(e)
+	case chat.Effected: // of a command that was given up, or is answered by a numeric
 	case chat.TopicChanged:
 		if c.on(e.Channel) {
 			c.write(c.tagsBy(e.Channel, e.Topic.By, e.Topic.At), e.Topic.By, "TOPIC", []string{e.Channel}, e.Topic.Text)

@@ -230,7 +230,9 @@ func (c *conn) setMeta(target, about string, changes ...chat.MetaItem) bool {
 		if target[0] == '#' {
 			channel = target
 		}
-		err = c.session.SetMetadata(ctx, channel, changes)
+		if err = c.session.SetMetadata(ctx, channel, changes); channel != "" {
+			c.catchUp(effected)
+		}
 	}
 	switch {
 	case err == nil:

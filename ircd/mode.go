@@ -157,7 +157,7 @@ func (c *conn) changeModes(name string, changes []chat.ModeChange) bool {
 	ctx, cancel := c.timeout()
 	defer cancel()
 	made, err := c.session.SetMode(ctx, name, changes)
-	c.catchUp()
+	c.catchUp(effected)
 	c.writeModes(c.ownTags(), c.self.Mask(), c.displayChannel(name), made)
 	wrong, barred := chat.ModeErrors(err), false
 	for _, e := range wrong {

@@ -78,7 +78,7 @@ func (c *conn) changeNick(nick string) {
 	}
 	// Who had it before may have changed his own: a client that is told of that afterwards would
 	// take it for a change of its own.
-	c.catchUp()
+	c.catchUp(effected)
 	c.showNick(nick)
 }
 

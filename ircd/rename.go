@@ -16,15 +16,13 @@ func cmdRename(c *conn, m *message) error {
 		c.fail(c.unknownIfNotOn(err, name), subject{command: "RENAME", channel: name, param: to})
 		return nil
 	}
-	r := c.resp
-	c.answers = func(e chat.Event) *response {
-		if e, ok := e.(chat.ChannelRenamed); ok && e.By == c.self.Mask() && e.New == to {
-			return r
-		}
-		return nil
+	own := func(e chat.Event) bool {
+		r, is := e.(chat.ChannelRenamed)
+		return is && r.New == to && r.By == c.self.Mask()
 	}
-	c.catchUp()
-	c.answers = nil
+	if e, is := c.catchUp(own).(chat.ChannelRenamed); is {
+		c.channelRenamed(e)
+	}
 	return nil
 }
 
@@ -33,10 +31,6 @@ func cmdRename(c *conn, m *message) error {
 func (c *conn) channelRenamed(e chat.ChannelRenamed) {
 	if !c.on(e.Old) {
 		return
-	}
-	if c.answers != nil {
-		c.resp = c.answers(e)
-		defer func() { c.park(c.resp); c.resp = nil }()
 	}
 	c.forget(e.Old)
 	c.joined[chat.Fold(e.New)] = e.New

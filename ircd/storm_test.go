@@ -102,40 +102,111 @@ func TestWhatOthersDidBeforeIsShownBefore(t *testing.T) {
 	} {
 		t.Run(line, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := newStage(t)
-				al := s.actor("al")
-				al.send("NICK al\r\nUSER al 0 * :Al\r\nJOIN #a\r\n")
-				synctest.Wait()
-				bob, err := s.svc.Open(s.ctx, chat.User{Nick: "bob", Username: "bob"})
-				if err == nil {
-					_, err = bob.Join(s.ctx, "#a", "")
-				}
-				if err != nil {
-					t.Fatal(err)
-				}
-				al.send("MODE #a +o bob\r\n")
-				synctest.Wait()
-				al.take()
+				s, al, bob := alAndBob(t)
 				c := s.srv.holder("al")
 				c.turn.Lock() // as when a command is handled
 				if err := test.before(s.ctx, bob); err != nil {
 					t.Error(err)
 				}
-				m, err := parseLine([]byte(line))
-				if err == nil {
-					err = c.dispatch(m)
-				}
-				if err != nil {
-					t.Error(err)
-				}
+				handleLine(t, c, line)
 				c.passTurn()
 				synctest.Wait()
-				if got := strings.Split(strings.ReplaceAll(strings.Join(al.take(), "\n"), c.self.Host, "HOST"), "\n"); !slices.Equal(got, test.want) {
-					t.Errorf("al is shown %q", got)
-				}
+				al.isShown(t, c, test.want)
 				al.nc.Close()
 				s.wg.Wait()
 			})
 		})
+	}
+}
+
+// hasty is a session of which others are quicker: when it has changed something they
+// have done so too, before its client is answered.
+type hasty struct {
+	chat.Session
+	after func()
+}
+
+func (h hasty) SetTopic(ctx context.Context, channel, topic string) error {
+	defer h.after()
+	return h.Session.SetTopic(ctx, channel, topic)
+}
+
+func (h hasty) SetMode(ctx context.Context, channel string, changes []chat.ModeChange) ([]chat.ModeChange, error) {
+	defer h.after()
+	return h.Session.SetMode(ctx, channel, changes)
+}
+
+func (h hasty) SetNick(ctx context.Context, nick string) error {
+	defer h.after()
+	return h.Session.SetNick(ctx, nick)
+}
+
+// TestWhatOthersDoAfterIsShownAfter: what the client is shown last is what holds.
+func TestWhatOthersDoAfterIsShownAfter(t *testing.T) {
+	for line, test := range map[string]struct {
+		after func(ctx context.Context, bob chat.Session) error
+		want  []string
+	}{
+		"TOPIC #a :al": {func(ctx context.Context, bob chat.Session) error { return bob.SetTopic(ctx, "#a", "bob") }, []string{":al!al@HOST TOPIC #a :al", ":bob!bob@HOST TOPIC #a :bob"}},
+		"MODE #a +m": {func(ctx context.Context, bob chat.Session) error {
+			_, err := bob.SetMode(ctx, "#a", []chat.ModeChange{{Mode: 'm'}})
+			return err
+		}, []string{":al!al@HOST MODE #a +m", ":bob!bob@HOST MODE #a -m"}},
+		"NICK ally": {func(ctx context.Context, bob chat.Session) error { return bob.SetNick(ctx, "al") }, []string{":al!al@HOST NICK :ally", ":bob!bob@HOST NICK :al"}},
+	} {
+		t.Run(line, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, al, bob := alAndBob(t)
+				c := s.srv.holder("al")
+				c.turn.Lock()
+				c.session = hasty{c.session, func() {
+					if err := test.after(s.ctx, bob); err != nil {
+						t.Error(err)
+					}
+				}}
+				handleLine(t, c, line)
+				c.passTurn()
+				synctest.Wait()
+				al.isShown(t, c, test.want)
+				al.nc.Close()
+				s.wg.Wait()
+			})
+		})
+	}
+}
+
+// alAndBob is a stage on which the client al and bob are operators of #a.
+func alAndBob(t *testing.T) (*stage, *actor, chat.Session) {
+	s := newStage(t)
+	al := s.actor("al")
+	al.send("NICK al\r\nUSER al 0 * :Al\r\nJOIN #a\r\n")
+	synctest.Wait()
+	bob, err := s.svc.Open(s.ctx, chat.User{Nick: "bob", Username: "bob"})
+	if err == nil {
+		_, err = bob.Join(s.ctx, "#a", "")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	al.send("MODE #a +o bob\r\n")
+	synctest.Wait()
+	al.take()
+	return s, al, bob
+}
+
+// handleLine is for who holds the turn.
+func handleLine(t *testing.T, c *conn, line string) {
+	m, err := parseLine([]byte(line))
+	if err == nil {
+		err = c.dispatch(m)
+	}
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func (a *actor) isShown(t *testing.T, c *conn, want []string) {
+	if got := strings.Split(strings.ReplaceAll(strings.Join(a.take(), "\n"), c.self.Host, "HOST"), "\n"); !slices.Equal(got, want) {
+		t.Errorf("he is shown %q", got)
 	}
 }

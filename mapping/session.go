@@ -413,6 +413,7 @@ func (se *session) publishLocked(me person) {
 	renamed, was := me.nick != se.me.nick, se.me.nick
 	se.me = me
 	if renamed {
+		se.pushLocked(chat.Effected{})
 		se.s.wantedLocked(me.nick)
 	} else { // else the claim of the new nick says it
 		se.tellKeepersLocked()

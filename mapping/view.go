@@ -481,12 +481,15 @@ func (v *view) speakerLocked(e overlay.Entry, w *wire.Message) (person, bool) {
 	return v.s.quits.get(e.From) // his quit came through another channel first
 }
 
-// showLocked gives an event to all local sessions on the channel but one.
+// showLocked gives an event to all local sessions on the channel but one, whose own doing it
+// was: he is shown the place.
 func (v *view) showLocked(but overlay.Stream, e chat.Event) {
 	size := eventBytes(e)
 	for _, se := range v.crowdLocked().sessions {
 		if se.stream != but {
 			se.pushSizedLocked(e, size)
+		} else {
+			se.pushLocked(chat.Effected{})
 		}
 	}
 }

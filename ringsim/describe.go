@@ -30,6 +30,8 @@ func describe(e chat.Event) string {
 		return fmt.Sprintf("sees modes of %s %v by %s", e.Channel, e.Changes, e.By)
 	case chat.ChannelRenamed:
 		return fmt.Sprintf("sees %s become %s by %s", e.Old, e.New, e.By)
+	case chat.Effected:
+		return "is shown that it was done"
 	case chat.TopicChanged:
 		return fmt.Sprintf("sees the topic of %s: %s", e.Channel, e.Topic.Text)
 	case chat.ViewChanged:

@@ -38,6 +38,7 @@ func (se *session) SetMetadata(ctx context.Context, name string, changes []chat.
 	if changes = c.meta.Changes(next); len(changes) > 0 {
 		c.meta = next
 		c.tellLocked(chat.MetadataChanged{Channel: c.name, Changes: changes, At: n.opt.Now()}, se)
+		se.pushLocked(chat.Effected{})
 	}
 	return nil
 }

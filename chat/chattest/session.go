@@ -90,6 +90,8 @@ func (se *session) renameLocked(nick, why string) {
 	se.self.Nick = nick
 	if why != "" {
 		se.pushLocked(e)
+	} else {
+		se.pushLocked(chat.Effected{})
 	}
 	e.Why = ""
 	for _, other := range around {
@@ -274,6 +276,7 @@ func (se *session) Kick(ctx context.Context, name, nick, reason string) error {
 	n.settleLocked(se)
 	e := chat.Kicked{Channel: c.name, Who: who.self, By: se.self.Mask(), Reason: chat.Cut(reason, chat.MaxReason), At: n.opt.Now()}
 	c.tellLocked(e, se)
+	se.pushLocked(chat.Effected{})
 	n.removeLocked(c, who)
 	if who == se {
 		se.forgetLocked(c.name)
@@ -334,6 +337,7 @@ func (se *session) SetTopic(ctx context.Context, name, topic string) error {
 	n.settleLocked(se)
 	c.topic = chat.Topic{Text: chat.Cut(topic, chat.MaxTopic), By: se.self.Mask(), At: n.opt.Now()}
 	c.tellLocked(chat.TopicChanged{Channel: c.name, Topic: c.topic}, se)
+	se.pushLocked(chat.Effected{})
 	return nil
 }
 
@@ -370,6 +374,7 @@ func (se *session) SetMode(ctx context.Context, name string, changes []chat.Mode
 	if len(done) > 0 {
 		e := chat.ModeChanged{Channel: c.name, By: se.self.Mask(), Changes: slices.Clone(done), At: n.opt.Now()}
 		c.tellLocked(e, se)
+		se.pushLocked(chat.Effected{})
 	}
 	if err := errors.Join(wrong...); err != nil {
 		return done, fmt.Errorf("mode of %s: %w", c.name, err)

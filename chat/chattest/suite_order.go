@@ -17,6 +17,7 @@ func orderCases() []testCase {
 		{"QuitComesLast", 2, testOrderQuit},
 		{"JoinComesFirst", 2, testOrderJoin},
 		{"Flush", 2, testFlush},
+		{"OwnChanges", 3, testOrderOwnChanges},
 	}
 }
 
@@ -169,5 +170,54 @@ func testFlush(w *world) {
 			w.T().Errorf("outcome of send %d: %v", sent.Number, sent.Err)
 		}
 		seen[sent.Number] = true
+	}
+}
+
+// testOrderOwnChanges: several change the topic at once. By the events, and the places in them
+// at which one's own changes were made, everybody knows the topic that holds.
+func testOrderOwnChanges(w *world) {
+	const each = 15
+	users := []*user{w.open(0, "ann"), w.open(1, "bob"), w.open(2, "cat")}
+	w.joinAll("#a", users...)
+	users[0].mode("#a", minus('t', ""))
+	for _, u := range users[1:] {
+		await(u, "the mode", anyOf[chat.ModeChanged])
+	}
+	ended := 0
+	for i, u := range users[:2] {
+		w.Go("change", func() {
+			for n := range each {
+				w.must("topic", u.SetTopic(context.Background(), "#a", fmt.Sprint(i, " ", n)))
+			}
+			watch.Lock()
+			ended++
+			watch.Unlock()
+		})
+	}
+	w.Eventually("both have made their changes", func() bool {
+		watch.Lock()
+		defer watch.Unlock()
+		return ended == 2
+	})
+	w.Sleep(quiet)
+	for i, u := range users {
+		c, err := u.Channel(context.Background(), "#a")
+		w.must("channel", err)
+		last, own := "", 0
+		if i == 0 {
+			own = -1 // the mode
+		}
+		for _, e := range u.all() {
+			switch e := e.(type) {
+			case chat.TopicChanged:
+				last = e.Topic.Text
+			case chat.Effected:
+				last = fmt.Sprint(i, " ", own)
+				own++
+			}
+		}
+		if last != c.Topic.Text || i < 2 && own != each {
+			w.T().Errorf("%s was shown %q last, and %d of his own; the topic is %q", u.Self().Nick, last, own, c.Topic.Text)
+		}
 	}
 }

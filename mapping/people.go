@@ -82,12 +82,20 @@ func (s *Service) personLocked(who overlay.Stream, p person, at time.Time) {
 		defer w.learnLocked(who, p, at) // the others who watch him
 	}
 	old, ok := s.knownLocked(who)
-	if x := s.sight.missing[who]; x != nil { // as he is shown still
+	x := s.sight.missing[who]
+	if x != nil { // as he is shown still
 		old, ok = newer(old, x.person), true
-		x.person = newer(x.person, p)
 	}
 	if !ok || newer(old, p) == old {
 		return
+	}
+	if x != nil && old.nick != p.nick {
+		// Before he has it himself: the one who goes under that nick is another one. All who are missing
+		// go with that one, he may be among them.
+		s.wantedLocked(p.nick)
+		defer func() { x.person = p }()
+	} else if x != nil {
+		x.person = p
 	}
 	for _, v := range s.views { // any order: each for itself
 		if v.state == nil {

@@ -132,6 +132,15 @@ func (n *Network) Cut(d time.Duration, numbers ...int) {
 	})
 }
 
+// Pause has a node stand still for a time, as SIGSTOP does; its clients wait.
+func (n *Network) Pause(number int, d time.Duration) {
+	n.do("", func() {
+		h := n.nodes[number].h
+		n.World.Pause(h)
+		n.later(d, func() { n.World.Resume(h) })
+	})
+}
+
 // Disturb has messages between nodes lost, doubled and overtaken, for a time.
 func (n *Network) Disturb(d time.Duration, f sim.Faults) {
 	n.do("", func() {

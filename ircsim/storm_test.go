@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
-	"os"
 	"testing"
 	"time"
 
@@ -40,8 +39,11 @@ func stormOn(t *testing.T, seed uint64, size int, faults bool) (count storm.Coun
 			Program: program,
 			Pause:   func(n int) { time.Sleep(pauses[n%len(pauses)]) },
 		}
+		if *lines {
+			cfg.Log = func(line string) { t.Log(time.Since(sim.Epoch), line) }
+		}
 		if faults {
-			var h harm
+			h := harm{log: cfg.Log}
 			cfg.Harm = func(byte int) { h.do(n, byte) }
 			cfg.Mend = func() { time.Sleep(time.Until(h.until) + quietTime) }
 		}
@@ -82,30 +84,38 @@ func (l lossy) Read(b []byte) (int, error) {
 	return size, err
 }
 
-// harm has one fault at a time happen.
-type harm struct{ until time.Time }
+// harm has faults happen, also at the same time.
+type harm struct {
+	until time.Time
+	log   func(string) // may be nil
+}
 
 func (h *harm) do(n *Network, byte int) {
-	if time.Now().Before(h.until) {
-		return
+	kind, node := byte%8, byte/8%stormNodes
+	d := []time.Duration{200 * time.Millisecond, 3 * time.Second, 10 * time.Second, 40 * time.Second}[byte/24%4]
+	if h.log != nil {
+		h.log(fmt.Sprintf("node %d: %s for %v", node, []string{"killed", "killed", "killed", "cut off", "cut off", "paused for half", "all lose messages", "all lose messages"}[kind], d))
 	}
-	kind, node := byte%4, byte/4%stormNodes
-	d := []time.Duration{200 * time.Millisecond, 3 * time.Second, 10 * time.Second, 30 * time.Second}[byte/16%4]
 	switch kind {
-	case 0, 1:
+	case 0, 1, 2:
 		n.Kill(node, d)
-	case 2:
+	case 3, 4:
 		n.Cut(d, node)
-	case 3:
+	case 5:
+		n.Pause(node, d/2)
+	default:
 		n.Disturb(d, sim.Faults{Loss: 0.02, Duplicate: 0.05, Reorder: 0.1, ReplyLoss: 0.02})
 	}
-	h.until = time.Now().Add(d)
+	if until := time.Now().Add(d); until.After(h.until) {
+		h.until = until
+	}
 }
 
 var (
 	storms   = flag.Uint64("storms", 2, "how many random programs TestStorm plays without faults, and as many with them")
 	firstOne = flag.Uint64("seed", 0, "the seed of the first program of TestStorm")
 	duration = flag.Duration("for", 0, "TestStorm goes on for that long instead")
+	lines    = flag.Bool("lines", false, "TestStorm prints all lines and faults, with the time since the run began")
 	size     = flag.Int("size", 2000, "the bytes of a program of TestStorm, of which a command takes about four")
 )
 
@@ -117,12 +127,12 @@ func TestStorm(t *testing.T) {
 			break
 		}
 		for _, faults := range []bool{false, true} {
+			if testing.Verbose() { // whatever ends the process, this has been said
+				t.Logf("seed %d, faults %v", seed, faults)
+			}
 			count, _ := stormOn(t, seed, *size, faults)
 			runs++
 			sum.Add(count)
-		}
-		if runs%100 == 0 {
-			fmt.Fprintf(os.Stderr, "%v: %d runs, the last of seed %d, %+v\n", time.Since(began).Round(time.Second), runs, seed, sum)
 		}
 	}
 	t.Logf("%d runs in %v: %d commands, %d lines shown, %d faults", runs, time.Since(began).Round(time.Millisecond), sum.Commands, sum.Shown, sum.Harms)

@@ -23,6 +23,7 @@ func (s *storm) agree() {
 	}
 	for _, name := range slices.Sorted(maps.Keys(names)) {
 		s.untilSame(name, func() string { return s.compare(name) })
+		s.callRoll(name)
 	}
 	for _, c := range s.clients {
 		s.untilSame(c.name, func() string { return s.compareOnline(c) })
@@ -69,21 +70,13 @@ func (s *storm) compare(name string) string {
 		if _, topic, set := strings.Cut(saw, "\n332 "); set && !strings.HasPrefix(topic, shown+"\n") || !set && shown != "" {
 			return fmt.Sprintf("%s was shown the topic %q last, and now sees\n%s", c.nick, shown, saw)
 		}
-		if told, known := c.toldMembers(name); known && told != operatorsIn(saw) {
+		if told, highest, known := c.toldMembers(name); known && told != shownMembers(saw, highest) {
 			return fmt.Sprintf("%s was shown who comes and goes, which leaves %s, and now sees\n%s", c.nick, told, saw)
 		}
-		_, modes, _ := strings.Cut(saw, "324 ")
-		modes, _, _ = strings.Cut(modes, "\n")
-		modes, _, _ = strings.Cut(modes, " ")
-		c.mu.Lock()
-		flags := maps.Clone(c.flags[name])
-		c.mu.Unlock()
-		for letter, set := range flags {
-			if set != strings.ContainsRune(modes, letter) {
-				return fmt.Sprintf("%s was shown last that %c was set: %v, and now sees\n%s", c.nick, letter, set, saw)
-			}
+		if difference := c.compareModes(name, saw); difference != "" {
+			return difference
 		}
-		secret = strings.Contains(modes, "s")
+		secret = modesIn(saw)["s"] == isSet
 	}
 	slices.Sort(members)
 	if got := membersIn(first); !slices.Equal(got, members) {

@@ -18,6 +18,7 @@ type client struct {
 	name string // for people
 	nc   net.Conn
 	fail func(error)
+	log  func(line string) // may be nil
 	// tasks are what is done beside the reading, for all clients; the reader itself is one of
 	// them.
 	tasks *sync.WaitGroup
@@ -26,21 +27,25 @@ type client struct {
 	moved   *sync.Cond
 	nick    string // "" before it is let in
 	joined  map[string]bool
-	topics  map[string]string        // of channels, as they were shown last, asked for or not
-	asked   bool                     // what it was shown is asked for, to compare
-	flags   map[string]map[rune]bool // of channels: modes without lists, and whether they were set or taken away last
-	members map[string]*members      // of channels, as they were shown
-	asks    bool                     // it is not told who is there when it comes; what it asks for may be ahead of what it is shown
-	online  map[string]bool          // nicks that it monitors, by folded nick, as it was told last
-	closed  bool                     // the connection has ended
-	ending  bool                     // and it was to be expected
-	batches map[string]string        // open ones, with their kind
+	topics  map[string]string            // of channels, as they were shown last, asked for or not
+	asked   bool                         // what it was shown is asked for, to compare
+	modes   map[string]map[string]string // of channels, as they were shown last (learnModes)
+	members map[string]*members          // of channels, as they were shown
+	asks    bool                         // it is not told who is there when it comes; what it asks for may be ahead of what it is shown
+	online  map[string]bool              // nicks that it monitors, by folded nick, as it was told last
+	heard   map[string]int               // roll calls
+	closed  bool                         // the connection has ended
+	ending  bool                         // and it was to be expected
+	batches map[string]string            // open ones, with their kind
 	labels  map[string]*answer
 	byBatch map[string]*answer
 	seen    map[string]bool // IDs of messages
 	lastID  string          // of the last one
-	offered []string        // capabilities
-	last    []string        // the last lines, for people
+
+	multiPrefix bool // it is shown all signs of members
+
+	offered []string // capabilities
+	last    []string // the last lines, for people
 	count   Count
 }
 
@@ -54,7 +59,7 @@ type answer struct {
 func newClient(name string, nc net.Conn, fail func(error), tasks *sync.WaitGroup) *client {
 	c := &client{
 		name: name, nc: nc, fail: fail, tasks: tasks,
-		joined: map[string]bool{}, topics: map[string]string{}, members: map[string]*members{}, online: map[string]bool{}, flags: map[string]map[rune]bool{}, batches: map[string]string{}, labels: map[string]*answer{}, byBatch: map[string]*answer{}, seen: map[string]bool{},
+		joined: map[string]bool{}, topics: map[string]string{}, members: map[string]*members{}, heard: map[string]int{}, online: map[string]bool{}, modes: map[string]map[string]string{}, batches: map[string]string{}, labels: map[string]*answer{}, byBatch: map[string]*answer{}, seen: map[string]bool{},
 	}
 	c.moved = sync.NewCond(&c.mu)
 	return c
@@ -74,12 +79,20 @@ func (c *client) read() {
 			c.mu.Unlock()
 			return
 		}
-		c.last = append(c.last[max(0, len(c.last)-30):], "< "+strings.TrimSpace(line))
+		c.noteLine("< " + strings.TrimSpace(line))
 		c.count.Shown++
 		c.judgeForm(line)
 		c.judge(parse(strings.TrimSuffix(line, "\r\n")))
 		c.moved.Broadcast()
 		c.mu.Unlock()
+	}
+}
+
+// noteLine keeps a line for people. The lock is held.
+func (c *client) noteLine(line string) {
+	c.last = append(c.last[max(0, len(c.last)-30):], line)
+	if c.log != nil {
+		c.log(c.name + " " + line)
 	}
 }
 
@@ -97,7 +110,7 @@ func (c *client) gone() bool {
 
 func (c *client) send(line string) {
 	c.mu.Lock()
-	c.last = append(c.last[max(0, len(c.last)-30):], "> "+line)
+	c.noteLine("> " + line)
 	c.count.Commands++
 	c.mu.Unlock()
 	c.nc.SetWriteDeadline(time.Now().Add(patience))
@@ -165,10 +178,15 @@ func (c *client) judge(m message) {
 			c.offered = append(c.offered, list...)
 		case "ACK":
 			c.asks = c.asks || slices.ContainsFunc(list, func(name string) bool { return strings.HasSuffix(name, "no-implicit-names") })
+			c.multiPrefix = c.multiPrefix || slices.Contains(list, "multi-prefix")
 		}
 	case "NICK":
 		if own {
 			c.nick = m.param(0)
+		}
+	case "PRIVMSG":
+		if text := m.param(1); strings.HasPrefix(text, rollCall) && !own {
+			c.heard[text]++
 		}
 	case "730", "731":
 		if !c.asked || !answers {
@@ -185,10 +203,10 @@ func (c *client) judge(m message) {
 			}
 			c.joined[fold(m.param(0))] = true
 			delete(c.topics, fold(m.param(0)))
-			c.flags[fold(m.param(0))] = map[rune]bool{}
+			c.modes[fold(m.param(0))] = map[string]string{}
 		}
 	case "MODE":
-		c.learnFlags(m)
+		c.learnModes(m)
 	case "TOPIC":
 		c.topics[fold(m.param(0))] = m.param(1)
 	case "332":
@@ -206,23 +224,9 @@ func (c *client) judge(m message) {
 		delete(c.joined, fold(m.param(0)))
 		c.joined[fold(m.param(1))] = true
 		c.topics[fold(m.param(1))] = c.topics[fold(m.param(0))]
-		c.flags[fold(m.param(1))] = c.flags[fold(m.param(0))]
+		c.modes[fold(m.param(1))] = c.modes[fold(m.param(0))]
 		c.members[fold(m.param(1))] = c.members[fold(m.param(0))]
 		delete(c.members, fold(m.param(0)))
-	}
-}
-
-// learnFlags notes what a MODE line says of a channel.
-func (c *client) learnFlags(m message) {
-	flags := c.flags[fold(m.param(0))]
-	add := true
-	for _, letter := range m.param(1) {
-		switch {
-		case letter == '+' || letter == '-':
-			add = letter == '+'
-		case flags != nil && strings.ContainsRune("imnstCRkl", letter):
-			flags[letter] = add
-		}
 	}
 }
 

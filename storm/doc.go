@@ -7,7 +7,7 @@
 //     channel who is there, or leave it who is not;
 //   - no line is too long, or not UTF-8, and no connection ends but by QUIT or KILL;
 //   - when it is quiet again all members of a channel see the same members, modes, lists, metadata and
-//     topic, all but lists are as each was shown them last, and nobody else sees the members of a secret one; and
+//     topic, which are as each was shown them last, and hear each other, and nobody else sees the members of a secret one; and
 //     those are online of whom MONITOR says it, and said it last.
 //
 // The network may be damaged meanwhile (Config.Harm), and be mended before it is asked what all see.

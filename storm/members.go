@@ -11,8 +11,9 @@ const signs = "@%+"
 // members are those of a channel as a client keeps its list of nicks: from NAMES when it came, and from
 // who came and went since.
 type members struct {
-	operator map[string]bool // by folded nick; nil before NAMES
-	listing  bool            // NAMES is being shown
+	signs   map[string]string // of their statuses, by folded nick; nil before NAMES
+	listing bool              // NAMES is being shown
+	highest bool              // NAMES has shown the highest sign of each only
 }
 
 // learnMembers takes a line into the lists of members, and holds it against them. c.nick is still what it was before
@@ -22,7 +23,8 @@ func (c *client) learnMembers(m message, own bool) {
 	list := c.members[channel]
 	switch m.command {
 	case "353":
-		if list := c.members[fold(m.param(2))]; list != nil && (list.operator == nil || list.listing) {
+		if list := c.members[fold(m.param(2))]; list != nil && (list.signs == nil || list.listing) {
+			list.highest = !c.multiPrefix
 			list.take(m.param(3))
 		}
 	case "366":
@@ -50,28 +52,28 @@ func (c *client) learnMembers(m message, own bool) {
 
 // take takes a line of NAMES.
 func (l *members) take(words string) {
-	if l.operator == nil {
-		l.operator = map[string]bool{}
+	if l.signs == nil {
+		l.signs = map[string]string{}
 	}
 	l.listing = true
 	for word := range strings.FieldsSeq(words) {
 		word, _, _ = strings.Cut(word, "!")
 		nick := strings.TrimLeft(word, signs)
-		l.operator[fold(nick)] = strings.HasPrefix(word, "@")
+		l.signs[fold(nick)] = strings.TrimSuffix(word, nick)
 	}
 }
 
 // known reports whether the list is one.
-func (l *members) known() bool { return l != nil && l.operator != nil }
+func (l *members) known() bool { return l != nil && l.signs != nil }
 
 func (l *members) has(nick string) bool {
-	_, ok := l.operator[nick]
+	_, ok := l.signs[nick]
 	return ok
 }
 
 func (l *members) drop(nick string) {
 	if l.known() {
-		delete(l.operator, nick)
+		delete(l.signs, nick)
 	}
 }
 
@@ -82,7 +84,7 @@ func (c *client) comes(l *members, nick string, m message) {
 	if l.has(nick) {
 		c.wrong("%s comes to %s, and was there", m.nick, m.param(0))
 	}
-	l.operator[nick] = false
+	l.signs[nick] = ""
 }
 
 func (c *client) leaves(l *members, nick string, m message) {
@@ -100,62 +102,69 @@ func (c *client) renamed(old, nick string, m message) {
 		if l.has(nick) && nick != old {
 			c.wrong("%s becomes %s, who is on %s too", m.nick, m.param(0), name)
 		}
-		was := l.operator[old]
-		delete(l.operator, old)
-		l.operator[nick] = was
+		was := l.signs[old]
+		delete(l.signs, old)
+		l.signs[nick] = was
 	}
 }
 
-// statuses takes what a MODE line says of operators.
+// statusSigns are the signs of statuses, by their letters.
+var statusSigns = map[rune]string{'o': "@", 'h': "%", 'v': "+"}
+
+// statuses takes what a MODE line says of statuses.
 func (l *members) statuses(m message) {
 	if !l.known() {
 		return
 	}
-	add, args := true, m.params[min(2, len(m.params)):]
-	for _, letter := range m.param(1) {
-		switch {
-		case letter == '+' || letter == '-':
-			add = letter == '+'
-		case strings.ContainsRune("ohvbeIk", letter) || letter == 'l' && add:
-			if len(args) == 0 {
-				return
-			}
-			if nick := fold(args[0]); letter == 'o' && l.has(nick) {
-				l.operator[nick] = add
-			}
-			args = args[1:]
+	for _, change := range changesIn(m.params) {
+		nick, sign := fold(change.arg), statusSigns[change.letter]
+		if sign == "" || !l.has(nick) {
+			continue
+		}
+		l.signs[nick] = strings.Replace(l.signs[nick], sign, "", 1)
+		if change.add {
+			l.signs[nick] += sign
 		}
 	}
 }
 
-// toldMembers is the list of a channel's members as the client was told, as operatorsIn has it; known is false while
-// it was told of nobody.
-func (c *client) toldMembers(channel string) (list string, known bool) {
+// toldMembers is the list of a channel's members as the client was told, as a view has it; known is false while
+// it was told of nobody. Where it was shown the highest signs only, operators are all that it can be sure of.
+func (c *client) toldMembers(channel string) (list string, highest, known bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	l := c.members[channel]
 	if !l.known() {
-		return "", false
+		return "", false, false
 	}
 	var words []string
-	for nick, operator := range l.operator {
-		if operator {
-			nick = "@" + nick
+	for nick, of := range l.signs {
+		for _, sign := range signs {
+			if strings.ContainsRune(of, sign) {
+				nick = string(sign) + nick
+				break
+			}
 		}
 		words = append(words, nick)
 	}
-	slices.Sort(words)
-	return strings.Join(words, " "), true
+	return sortedMembers(words, l.highest), l.highest, true
 }
 
-// operatorsIn lists the members of a view, folded and sorted, operators with their sign: who has a voice too is
-// not shown to clients without multi-prefix.
-func operatorsIn(view string) string {
+// shownMembers lists the members of a view in the same way.
+func shownMembers(view string, highest bool) string {
 	line, _, _ := strings.Cut(view, "\n")
-	var words []string
-	for word := range strings.FieldsSeq(strings.TrimPrefix(line, "353 ")) {
-		words = append(words, fold(strings.TrimLeft(word, signs[1:])))
+	return sortedMembers(strings.Fields(strings.TrimPrefix(line, "353 ")), highest)
+}
+
+// sortedMembers are members with their highest signs, folded and sorted, or with that of operators only.
+func sortedMembers(words []string, operators bool) string {
+	var list []string
+	for _, word := range words {
+		if operators {
+			word = strings.TrimLeft(word, signs[1:])
+		}
+		list = append(list, fold(word))
 	}
-	slices.Sort(words)
-	return strings.Join(words, " ")
+	slices.Sort(list)
+	return strings.Join(list, " ")
 }

@@ -37,6 +37,8 @@ type Config struct {
 	Harm func(n int)
 	// Mend returns when the network is whole again, and has had time to be quiet; nil: it always is.
 	Mend func()
+	// Log is given all lines, each with who sent it (>) or was shown it (<); nil: they are not wanted.
+	Log func(line string)
 }
 
 // Count is how much a run was.
@@ -130,6 +132,7 @@ func (s *storm) enter(i int) {
 		return
 	}
 	c := newClient(fmt.Sprintf("client %d", i), nc, s.fail, &s.tasks)
+	c.log = s.Log
 	s.clients[i] = c
 	s.tasks.Go(c.read)
 	for range s.program.pick(4) {
@@ -185,7 +188,7 @@ func (c *client) lately() string {
 	return c.lastID
 }
 
-// step has up to three clients say something at the same time, and waits for all answers.
+// step has some clients say something at the same time, mostly up to three, and waits for all answers.
 func (s *storm) step() {
 	if s.Pause != nil {
 		s.Pause(s.program.pick(256))
@@ -194,8 +197,12 @@ func (s *storm) step() {
 		s.Harm(s.program.pick(256))
 		s.count.Harms++
 	}
+	lines := 1 + s.program.pick(3)
+	if s.program.pick(8) == 0 {
+		lines += s.program.pick(12)
+	}
 	var waits []func()
-	for range 1 + s.program.pick(3) {
+	for range lines {
 		c := s.clients[s.program.pick(len(s.clients))]
 		line := s.program.line(c.lately())
 		if !c.gone() {

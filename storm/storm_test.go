@@ -108,10 +108,38 @@ func TestToldMembers(t *testing.T) {
 		":s MODE #a +ko-o+o key c0 op NEW\n:x!u@h QUIT :bye\n:v!u@h NICK :w\n:s MODE #a -l+v w\n:op!u@h PART #a", "\n") {
 		c.judge(parse(line))
 	}
-	if got, known := c.toldMembers("#a"); got != "@c0 @new w" || !known {
-		t.Errorf("%q, %v", got, known)
+	if got, highest, known := c.toldMembers("#a"); got != "@c0 @new w" || !highest || !known {
+		t.Errorf("%q, %v, %v", got, highest, known)
 	}
-	if got := operatorsIn("353 @c0 +W @new\n324 #a +o\n"); got != "@c0 @new w" {
+	c.multiPrefix = true
+	for line := range strings.SplitSeq(":c0!u@h JOIN #A\n:s 353 c0 = #a :c0 @%+Op!u@h +v %+x\n:s 366 c0 #a\n:s MODE #a -o+o-v op c0 X", "\n") {
+		c.judge(parse(line))
+	}
+	if got, highest, known := c.toldMembers("#a"); got != "%op %x +v @c0" || highest || !known {
+		t.Errorf("%q, %v, %v", got, highest, known)
+	}
+	if got := shownMembers("353 @c0 +W @new %hop\n324 #a +o\n", true); got != "@c0 @new hop w" {
 		t.Errorf("%q", got)
+	}
+	if got := shownMembers("353 @c0 +W @new %hop\n324 #a +o\n", false); got != "%hop +w @c0 @new" {
+		t.Errorf("%q", got)
+	}
+}
+
+// TestCompareModes: what a client was shown of modes and lists is held against what it sees, but for what it was never shown.
+func TestCompareModes(t *testing.T) {
+	c := newClient("client", nil, func(err error) { t.Error(err) }, new(sync.WaitGroup))
+	c.nick = "c0"
+	for line := range strings.SplitSeq(":c0!u@h JOIN #A\n:x!u@h MODE #a +tbl-nI+v X!*@* 5 Y!*@* c0\n:x!u@h MODE #a +b-b z!*@* Z!*@*", "\n") {
+		c.judge(parse(line))
+	}
+	const same = "353 @c0\n324 +stl 5\n346 other!*@* x 1\n367 x!*@* x 1\n"
+	if got := c.compareModes("#a", same); got != "" {
+		t.Error(got)
+	}
+	for old, changed := range map[string]string{"+stl 5": "+stl 6", "+st": "+s", "+stl": "+nstl", "346 other": "346 y", "367 x": "367 other", "1\n367": "1\n367 z!*@* x 1\n367"} {
+		if got := c.compareModes("#a", strings.Replace(same, old, changed, 1)); got == "" {
+			t.Errorf("%s instead of %s is not noticed", changed, old)
+		}
 	}
 }

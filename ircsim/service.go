@@ -3,6 +3,7 @@ package ircsim
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"ircbridge/chat"
 	"ircbridge/mapping"
@@ -101,7 +102,12 @@ func (s *session) SetMode(ctx context.Context, channel string, changes []chat.Mo
 	return made, err
 }
 
+// Channel implements chat.Session. Of a channel that the user is on it waits for nobody, and may be asked by who holds
+// a lock: then the driver would wait for ever for those who want it.
 func (s *session) Channel(ctx context.Context, channel string) (c chat.Channel, err error) {
+	if slices.ContainsFunc(s.Joined(), func(on string) bool { return chat.SameName(on, channel) }) {
+		return s.Taker.Channel(ctx, channel)
+	}
 	s.call(func() { c, err = s.Taker.Channel(ctx, channel) })
 	return c, err
 }

@@ -125,6 +125,10 @@ type Session interface {
 
 	// SetBot says whether the user is a program. It does not wait for the network.
 	SetBot(ctx context.Context, bot bool) error
+	// SetAccountsOnly says whether the user takes private messages from users with an account
+	// only, and from himself. For others the outcome is a SendError with the mode +R; what they say to all users of
+	// his node is shown to the rest of these. It does not wait for the network.
+	SetAccountsOnly(ctx context.Context, only bool) error
 
 	// SetMetadata changes keys of the user himself, or, where channel is not "", of a
 	// channel that he is an operator of. What has no value is taken away; all changes are made, or

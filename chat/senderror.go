@@ -1,9 +1,9 @@
 package chat
 
-// SendError is why a channel does not take a message: one of its modes. It wraps
-// ErrCannotSend.
+// SendError is why a channel, or a user, does not take a message: one of its modes. It
+// wraps ErrCannotSend.
 type SendError struct {
-	Mode string // +n, +m, +C, +b, or "+b m:" for who is muted
+	Mode string // of a channel +n, +m, +C, +b, or "+b m:" for who is muted; of a user +R
 }
 
 // Error implements error.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 
 	"ircbridge/chat"
 )
@@ -92,6 +93,7 @@ var (
 	rplMOTDStart       = numeric{code: "375"}
 	rplEndOfMOTD       = numeric{"376", "End of MOTD command"}
 	rplWhoisHost       = numeric{code: "378"}
+	rplWhoisModes      = numeric{code: "379"}
 	rplYoureOper       = numeric{"381", "You are now an IRC operator"}
 	rplRehashing       = numeric{"382", "Rehashing"}
 	rplTime            = numeric{code: "391"}
@@ -120,6 +122,7 @@ var (
 	errNoSuchServer     = numeric{"402", "No such server"}
 	errNoSuchChannel    = numeric{"403", "No such channel"}
 	errCannotSend       = numeric{"404", "Cannot send to channel"}
+	errCannotSendToUser = numeric{"531", "You cannot send to this user"}
 	errTooManyChannels  = numeric{"405", "You have joined too many channels"}
 	errWasNoSuchNick    = numeric{"406", "There was no such nickname"}
 	errTooManyTargets   = numeric{"407", "Too many targets: this one and those after it were left out"}
@@ -313,7 +316,11 @@ func (c *conn) fail(err error, about subject) {
 		switch {
 		case f.num.code == "":
 		case why:
-			c.replyText(f.num, f.num.text+" ("+silenced.Mode+")", f.params(about)...)
+			num := f.num
+			if !strings.HasPrefix(about.target(), "#") {
+				num = errCannotSendToUser
+			}
+			c.replyText(num, num.text+" ("+silenced.Mode+")", f.params(about)...)
 		default:
 			c.reply(f.num, f.params(about)...)
 		}

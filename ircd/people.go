@@ -117,7 +117,7 @@ func (c *conn) sendWhois(w chat.Whois) {
 	if c.srv.isOperator(w.Session) {
 		c.reply(rplWhoisOperator, w.Nick)
 	}
-	c.sendWhoisHost(w.Profile)
+	c.sendWhoisOwn(w.Profile)
 	if w.Account != "" {
 		c.reply(rplWhoisAccount, w.Nick, w.Account)
 	}
@@ -135,9 +135,9 @@ func (c *conn) sendWhois(w chat.Whois) {
 	c.reply(rplEndOfWhois, w.Nick)
 }
 
-// sendWhoisHost tells an operator, and the user himself, where a user of this server
-// connects from. Nobody else is told.
-func (c *conn) sendWhoisHost(who chat.Profile) {
+// sendWhoisOwn tells an operator, and the user himself, where a user of this server
+// connects from, and his modes. Nobody else is told.
+func (c *conn) sendWhoisOwn(who chat.Profile) {
 	if who.Session != c.self.Session && !c.srv.isOperator(c.self.Session) {
 		return
 	}
@@ -145,6 +145,7 @@ func (c *conn) sendWhoisHost(who chat.Profile) {
 		if from := user.address(); from != "" {
 			c.replyText(rplWhoisHost, "is connecting from *@"+from+" "+from, who.Nick)
 		}
+		c.replyText(rplWhoisModes, "is using modes +"+userModeLetters(user.modes()), who.Nick)
 	}
 }
 

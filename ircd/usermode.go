@@ -1,6 +1,7 @@
 package ircd
 
 import (
+	"context"
 	"strings"
 )
 
@@ -9,6 +10,7 @@ type userModes uint32
 
 const (
 	modeBot userModes = 1 << iota
+	modeAccountsOnly
 	modeSecure
 	modeInvisible
 	modeOperator
@@ -28,6 +30,7 @@ var userModeTable = []struct {
 	operators bool
 }{
 	{letter: 'B', bit: modeBot},
+	{letter: 'R', bit: modeAccountsOnly},
 	{letter: 'Z', bit: modeSecure, fixed: true},
 	{letter: 'i', bit: modeInvisible},
 	{letter: 'o', bit: modeOperator, given: true},
@@ -77,9 +80,15 @@ func (c *conn) userMode(params []string) {
 		}
 		unknown = unknown || !known
 	}
-	if (set^c.modes())&modeBot != 0 && !c.setBot(set&modeBot != 0) {
-		set ^= modeBot
+	for _, shared := range []struct {
+		bit userModes
+		set func(context.Context, bool) error
+	}{{modeBot, c.session.SetBot}, {modeAccountsOnly, c.session.SetAccountsOnly}} {
+		if (set^c.modes())&shared.bit != 0 && !c.share(shared.set, set&shared.bit != 0) {
+			set ^= shared.bit
+		}
 	}
+	c.self.Bot = set&modeBot != 0
 	c.setModes(set)
 	if refused {
 		c.reply(errNoPrivileges)
@@ -89,16 +98,16 @@ func (c *conn) userMode(params []string) {
 	}
 }
 
-// setBot says for all to see whether the client is a program (IRCv3, "Bot Mode").
-func (c *conn) setBot(bot bool) bool {
+// share tells the session of a mode that is not for this server alone, and reports whether it
+// could.
+func (c *conn) share(set func(context.Context, bool) error, on bool) bool {
 	ctx, cancel := c.timeout()
 	defer cancel()
-	if err := c.session.SetBot(ctx, bot); err != nil {
+	err := set(ctx, on)
+	if err != nil {
 		c.fail(err, subject{command: "MODE", nick: c.self.Nick})
-		return false
 	}
-	c.self.Bot = bot
-	return true
+	return err == nil
 }
 
 // modes are those that the client has now. Any goroutine may ask.

@@ -1,6 +1,7 @@
 package mapping
 
 import (
+	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -114,7 +115,7 @@ func (s *Service) deliver(node host.PeerID, batch []*job, msg *wire.Letters, d t
 	if err := decode(raw, reply); err != nil || len(reply.Away) > chat.MaxAway || !oneLine(string(reply.Away)) {
 		return nil, nil, fmt.Errorf("%w: the node's reply is malformed", chat.ErrUnreachable)
 	}
-	results := refuseAll(batch, reply.Code)
+	results := letterResults(batch, reply)
 	for i, j := range batch {
 		if n := string(reply.Nick); chat.ValidNick(n) {
 			results[i].Name = reply.Nick
@@ -125,6 +126,18 @@ func (s *Service) deliver(node host.PeerID, batch []*job, msg *wire.Letters, d t
 		j.away = string(reply.Away)
 	}
 	return results, reply, nil
+}
+
+// letterResults are the outcomes of letters by the code of their reply.
+func letterResults(batch []*job, reply *wire.DirectReply) []*wire.Result {
+	if reply.Code != wire.Code_NEED_ACCOUNT {
+		return refuseAll(batch, reply.Code)
+	}
+	results := refuseAll(batch, wire.Code_CANNOT_SEND)
+	for _, r := range results {
+		r.Mode = "+R"
+	}
+	return results
 }
 
 // onDirect answers what another node, or this one, tells or asks directly.
@@ -146,6 +159,22 @@ func (s *Service) onDirect(from host.Peer, raw []byte) []byte {
 		reply = s.onRedact(from.ID, w.Redact)
 	}
 	return encode(reply)
+}
+
+// SetAccountsOnly implements chat.Session.
+func (se *session) SetAccountsOnly(ctx context.Context, only bool) error {
+	se.s.mu.Lock()
+	defer se.s.mu.Unlock()
+	if err := se.beginLocked(ctx); err != nil {
+		return err
+	}
+	se.only = only
+	return nil
+}
+
+// shutsOut reports whether the session takes no private messages from another.
+func (se *session) shutsOut(from overlay.Stream) bool {
+	return se.only && from != se.stream && accountOf(from) == ""
 }
 
 // receiversLocked are the sessions here that letters to a folded nick are for: whose it is, or
@@ -185,6 +214,8 @@ func (s *Service) onLetters(from host.PeerID, w *wire.Letters) *wire.DirectReply
 	switch {
 	case receivers == nil:
 		return &wire.DirectReply{Code: wire.Code_NOT_HERE}
+	case to != "" && receivers[0].shutsOut(who):
+		return &wire.DirectReply{Code: wire.Code_NEED_ACCOUNT}
 	case to == "":
 		to = s.node.ID
 	default:
@@ -201,7 +232,7 @@ func (s *Service) onLetters(from host.PeerID, w *wire.Letters) *wire.DirectReply
 		}
 		last = l.Number
 		for _, se := range receivers {
-			if se.stream == who && len(w.Nick) == 0 {
+			if se.stream == who && len(w.Nick) == 0 || se.shutsOut(who) {
 				continue // what one sends to oneself by nick comes back
 			}
 			id := letterID(who, l.Number, to)

@@ -23,8 +23,8 @@ func errorOf(res *wire.Result) error {
 	return err
 }
 
-// silencers are the modes by which a channel takes no message.
-var silencers = []string{"+n", "+m", "+b", "+b m:", "+C"}
+// silencers are the modes by which a channel takes no message, or a user.
+var silencers = []string{"+n", "+m", "+b", "+b m:", "+C", "+R"}
 
 func sentinelOf(code wire.Code) (err error) {
 	switch code {

@@ -22,6 +22,7 @@ type session struct {
 	me     person
 	signOn time.Time
 	active time.Time // last Send
+	only   bool      // private messages from users with an account only
 	ended  error     // why Next ends; nil while the session lasts
 	quits  []func()  // to tell its channels when all before is sent
 

@@ -8,11 +8,11 @@ import (
 )
 
 // inMemory is a harness of one network in memory, with virtual time; every
-// node is a node of its own, or all are one.
-func inMemory(oneNode bool) Harness {
+// node is a node of its own, or all are one. Users have accounts, or none.
+func inMemory(oneNode, accounts bool) Harness {
 	return func(t *testing.T, nodes int, body func(Env)) {
 		synctest.Test(t, func(t *testing.T) {
-			first := NewService(Options{Accounts: true})
+			first := NewService(Options{Accounts: accounts})
 			services := []chat.Service{first}
 			for len(services) < nodes {
 				if oneNode {
@@ -44,6 +44,17 @@ func (c cuttable) Cut(nodes ...int) bool {
 
 func (c cuttable) Mend() { c.Service(0).(*Service).Mend() }
 
-func TestSuiteOnSeveralNodes(t *testing.T) { Run(t, inMemory(false)) }
+func TestSuiteOnSeveralNodes(t *testing.T) { Run(t, inMemory(false, true)) }
 
-func TestSuiteOnOneNode(t *testing.T) { Run(t, inMemory(true)) }
+func TestSuiteOnOneNode(t *testing.T) { Run(t, inMemory(true, true)) }
+
+// TestModesForAccounts: where users have none, they are kept out by +R of a channel, and of a user.
+func TestModesForAccounts(t *testing.T) {
+	for _, body := range []func(*world){testGateRegistered, testAccountsOnly} {
+		inMemory(false, false)(t, 2, func(e Env) {
+			w := &world{Env: e}
+			defer w.closeAll()
+			body(w)
+		})
+	}
+}

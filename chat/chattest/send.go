@@ -129,6 +129,9 @@ func (n *network) receiversLocked(se *session, out *chat.Sent) ([]*session, erro
 	if err != nil {
 		return nil, fmt.Errorf("send: %w", err)
 	}
+	if who.shutsOutLocked(se) {
+		return nil, fmt.Errorf("send to %s: %w", who.self.Nick, &chat.SendError{Mode: "+R"})
+	}
 	out.Message.Target, out.Away = who.self.Nick, who.self.Away
 	return []*session{who}, nil
 }
@@ -141,7 +144,7 @@ func (n *network) onNodeLocked(but *session, id string) ([]*session, error) {
 	}
 	var list []*session
 	for _, m := range n.nicks {
-		if m != but && m.home == n.nodes[at] {
+		if m != but && m.home == n.nodes[at] && !m.shutsOutLocked(but) {
 			list = append(list, m)
 		}
 	}

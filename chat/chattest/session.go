@@ -20,6 +20,7 @@ type session struct {
 	self     chat.Profile
 	signOn   time.Time
 	active   time.Time           // last Send
+	only     bool                // private messages from users with an account only
 	joined   []*channel          // in the order of joining
 	watching map[string]*watched // by folded nick
 	ended    error               // why Next ends; nil while the session lasts
@@ -161,6 +162,22 @@ func (se *session) SetBot(ctx context.Context, bot bool) error {
 	now.Bot = bot
 	se.changeLocked(now)
 	return nil
+}
+
+// SetAccountsOnly implements chat.Session.
+func (se *session) SetAccountsOnly(ctx context.Context, only bool) error {
+	if err := se.begin(ctx); err != nil {
+		return err
+	}
+	defer se.net.mu.Unlock()
+	se.net.settleLocked(nil)
+	se.only = only
+	return nil
+}
+
+// shutsOutLocked reports whether the session takes no private messages from another.
+func (se *session) shutsOutLocked(from *session) bool {
+	return se.only && from != se && from.self.Account == ""
 }
 
 // changeLocked gives the session another profile, and tells of it if it is one.

@@ -2,8 +2,10 @@ package chattest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,6 +20,7 @@ func profileCases() []testCase {
 		{"RealnameCut", 1, testRealnameCut},
 		{"Bot", 3, testBot},
 		{"Secure", 2, testSecure},
+		{"AccountsOnly", 2, testAccountsOnly},
 		{"Account", 3, testAccount},
 		{"Whowas", 3, testWhowas},
 		{"WhowasRealname", 2, testWhowasRealname},
@@ -286,6 +289,43 @@ func testBot(w *world) {
 }
 
 // Who came over an encrypted connection is shown so by everybody.
+// testAccountsOnly: who wants no private messages from users without account gets none, and who
+// writes one is told; on channels he hears all.
+func testAccountsOnly(w *world) {
+	ctx := context.Background()
+	a, b, c := w.open(0, "ann"), w.open(1, "bob"), w.open(1, "cat")
+	w.meet(a, b, c)
+	w.joinAll("#a", a, b)
+	b.said("ann", "before")
+	w.must("accounts only", a.SetAccountsOnly(ctx, true))
+	w.must("the same of another", c.SetAccountsOnly(ctx, true))
+	sent := b.outcome(b.say("ann", "private"))
+	a.said("ann", "to himself")
+	b.said(w.Service(1).Node().ID, "to all of the node")
+	b.said("#a", "on the channel")
+	a.gets("on the channel")
+	want := []string{"before", "private", "to himself", "after"}
+	if b.Self().Account == "" {
+		var why *chat.SendError
+		if !errors.As(sent.Err, &why) || why.Mode != "+R" || !errors.Is(sent.Err, chat.ErrCannotSend) {
+			w.T().Errorf("the outcome is %v", sent.Err)
+		}
+		want = slices.Delete(want, 1, 2)
+		w.Sleep(quiet)
+		none(c, "what is for all", anyOf[chat.Message])
+	} else {
+		w.must("a message of who has an account", sent.Err)
+		c.gets("to all of the node")
+	}
+	w.must("all again", a.SetAccountsOnly(ctx, false))
+	b.said("ann", "after")
+	a.gets("after")
+	got := slices.DeleteFunc(a.texts("ann"), func(text string) bool { return text == "to all of the node" }) // on a ring of one
+	if a.gets("to himself"); !slices.Equal(got, want) {
+		w.T().Errorf("he got %q, want %q", got, want)
+	}
+}
+
 func testSecure(w *world) {
 	u := userNamed("ann")
 	u.Secure = true

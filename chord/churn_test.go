@@ -188,7 +188,7 @@ func (x *churn) lookupSome(n int) {
 func TestChurn(t *testing.T) {
 	seeds := *churnSeeds
 	if testing.Short() {
-		seeds = min(seeds, 12)
+		seeds = min(seeds, 5)
 	}
 	first := *churnFirst
 	if *churnSeed != 0 {

@@ -154,7 +154,7 @@ func TestInterleavings(t *testing.T) {
 	case *exploreAll:
 		stride, drawn = 1, 20_000
 	case testing.Short():
-		stride, drawn = 40, 100
+		stride, drawn = 120, 30
 	}
 	ran, left := 0, 0
 	seed := *churnFirst

@@ -99,7 +99,7 @@ func TestHoursOfSessions(t *testing.T) {
 	case *large:
 		span = 24 * time.Hour
 	case testing.Short():
-		span = time.Hour
+		span = 20 * time.Minute
 	}
 	const size = 16
 	x := newChurnOf(t, 1, size, Config{}, sim.Config{})

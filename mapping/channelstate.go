@@ -33,38 +33,6 @@ func boolInt(b bool) int {
 	return 0
 }
 
-// heads says of each epoch how far its events are known.
-type heads map[overlay.Epoch]uint64
-
-// covers reports whether the change of a stamp is known.
-func (h heads) covers(s overlay.Stamp) bool { return h[s.Epoch] >= s.Number }
-
-func (h heads) add(s overlay.Stamp) {
-	if s.Number > h[s.Epoch] {
-		h[s.Epoch] = s.Number
-	}
-}
-
-// knowsAll reports whether all is known that others know.
-func (h heads) knowsAll(of heads) bool {
-	for e, n := range of { // any order: all must hold
-		if h[e] < n {
-			return false
-		}
-	}
-	return true
-}
-
-// sorted lists the epochs, highest first.
-func (h heads) sorted() []overlay.Epoch {
-	list := make([]overlay.Epoch, 0, len(h))
-	for e := range h { // any order: sorted below
-		list = append(list, e)
-	}
-	slices.SortFunc(list, func(a, b overlay.Epoch) int { return b.Compare(a) })
-	return list
-}
-
 // state is a channel: what its keeper keeps, what a view holds, and, with some
 // items only, a part of either. Every item has the stamp of its last change.
 // It is plain data; whoever holds it guards it.
@@ -253,9 +221,5 @@ func (s *state) prune(now int64) {
 	s.meta.prune()
 	s.pruneFormer(now)
 	s.pruneRedactions(now)
-	if len(s.heads) > maxHeads {
-		for _, e := range s.heads.sorted()[maxHeads:] {
-			delete(s.heads, e)
-		}
-	}
+	s.heads.bound(maxHeads)
 }

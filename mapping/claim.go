@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"ircbridge/chat"
 	"ircbridge/mapping/wire"
@@ -20,6 +21,36 @@ type claim struct {
 	person    person
 	birth     birth // given by the keeper; what a restarted node takes back keeps its age
 	stamp     overlay.Stamp
+}
+
+// claims are those of several sessions, one of each, in the order of their owners. Most names have one.
+type claims []*claim
+
+func (l claims) place(owner overlay.Stream) (i int, ok bool) {
+	return slices.BinarySearchFunc(l, owner, func(c *claim, owner overlay.Stream) int { return c.owner.Compare(owner) })
+}
+
+// of is a session's claim, or nil.
+func (l claims) of(owner overlay.Stream) *claim {
+	if i, ok := l.place(owner); ok {
+		return l[i]
+	}
+	return nil
+}
+
+// put takes a claim in, in the place of its owner's.
+func (l *claims) put(c *claim) {
+	if i, ok := l.place(c.owner); ok {
+		(*l)[i] = c
+	} else {
+		*l = slices.Insert(*l, i, c)
+	}
+}
+
+func (l *claims) drop(owner overlay.Stream) {
+	if i, ok := l.place(owner); ok {
+		*l = slices.Delete(*l, i, i+1)
+	}
 }
 
 // claimBytes is what a claim's signature is of.

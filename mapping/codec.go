@@ -42,8 +42,8 @@ type tables struct {
 
 func newTables(h heads) *tables {
 	t := &tables{epochAt: map[overlay.Epoch]uint32{}, nodeAt: map[overlay.Stream]uint32{}}
-	for _, e := range h.sorted() {
-		t.epoch(e, h[e])
+	for _, x := range h {
+		t.epoch(x.epoch, x.number)
 	}
 	return t
 }
@@ -201,7 +201,7 @@ func headsFromWire(ws []*wire.Epoch) (heads, []overlay.Epoch, error) {
 	if len(ws) > 4*maxKept {
 		return nil, nil, fmt.Errorf("%w: %d epochs", errWire, len(ws))
 	}
-	h, list := heads{}, make([]overlay.Epoch, 0, len(ws))
+	h, list := make(heads, 0, len(ws)), make([]overlay.Epoch, 0, len(ws))
 	for _, w := range ws {
 		e, err := epochFromWire(w)
 		if err != nil {
@@ -209,10 +209,10 @@ func headsFromWire(ws []*wire.Epoch) (heads, []overlay.Epoch, error) {
 		}
 		list = append(list, e)
 		if w.Head > 0 {
-			h.add(overlay.Stamp{Epoch: e, Number: w.Head})
+			h = append(h, head{e, w.Head})
 		}
 	}
-	return h, list, nil
+	return h.inOrder(), list, nil
 }
 
 // stateFromWire reads a state and checks every bound.

@@ -257,7 +257,6 @@ func (s *Service) newSessionLocked(u chat.User) *session {
 		},
 		signOn: now, active: now,
 		lanes:  map[string]*lane{},
-		claims: map[string]*claim{},
 		lowest: 1,
 		next:   s.h.NewEvent(),
 	}

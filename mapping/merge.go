@@ -33,9 +33,7 @@ func (s *state) merge(other *state) {
 	default:
 		s.name = max(s.name, o.name)
 	}
-	for e, n := range o.heads { // any order: maximum
-		s.heads.add(overlay.Stamp{Epoch: e, Number: n})
-	}
+	s.heads.addAll(o.heads)
 	for k, r := range o.removals { // any order: maximum
 		if old, ok := s.removals[k]; ok {
 			r = uniteRemovals(old, r)
@@ -94,7 +92,7 @@ func (s *state) disown() {
 
 func (s *state) clone() *state {
 	c := *s
-	c.heads = maps.Clone(s.heads)
+	c.heads = slices.Clone(s.heads)
 	c.members = maps.Clone(s.members)
 	c.removals = maps.Clone(s.removals)
 	c.modes = maps.Clone(s.modes)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"time"
 
 	"ircbridge/chat"
@@ -19,10 +20,11 @@ func (se *session) claimLocked(nick string, finish func(name string, j *job)) *j
 	se.s.o.Hold(kindNick, name)
 	c := &claim{nick: nick, owner: se.stream, person: se.me}
 	c.person.nick = nick
-	if old := se.claims[name]; old != nil {
+	if old := se.claimOf(name); old != nil {
 		c.birth = old.birth
 	}
-	se.claims[name] = c
+	se.dropClaim(name)
+	se.claims = append(se.claims, c)
 	return se.laneLocked(kindNick, name).addLocked(func(number uint64) []byte {
 		c.number = number
 		c.signature = se.s.h.Sign(claimBytes(nick, c.owner, number))
@@ -35,12 +37,35 @@ func (se *session) claimLocked(nick string, finish func(name string, j *job)) *j
 	})
 }
 
+// claimOf is the session's claim of a folded nick, or nil.
+func (se *session) claimOf(name string) *claim {
+	for _, c := range se.claims {
+		if chat.SameName(c.nick, name) {
+			return c
+		}
+	}
+	return nil
+}
+
+func (se *session) dropClaim(name string) {
+	se.claims = slices.DeleteFunc(se.claims, func(c *claim) bool { return chat.SameName(c.nick, name) })
+}
+
+// claimed lists the folded nicks that the session claims, in order.
+func (se *session) claimed() (names []string) {
+	for _, c := range se.claims {
+		names = append(names, chat.Fold(c.nick))
+	}
+	slices.Sort(names)
+	return names
+}
+
 // releaseNickLocked gives a claim back.
 func (se *session) releaseNickLocked(name string) {
-	if se.claims[name] == nil {
+	if se.claimOf(name) == nil {
 		return
 	}
-	delete(se.claims, name)
+	se.dropClaim(name)
 	if se.s.nicks[name] == se {
 		delete(se.s.nicks, name)
 	}
@@ -54,8 +79,8 @@ func (se *session) releaseNickLocked(name string) {
 // tellKeepersLocked tells the keepers of this session's nicks what is new of
 // its person.
 func (se *session) tellKeepersLocked() {
-	for _, name := range sortedKeys(se.claims) {
-		c := se.claims[name]
+	for _, name := range se.claimed() {
+		c := se.claimOf(name)
 		c.person = se.me
 		c.person.nick = c.nick
 		req := encode(&wire.NickRequest{What: &wire.NickRequest_Person{Person: personToWire(c.person)}})
@@ -295,9 +320,9 @@ func (se *session) keepsNickLocked(obj *nickObject) {
 	if h := obj.holder(); h == nil || h.owner != se.stream {
 		return
 	}
-	for _, who := range sortedStreams(obj.claims) {
-		if who.Node != se.s.self {
-			se.keepNickLocked(obj.claims[who])
+	for _, c := range obj.claims {
+		if c.owner.Node != se.s.self {
+			se.keepNickLocked(c)
 		}
 	}
 }
@@ -321,7 +346,7 @@ func (se *session) keepNickLocked(loser *claim) {
 // claimLocked is the claim of a name that this node renews, or nil.
 func (n nickViews) claimLocked(name string) *claim {
 	if se := n.s.nicks[name]; se != nil {
-		return se.claims[name]
+		return se.claimOf(name)
 	}
 	return nil
 }
@@ -331,10 +356,12 @@ func (n nickViews) Assert(name string) ([]byte, bool) {
 	defer n.s.mu.Unlock()
 	obj, held := newNickObject(name), false
 	if c := n.claimLocked(name); c != nil && !c.birth.none() {
-		obj.claims[c.owner], held = c, true
+		obj.claims.put(c)
+		held = true
 	}
 	if w := n.s.watches[name]; w != nil && w.asked {
-		obj.watchers[n.s.stream(0)], held = true, true
+		obj.takeWatcher(n.s.stream(0))
+		held = true
 	}
 	return obj.Snapshot(), held
 }

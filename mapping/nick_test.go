@@ -185,7 +185,7 @@ func TestWinnerHearsOfTheLoserWhoGaveUp(t *testing.T) {
 			continue
 		}
 		shown, err := decodeNick(last, "ada")
-		if err != nil || shown.holder() == nil || shown.holder().owner != a || shown.claims[b] == nil {
+		if err != nil || shown.holder() == nil || shown.holder().owner != a || shown.claims.of(b) == nil {
 			t.Errorf("the winner is shown %v (%v)", shown, err)
 		}
 	}

@@ -19,9 +19,9 @@ import (
 type nickObject struct {
 	name     string // folded
 	heads    heads
-	claims   map[overlay.Stream]*claim
-	released map[overlay.Stream]released
-	watchers map[overlay.Stream]bool // runs of nodes, as their session 0
+	claims   claims
+	released map[overlay.Stream]released // nil until the first
+	watchers map[overlay.Stream]bool     // runs of nodes, as their session 0; nil until the first
 	past     pasts
 	history  *history // nil when nobody bounds the whole
 }
@@ -39,10 +39,7 @@ const (
 )
 
 func newNickObject(name string) *nickObject {
-	return &nickObject{
-		name: name, heads: heads{}, claims: map[overlay.Stream]*claim{}, released: map[overlay.Stream]released{},
-		watchers: map[overlay.Stream]bool{},
-	}
+	return &nickObject{name: name}
 }
 
 func (n *nickObject) Apply(t *overlay.Turn, req []byte) []byte { return n.apply(t, req) }
@@ -58,7 +55,7 @@ func (n *nickObject) NodeGone(t *overlay.Turn, node host.PeerID, keep uint64) {
 // holder is the claim in force, or nil.
 func (n *nickObject) holder() *claim {
 	var best *claim
-	for _, c := range n.claims { // any order: a minimum
+	for _, c := range n.claims {
 		if best == nil || c.senior(best) {
 			best = c
 		}
@@ -72,7 +69,7 @@ func (n *nickObject) holder() *claim {
 // of is a node's claim: the latest, if it has several.
 func (n *nickObject) of(node host.PeerID) *claim {
 	var last *claim
-	for _, c := range n.claims { // any order: a maximum
+	for _, c := range n.claims {
 		if c.owner.Node == node && (last == nil || c.newer(last)) {
 			last = c
 		}
@@ -129,14 +126,14 @@ func (n *nickObject) install(t turn, c *claim) *wire.Result {
 			c.birth = old.birth
 		}
 		if old.owner == c.owner {
-			delete(n.claims, old.owner)
+			n.claims.drop(old.owner)
 		} else {
 			n.ended(old, now)
 			n.over(old.owner, old.number, now)
 		}
 	}
 	c.stamp = t.Stamp()
-	n.claims[c.owner] = c
+	n.claims.put(c)
 	n.changed(t, nil)
 	return &wire.Result{Event: true, Holder: c.toWire(nil)}
 }
@@ -153,7 +150,7 @@ func (n *nickObject) changed(t turn, both []byte) {
 func (n *nickObject) release(t turn) *wire.Result {
 	from, now := t.From(), t.Now().UnixMilli()
 	var both []byte
-	if c := n.claims[from]; c != nil && c.number <= t.Number() {
+	if c := n.claims.of(from); c != nil && c.number <= t.Number() {
 		if h := n.holder(); h.owner.Node != from.Node {
 			both = n.View()
 		}
@@ -168,7 +165,7 @@ func (n *nickObject) release(t turn) *wire.Result {
 // channels tell those who see him.
 func (n *nickObject) setPerson(t turn, w *wire.Person) *wire.Result {
 	p, err := personFromWire(w)
-	c := n.claims[t.From()]
+	c := n.claims.of(t.From())
 	switch {
 	case err != nil:
 		return refuse(wire.Code_BAD_REQUEST)
@@ -197,10 +194,13 @@ func (n *nickObject) setPast(l pasts) {
 // over ends a session's claims up to a number.
 func (n *nickObject) over(who overlay.Stream, number uint64, at int64) {
 	if r := n.released[who]; number > r.number || number == r.number && at > r.at {
+		if n.released == nil {
+			n.released = map[overlay.Stream]released{}
+		}
 		n.released[who] = released{number: number, at: at}
 	}
-	if c := n.claims[who]; c != nil && c.number <= n.released[who].number {
-		delete(n.claims, who)
+	if c := n.claims.of(who); c != nil && c.number <= n.released[who].number {
+		n.claims.drop(who)
 	}
 }
 
@@ -220,11 +220,7 @@ func (n *nickObject) prune(now int64) {
 		}
 		delete(n.released, oldest)
 	}
-	if len(n.heads) > maxHeads {
-		for _, e := range n.heads.sorted()[maxHeads:] {
-			delete(n.heads, e)
-		}
-	}
+	n.heads.bound(maxHeads)
 }
 
 func (n *nickObject) prunePast(now int64) {
@@ -240,10 +236,10 @@ func (n *nickObject) prunePast(now int64) {
 func (n *nickObject) nodeGone(t turn, node host.PeerID, keep uint64) {
 	n.watchersGone(node, keep)
 	before := len(n.claims)
-	for k, c := range n.claims { // any order: each for itself
-		if k.Node == node && (keep == 0 || k.Run != keep) {
+	for _, c := range slices.Clone(n.claims) {
+		if c.owner.Node == node && (keep == 0 || c.owner.Run != keep) {
 			n.ended(c, t.Now().UnixMilli())
-			delete(n.claims, k)
+			n.claims.drop(c.owner)
 		}
 	}
 	if len(n.claims) != before {
@@ -297,10 +293,8 @@ func (n *nickObject) renewClaim(t turn, node host.PeerID, run uint64, w *wire.Cl
 // tells that one.
 func (n *nickObject) lost(t turn, c *claim) {
 	both := newNickObject(n.name)
-	for _, own := range n.claims { // any order: each for itself
-		both.claims[own.owner] = own
-	}
-	both.claims[c.owner] = c
+	both.claims = slices.Clone(n.claims)
+	both.claims.put(c)
 	n.heads.add(t.Stamp())
 	t.Emit(both.View())
 }
@@ -321,7 +315,7 @@ func (n *nickObject) Query(_ host.PeerID, q []byte) []byte {
 // was believed gone may have come back.
 func (n *nickObject) former() pasts {
 	return slices.DeleteFunc(slices.Clone(n.past), func(p past) bool {
-		c := n.claims[p.owner]
+		c := n.claims.of(p.owner)
 		return c != nil && c.number == p.number
 	})
 }
@@ -338,8 +332,8 @@ func (n *nickObject) Snapshot() []byte {
 func (n *nickObject) toWire() *wire.NickState {
 	t := newTables(n.heads)
 	w := new(wire.NickState)
-	for _, k := range sortedStreams(n.claims) {
-		w.Claims = append(w.Claims, n.claims[k].toWire(t))
+	for _, c := range n.claims {
+		w.Claims = append(w.Claims, c.toWire(t))
 	}
 	for _, k := range sortedStreams(n.released) {
 		r := n.released[k]
@@ -415,10 +409,8 @@ func (n *nickObject) Revive(snapshot []byte) error {
 
 // merge unites another copy with this one; o is not used any more.
 func (n *nickObject) merge(o *nickObject) {
-	for e, head := range o.heads { // any order: maximum
-		n.heads.add(overlay.Stamp{Epoch: e, Number: head})
-	}
-	for _, c := range o.claims { // any order: each for itself
+	n.heads.addAll(o.heads)
+	for _, c := range o.claims {
 		n.unite(c)
 	}
 	for k, r := range n.released { // any order: each for itself
@@ -428,7 +420,7 @@ func (n *nickObject) merge(o *nickObject) {
 		n.over(k, r.number, r.at)
 	}
 	for who := range o.watchers { // any order: all of both
-		n.watchers[who] = true
+		n.takeWatcher(who)
 	}
 	n.boundWatchers()
 	l := n.past
@@ -439,16 +431,16 @@ func (n *nickObject) merge(o *nickObject) {
 }
 
 func (n *nickObject) unite(c *claim) {
-	if old := n.claims[c.owner]; old != nil {
+	if old := n.claims.of(c.owner); old != nil {
 		c = old.unite(c)
 	}
-	n.claims[c.owner] = c
+	n.claims.put(c)
 }
 
 func (n *nickObject) Nodes() []host.PeerID {
 	list := make([]host.PeerID, 0, len(n.claims)+len(n.watchers))
-	for k := range n.claims { // any order: sorted below
-		list = append(list, k.Node)
+	for _, c := range n.claims {
+		list = append(list, c.owner.Node)
 	}
 	for k := range n.watchers { // any order: sorted below
 		list = append(list, k.Node)

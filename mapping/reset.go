@@ -98,9 +98,7 @@ func (v *view) lacking(st *state) *state {
 	if len(d.tail)+len(d.redactions)+len(d.members)+len(d.removals)+len(d.modes)+d.lists.len()+len(d.invitations)+len(d.meta) == 0 && d.topic == (topic{}) && d.given == (given{}) {
 		return nil
 	}
-	for e, n := range mine.heads { // any order: each for itself
-		d.heads[e] = n
-	}
+	d.heads.addAll(mine.heads)
 	return d
 }
 

@@ -26,9 +26,9 @@ type session struct {
 	ended  error     // why Next ends; nil while the session lasts
 	quits  []func()  // to tell its channels when all before is sent
 
-	opening bool              // Open still waits for the first claim
-	claims  map[string]*claim // by folded nick: held or asked for
-	won     overlay.Stream    // who had this nick too and lost it, told last
+	opening bool           // Open still waits for the first claim
+	claims  []*claim       // held or asked for, one of a nick
+	won     overlay.Stream // who had this nick too and lost it, told last
 	wonAt   time.Time
 
 	memberships map[string]*membership // by folded channel
@@ -322,7 +322,7 @@ func (se *session) closeLocked(reason string, vanished bool, why error) {
 	se.s.over.put(se.stream, se.me)
 	delete(se.s.sessions, se.number)
 	se.s.ending[se.number] = se
-	for _, name := range sortedKeys(se.claims) {
+	for _, name := range se.claimed() {
 		se.releaseNickLocked(name)
 	}
 	for name, of := range se.s.nicks { // any order: each for itself

@@ -125,7 +125,7 @@ func TestNickLost(t *testing.T) {
 		other := newNickObject("ann")
 		c := signedClaim(1, testStream(1, 1), 1, "ann")
 		c.birth = birth{at: 1}
-		other.claims[c.owner] = c
+		other.claims.put(c)
 		nickViews{w.nodes[0].s}.Reset("ann", overlay.Stamp{}, other.Snapshot(), nil)
 		e.Eventually("ann is renamed", func() bool { return len(eventsOf[chat.Renamed](bob)) == 1 })
 		want := "ann-" + w.nodes[0].s.Node().ID[:4]

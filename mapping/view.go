@@ -1,7 +1,6 @@
 package mapping
 
 import (
-	"maps"
 	"slices"
 	"time"
 
@@ -317,7 +316,7 @@ func (v *view) admitLocked() {
 		if !ok || m.join != ms.number {
 			continue
 		}
-		ms.in, ms.knew = true, maps.Clone(v.state.heads)
+		ms.in, ms.knew = true, slices.Clone(v.state.heads)
 		v.locals[n] = ms
 		v.disperseLocked()
 		se.joined = append(se.joined, ms)

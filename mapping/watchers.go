@@ -43,9 +43,16 @@ func (n *nickObject) watched(t turn, who overlay.Stream) bool {
 	if len(n.watchers) >= maxWatchers {
 		return false
 	}
-	n.watchers[who] = true
+	n.takeWatcher(who)
 	t.SubscribersChanged()
 	return true
+}
+
+func (n *nickObject) takeWatcher(who overlay.Stream) {
+	if n.watchers == nil {
+		n.watchers = map[overlay.Stream]bool{}
+	}
+	n.watchers[who] = true
 }
 
 func (n *nickObject) unwatched(t turn, who overlay.Stream) {
@@ -106,6 +113,9 @@ func watchersToWire(m map[overlay.Stream]bool) []*wire.Session {
 func watchersFromWire(ws []*wire.Session) (map[overlay.Stream]bool, error) {
 	if len(ws) > maxWatchers {
 		return nil, fmt.Errorf("%w: %d watchers of a name", errWire, len(ws))
+	}
+	if len(ws) == 0 {
+		return nil, nil
 	}
 	m := make(map[overlay.Stream]bool, len(ws))
 	for _, w := range ws {

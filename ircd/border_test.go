@@ -213,3 +213,27 @@ func FuzzConnection(f *testing.F) {
 		<-done
 	})
 }
+
+// A long line's buffer does not stay with a client that says nothing more; what has come of the next line does.
+func TestALineReaderRests(t *testing.T) {
+	src := strings.NewReader(strings.Repeat("x", 2000) + "\nab")
+	r := &lineReader{src: src}
+	if line, err := r.next(); err != nil || len(line) != 2000 {
+		t.Fatalf("%d bytes, %v", len(line), err)
+	}
+	if _, err := r.next(); err != io.EOF {
+		t.Fatal(err)
+	}
+	r.rest()
+	src.Reset("c\n")
+	if line, err := r.next(); err != nil || string(line) != "abc" {
+		t.Fatalf("%q, %v", line, err)
+	}
+	if r.rest(); len(r.buf) != 0 {
+		t.Errorf("%d bytes are kept", len(r.buf))
+	}
+	src.Reset("d\n")
+	if line, err := r.next(); err != nil || string(line) != "d" || len(r.buf) > firstRead {
+		t.Errorf("%q, %v, in %d bytes", line, err, len(r.buf))
+	}
+}

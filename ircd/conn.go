@@ -64,36 +64,29 @@ type conn struct {
 	ended       func() // called when all goroutines are done
 
 	// Registration.
-	nick     string // wanted; after registration use self
-	username string
-	realname string
-	hasUser  bool
-	preAway  string // the away text to come in with
-	pass     string
-	caps     capSet
-	capOpen  bool // negotiation goes on until CAP END
-	cap302   bool // negotiated by version 302, which cannot be taken back
+	wanted  *registration // nil once the client is let in
+	caps    capSet
+	capOpen bool // negotiation goes on until CAP END
+	cap302  bool // negotiated by version 302, which cannot be taken back
 
 	// After registration.
-	session  chat.Session        // nil before
-	events   chat.Taker          // the session's events
-	stirred  atomic.Bool         // there are events to take
-	pulling  sync.WaitGroup      // of who takes the events of a session that has only Next
-	self     chat.Profile        // as this client has been told
-	joined   map[string]string   // channels, by folded name, as the client knows them
-	lately   string              // one of joined, or ""
-	unsure   bool                // a request was given up, and may still have been done
-	wantNick string              // the last nick asked for
-	nicks    *bucket             // limits nick changes; nil before the first
-	umodes   atomic.Uint32       // userModes; changed by who holds the turn
-	waiting  map[uint64]struct{} // messages sent, outcome not written yet
-	settled  chan struct{}       // has room for one: there are events to take, or waiting became empty
-	line     []byte              // scratch
-	batch    *buffer             // lines of the writer while it has the turn: it must not wait for room
+	session  chat.Session                  // nil before
+	events   chat.Taker                    // the session's events
+	stirred  atomic.Bool                   // there are events to take
+	pulling  sync.WaitGroup                // of who takes the events of a session that has only Next
+	self     chat.Profile                  // as this client has been told
+	joined   map[string]string             // channels, by folded name, as the client knows them
+	lately   string                        // one of joined, or ""
+	unsure   bool                          // a request was given up, and may still have been done
+	wantNick string                        // the last nick asked for
+	nicks    *bucket                       // limits nick changes; nil before the first
+	umodes   atomic.Uint32                 // userModes; changed by who holds the turn
+	waiting  map[uint64]struct{}           // messages sent, outcome not written yet
+	settled  atomic.Pointer[chan struct{}] // of who waits for waiting to become empty: has room for one; there are events to take, or it is
+	batch    *buffer                       // lines of the writer while it has the turn: it must not wait for room
 
 	monitored map[string]*monitored // by folded nick; nil until the first
 	subs      map[string]bool       // keys of metadata of which he is told; nil until the first
-	preMeta   chat.Metadata         // what he has set before registration
 
 	// Labelled commands (response.go).
 	resp     *response            // being written; nil while events are
@@ -110,7 +103,7 @@ type conn struct {
 func newConn(s *Server, nc *arrival) *conn {
 	c := &conn{
 		srv: s, cfg: s.live.Load(), nc: nc, in: lineReader{src: nc},
-		settled: make(chan struct{}, 1),
+		wanted:  new(registration),
 		traffic: traffic{since: s.now()},
 	}
 	c.out.disarms = nc.writesToRead()
@@ -271,6 +264,7 @@ func (c *conn) read() error {
 			if err := c.silent(pinged); err != nil {
 				return err
 			}
+			c.in.rest()
 			pinged = true
 			continue
 		}
@@ -281,6 +275,7 @@ func (c *conn) read() error {
 			return c.ctx.Err()
 		}
 		if outside && c.session != nil {
+			c.in.rest()
 			return errLetIn
 		}
 	}
@@ -405,13 +400,16 @@ func (c *conn) settle() {
 	if len(c.waiting) == 0 {
 		return
 	}
+	settled := make(chan struct{}, 1)
+	c.settled.Store(&settled) // before the events that wait are written
+	defer c.settled.Store(nil)
 	timer := time.NewTimer(settleTimeout)
 	defer timer.Stop()
 	for len(c.waiting) > 0 {
 		over := false
 		c.yield(func() {
 			select {
-			case <-c.settled:
+			case <-settled:
 			case <-c.ctx.Done():
 				over = true
 			case <-timer.C:
@@ -424,6 +422,13 @@ func (c *conn) settle() {
 		if over {
 			clear(c.waiting)
 		}
+	}
+}
+
+// signalSettled wakes who waits for the outcomes of messages, if anybody does.
+func (c *conn) signalSettled() {
+	if settled := c.settled.Load(); settled != nil {
+		signal(*settled)
 	}
 }
 

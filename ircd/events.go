@@ -19,7 +19,7 @@ var batches = sync.Pool{New: func() any { return new([eventBatch]chat.Event) }}
 func (c *conn) stir() {
 	c.stirred.Store(true)
 	c.out.kick()
-	signal(c.settled)
+	c.signalSettled()
 }
 
 // writeEvents takes events from the session and writes them. The caller holds

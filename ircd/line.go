@@ -167,14 +167,24 @@ func validClientTag(name string) bool {
 	return true
 }
 
-// lineReader cuts a stream into lines. Its buffer begins small and never
-// exceeds the longest line; a longer line is reported once and skipped.
+// lineReader cuts a stream into lines. Its buffer begins small, never
+// exceeds the longest line, and goes with rest; a longer line is reported once and skipped.
 type lineReader struct {
 	src      io.Reader
 	buf      []byte
 	start    int // of what has not been returned yet
 	end      int
 	skipping bool // the rest of a line that was too long
+}
+
+// firstRead is how much a client that says nothing keeps ready: most lines fit.
+const firstRead = 256
+
+// rest gives up a buffer that has grown, as the client may say nothing for long now.
+func (r *lineReader) rest() {
+	if r.start == r.end && len(r.buf) > firstRead {
+		r.buf, r.start, r.end = nil, 0, 0
+	}
 }
 
 // next returns the next line without CR LF or LF; it is valid until the call
@@ -209,7 +219,7 @@ func (r *lineReader) next() ([]byte, error) {
 			r.start = 0
 		}
 		if r.end == len(r.buf) {
-			r.buf = append(r.buf, make([]byte, max(256, len(r.buf)))...)
+			r.buf = append(r.buf, make([]byte, max(firstRead, len(r.buf)))...)
 		}
 		n, err := r.src.Read(r.buf[r.end:])
 		r.end += n

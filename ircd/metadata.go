@@ -103,7 +103,7 @@ func (c *conn) metaBatch(target string, f func()) {
 // ownMeta is the client's own metadata.
 func (c *conn) ownMeta() chat.Metadata {
 	if c.session == nil {
-		return c.preMeta
+		return c.wanted.meta
 	}
 	return c.session.Self().Meta
 }
@@ -217,11 +217,11 @@ func (c *conn) setMeta(target, about string, changes ...chat.MetaItem) bool {
 	err := error(chat.ErrNoPrivileges) // of another user
 	switch {
 	case c.session == nil:
-		next := c.preMeta.With(changes...)
+		next := c.wanted.meta.With(changes...)
 		if err = nil; !next.Fits() {
 			err = chat.ErrMetadataFull
 		} else {
-			c.preMeta = next
+			c.wanted.meta = next
 		}
 	case target == c.display() || target[0] == '#':
 		ctx, cancel := c.timeout()

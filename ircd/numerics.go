@@ -341,8 +341,8 @@ func (c *conn) display() string {
 	switch {
 	case c.session != nil:
 		return c.self.Nick
-	case c.nick != "":
-		return c.nick
+	case c.wanted.nick != "":
+		return c.wanted.nick
 	}
 	return "*"
 }

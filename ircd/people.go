@@ -13,7 +13,7 @@ import (
 func cmdAway(c *conn, m *message) error {
 	text := cutString(m.param(0), chat.MaxAway)
 	if c.session == nil { // IRCv3, "pre-away"
-		c.preAway = text
+		c.wanted.away = text
 		c.showAway(text)
 		return nil
 	}

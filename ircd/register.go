@@ -12,19 +12,30 @@ import (
 	"ircbridge/chat"
 )
 
+// registration is what a client says before it is let in.
+type registration struct {
+	nick     string
+	username string
+	realname string
+	hasUser  bool
+	pass     string
+	away     string        // the away text to come in with
+	meta     chat.Metadata // and the metadata
+}
+
 func cmdPass(c *conn, m *message) error {
-	c.pass = m.params[0]
+	c.wanted.pass = m.params[0]
 	return nil
 }
 
 func cmdUser(c *conn, m *message) error {
-	if c.hasUser {
+	if c.wanted.hasUser {
 		c.reply(errAlreadyReg)
 		return nil
 	}
-	c.username = cleanUsername(m.params[0])
-	c.realname = cutString(m.params[3], chat.MaxRealname)
-	c.hasUser = true
+	c.wanted.username = cleanUsername(m.params[0])
+	c.wanted.realname = cutString(m.params[3], chat.MaxRealname)
+	c.wanted.hasUser = true
 	return c.tryRegister()
 }
 
@@ -52,7 +63,7 @@ func cmdNick(c *conn, m *message) error {
 	case c.session != nil:
 		c.changeNick(nick)
 	default:
-		c.nick = nick
+		c.wanted.nick = nick
 		return c.tryRegister()
 	}
 	return nil
@@ -105,32 +116,33 @@ func (c *conn) showNick(nick string) {
 
 // tryRegister lets the client in when all that it takes is there.
 func (c *conn) tryRegister() error {
-	if c.session != nil || c.nick == "" || !c.hasUser || c.capOpen {
+	want := c.wanted
+	if c.session != nil || want.nick == "" || !want.hasUser || c.capOpen {
 		return nil
 	}
-	if want := c.srv.live.Load().Password; want != "" && subtle.ConstantTimeCompare([]byte(want), []byte(c.pass)) != 1 {
+	if pass := c.srv.live.Load().Password; pass != "" && subtle.ConstantTimeCompare([]byte(pass), []byte(want.pass)) != 1 {
 		c.reply(errPasswdMismatch)
 		return cutOff("Password incorrect")
 	}
 	var session chat.Session
-	err := c.claim(c.nick, func() (err error) {
+	err := c.claim(want.nick, func() (err error) {
 		ctx, cancel := c.timeout()
 		defer cancel()
-		session, err = c.srv.service.Open(ctx, chat.User{Nick: c.nick, Username: c.username, Realname: c.realname, Secure: c.nc.secure != nil, Meta: c.preMeta})
+		session, err = c.srv.service.Open(ctx, chat.User{Nick: want.nick, Username: want.username, Realname: want.realname, Secure: c.nc.secure != nil, Meta: want.meta})
 		return err
 	})
 	switch {
 	case errors.Is(err, chat.ErrNickInUse), errors.Is(err, chat.ErrBadNick):
-		nick := c.nick
-		c.nick = ""
+		nick := want.nick
+		want.nick = ""
 		c.fail(err, subject{command: "NICK", nick: nick})
 		return nil
 	case err != nil:
 		return closed(openReason(err))
 	}
-	c.session = session
-	if c.preAway != "" {
-		_ = session.SetAway(c.ctx, c.preAway) // fails only with the session, which tells of it
+	c.session, c.wanted = session, nil
+	if want.away != "" {
+		_ = session.SetAway(c.ctx, want.away) // fails only with the session, which tells of it
 	}
 	c.self = session.Self()
 	if c.self.Secure {

@@ -124,8 +124,10 @@ func (c *conn) nested(kind string, f func(), params ...string) {
 
 // release writes the line that waited.
 func (c *conn) release(r *response, tags []byte) {
-	c.line = append(append(append(c.line[:0], '@'), tags...), ' ')
-	c.line = append(c.line, r.line...)
+	line := buffers.Get().(*buffer)
+	line.b = append(append(append(line.b, '@'), tags...), ' ')
+	line.b = append(line.b, r.line...)
 	r.holding, r.line = false, nil
-	c.put(c.line)
+	c.put(line.b)
+	line.free()
 }

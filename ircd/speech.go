@@ -117,7 +117,7 @@ func (c *conn) lost(out chat.Outgoing, code, why string) {
 func (c *conn) outcome(e chat.Sent) {
 	delete(c.waiting, e.Number)
 	if len(c.waiting) == 0 {
-		signal(c.settled)
+		c.signalSettled()
 	}
 	if r := c.labelled[e.Number]; r != nil {
 		delete(c.labelled, e.Number)

@@ -29,8 +29,10 @@ func (c *conn) emit(tags, source, command, target string, middle []string, text 
 
 // raw writes a line whose tags are all there.
 func (c *conn) raw(tags, source, command string, params []string, text string, hasText bool) {
-	c.line = appendLine(c.line[:0], tags, source, command, params, text, hasText)
-	c.put(c.line)
+	line := buffers.Get().(*buffer)
+	line.b = appendLine(line.b, tags, source, command, params, text, hasText)
+	c.put(line.b)
+	line.free()
 }
 
 // put hands a line over to the writer. It may be used again afterwards.

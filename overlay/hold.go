@@ -60,7 +60,10 @@ func (o *Overlay) makeCalls(hds []*hold) {
 		hd.busy = true
 		for len(hd.calls) > 0 {
 			f := hd.calls[0]
-			hd.calls = hd.calls[1:]
+			hd.calls[0] = nil // it may hold a whole view
+			if hd.calls = hd.calls[1:]; len(hd.calls) == 0 {
+				hd.calls = nil
+			}
 			o.mu.Unlock()
 			f()
 			o.mu.Lock()

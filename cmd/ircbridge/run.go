@@ -142,7 +142,7 @@ func (f *runFlags) load() (bridge.Config, error) {
 }
 
 // supervised runs the node; meanwhile one goroutine tells the service manager
-// of its life and reloads its configuration.
+// of its life and reloads its configuration, and another one keeps its memory small.
 func (f *runFlags) supervised(ctx context.Context, node *bridge.Node, reload <-chan struct{}) error {
 	manager := newManager()
 	defer manager.close()
@@ -150,6 +150,7 @@ func (f *runFlags) supervised(ctx context.Context, node *bridge.Node, reload <-c
 	defer watching.Wait()
 	over, end := context.WithCancel(context.Background())
 	defer end()
+	watching.Go(func() { newThrift().run(over) })
 	watching.Go(func() {
 		select {
 		case <-node.Ready():

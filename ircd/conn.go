@@ -35,7 +35,7 @@ const (
 //   - srv, cfg, nc, bucket, ctx, cancel and ended never change; session and events change
 //     once, in the reader, when the client is let in;
 //   - in, bucket's tokens, complained and readBy are the reader's own;
-//   - out, pulse and inbox have locks of their own; stirred, umodes and the figures of traffic
+//   - out, pulse, inbox and asking have locks of their own; stirred, umodes and the figures of traffic
 //     are atomic;
 //   - everything else belongs to who holds the turn.
 //
@@ -58,9 +58,10 @@ type conn struct {
 
 	turn sync.Mutex
 
-	ctx         context.Context // ends with the connection
+	ctx         context.Context // ends with the connection; has no children (asking)
 	cancel      context.CancelCauseFunc
 	interrupted sync.Once
+	asking      asking
 	ended       func() // called when all goroutines are done
 
 	// Registration.
@@ -135,7 +136,7 @@ func cutOff(reason string) error {
 // start begins to serve the client, in the caller's goroutine until he is let
 // in. ended is called when all goroutines of the connection are done.
 func (c *conn) start(ctx context.Context, ended func()) {
-	c.ctx, c.cancel = context.WithCancelCause(ctx)
+	c.ctx, c.cancel = context.WithCancelCause(context.Background())
 	// Not c.interrupt: the reader must find its own context over when it wakes.
 	stop := context.AfterFunc(ctx, func() { c.end(context.Cause(ctx)) })
 	c.ended = func() {
@@ -172,6 +173,7 @@ func (c *conn) finish(err error) {
 // end has the reader end the connection. The first cause counts.
 func (c *conn) end(cause error) {
 	c.cancel(cause)
+	c.asking.end()
 	c.interrupt()
 }
 

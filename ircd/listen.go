@@ -9,17 +9,16 @@ import (
 	"net/netip"
 	"slices"
 	"time"
-
-	"golang.org/x/net/netutil"
 )
 
 // entrance is a port at which clients come in.
 type entrance struct {
 	net.Listener
-	tls     *tls.Config // nil for plain text
-	key     string      // of its list in the configuration
-	web     bool        // lines come in WebSocket messages
-	proxied bool        // clients come through a proxy, which says who they are
+	tls     *tls.Config   // nil for plain text
+	key     string        // of its list in the configuration
+	web     bool          // lines come in WebSocket messages
+	proxied bool          // clients come through a proxy, which says who they are
+	open    chan struct{} // has a place for each connection that may be open at once
 }
 
 func (e *entrance) kind() string {
@@ -115,7 +114,7 @@ func (s *Server) listenDefault() error {
 // enterBy adds a port, and what to tell people of it. The listener is limited hard, a little
 // above the limit on connections that is told.
 func (s *Server) enterBy(l net.Listener, by way, proxied bool) *entrance {
-	e := &entrance{Listener: netutil.LimitListener(l, s.cfg.Limits.MaxConnections+slack), key: by.key, web: by.web, proxied: proxied}
+	e := &entrance{Listener: l, key: by.key, web: by.web, proxied: proxied, open: make(chan struct{}, s.cfg.Limits.MaxConnections+slack)}
 	switch {
 	case by.tls && by.web: // browsers would ask their users for a certificate
 		e.tls = s.certs.config(func() bool { return false }, "http/1.1")

@@ -1,7 +1,6 @@
 package ircd
 
 import (
-	"context"
 	"slices"
 	"strconv"
 	"strings"
@@ -66,7 +65,7 @@ func (c *conn) lookup(nicks []string) []found {
 	if len(nicks) > 1 {
 		limit = lookupTimeout
 	}
-	ctx, cancel := context.WithTimeout(c.ctx, limit)
+	ctx, cancel := c.asking.within(limit)
 	defer cancel()
 	results := make([]found, len(nicks))
 	session := c.session

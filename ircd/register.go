@@ -180,7 +180,7 @@ func (c *conn) welcome() {
 
 // timeout is the context of one command.
 func (c *conn) timeout() (context.Context, context.CancelFunc) {
-	return context.WithTimeout(c.ctx, commandTimeout)
+	return c.asking.within(commandTimeout)
 }
 
 func cmdPing(c *conn, m *message) error {

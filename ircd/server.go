@@ -15,7 +15,7 @@ import (
 )
 
 // slack is how many connections above the limit are open at once, to be told
-// so; netutil's listener holds the rest back.
+// so; the rest are held back by not being accepted.
 const slack = 16
 
 // Server is the IRC front-end. It implements chat.Frontend.
@@ -164,8 +164,20 @@ func (s *Server) whileAlive(ctx context.Context) (context.Context, context.Cance
 func (s *Server) accept(ctx context.Context, e *entrance, wg *sync.WaitGroup) error {
 	const maxPause = time.Second
 	pause := 5 * time.Millisecond
+	ended := func() {
+		<-e.open
+		wg.Done()
+	}
 	for {
+		select {
+		case e.open <- struct{}{}:
+		case <-ctx.Done():
+			return nil
+		}
 		nc, err := e.Accept()
+		if err != nil {
+			<-e.open
+		}
 		switch {
 		case ctx.Err() != nil:
 			if err == nil {
@@ -186,7 +198,7 @@ func (s *Server) accept(ctx context.Context, e *entrance, wg *sync.WaitGroup) er
 		}
 		pause = 5 * time.Millisecond
 		wg.Add(1)
-		go s.serveConn(ctx, e, nc, wg.Done)
+		go s.serveConn(ctx, e, nc, ended)
 	}
 }
 

@@ -3,7 +3,6 @@ package ircd
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -103,7 +102,7 @@ type conn struct {
 
 func newConn(s *Server, nc *arrival) *conn {
 	c := &conn{
-		srv: s, cfg: s.live.Load(), nc: nc, in: lineReader{src: nc},
+		srv: s, cfg: s.live.Load(), nc: nc, in: lineReader{src: nc.Conn},
 		wanted:  new(registration),
 		traffic: traffic{since: s.now()},
 	}
@@ -239,86 +238,6 @@ func writeFailed(err error) error {
 		return cutOff("Client does not read")
 	}
 	return closed("Connection lost")
-}
-
-// read handles lines until the connection ends, and says why it did, or until
-// the client is let in.
-func (c *conn) read() error {
-	limits := &c.cfg.Limits
-	register := time.Now().Add(limits.Registration)
-	pinged, outside := false, c.session == nil
-	for {
-		deadline := register
-		if c.session != nil {
-			deadline = time.Now().Add(limits.PingInterval)
-			if pinged {
-				deadline = time.Now().Add(limits.PingTimeout)
-			}
-		}
-		line, err := c.nextLine(deadline)
-		switch {
-		case err == nil, errors.Is(err, errLineTooLong):
-			pinged = false
-		case !errors.Is(err, os.ErrDeadlineExceeded) || c.ctx.Err() != nil:
-			c.locked(c.settle) // what was sent before a half-close is still answered
-			return err
-		default:
-			if err := c.silent(pinged); err != nil {
-				return err
-			}
-			c.in.rest()
-			pinged = true
-			continue
-		}
-		if err := c.handle(line, err); err != nil {
-			return err
-		}
-		if c.bucket != nil && !c.bucket.take(c.ctx) {
-			return c.ctx.Err()
-		}
-		if outside && c.session != nil {
-			c.in.rest()
-			return errLetIn
-		}
-	}
-}
-
-// silent asks a client that has sent nothing for a while whether it is there,
-// or gives it up.
-func (c *conn) silent(pinged bool) error {
-	limits := &c.cfg.Limits
-	switch {
-	case c.session == nil:
-		return cutOff("Registration timed out")
-	case pinged:
-		return cutOff(fmt.Sprintf("Ping timeout: %d seconds", int((limits.PingInterval + limits.PingTimeout).Seconds())))
-	}
-	c.locked(func() { c.write("", "", "PING", nil, c.srv.name) })
-	return nil
-}
-
-func (c *conn) nextLine(deadline time.Time) ([]byte, error) {
-	const slack = time.Second // the socket's deadline may be so much earlier: it is not set for each line
-	for {
-		if early := deadline.Sub(c.readBy); early < 0 || early > slack {
-			if err := c.nc.SetReadDeadline(deadline); err != nil {
-				return nil, err
-			}
-			c.readBy = deadline
-		}
-		if err := c.ctx.Err(); err != nil { // its end may have come before the deadline was set
-			return nil, err
-		}
-		c.pulse.listening()
-		line, err := c.in.next()
-		if err == nil || errors.Is(err, errLineTooLong) {
-			c.pulse.heard()
-		}
-		if c.readBy.Equal(deadline) || !errors.Is(err, os.ErrDeadlineExceeded) {
-			return line, err
-		}
-		c.readBy = time.Time{}
-	}
 }
 
 // handle answers one line. An error ends the connection.

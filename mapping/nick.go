@@ -327,6 +327,12 @@ func (se *session) keepsNickLocked(obj *nickObject) {
 	}
 }
 
+// won is that a user kept his nick, and somebody else did not.
+type won struct {
+	from overlay.Stream
+	at   time.Time
+}
+
 // wonPause is the shortest time between two notices that a user keeps his nick.
 const wonPause = 10 * time.Second
 
@@ -334,10 +340,10 @@ const wonPause = 10 * time.Second
 // give it up.
 func (se *session) keepNickLocked(loser *claim) {
 	now := se.s.h.Now()
-	if se.won == loser.owner || now.Sub(se.wonAt) < wonPause {
+	if w := se.won; w != nil && (w.from == loser.owner || now.Sub(w.at) < wonPause) {
 		return // told before; and no node can fill a user's screen
 	}
-	se.won, se.wonAt = loser.owner, now
+	se.won = &won{loser.owner, now}
 	se.pushLocked(chat.Notice{At: now, Text: fmt.Sprintf(
 		"%s had your nick too, and is given another one: you had it first, and keep it", loser.person.mask(loser.owner),
 	)})

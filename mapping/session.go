@@ -26,10 +26,9 @@ type session struct {
 	ended  error     // why Next ends; nil while the session lasts
 	quits  []func()  // to tell its channels when all before is sent
 
-	opening bool           // Open still waits for the first claim
-	claims  []*claim       // held or asked for, one of a nick
-	won     overlay.Stream // who had this nick too and lost it, told last
-	wonAt   time.Time
+	opening bool     // Open still waits for the first claim
+	claims  []*claim // held or asked for, one of a nick
+	won     *won     // who had this nick too and lost it, told last; nil for nobody
 
 	memberships map[string]*membership // by folded channel
 	joined      []*membership          // in the order of joining

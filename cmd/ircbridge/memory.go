@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"os"
 	"runtime/debug"
 	"runtime/metrics"
 	"time"
@@ -9,7 +10,15 @@ import (
 
 // The Go runtime keeps as much room as is alive, and what a crowd needed to come in, for
 // minutes after the last use. A node is mostly idle, on somebody's own machine: when little goes on, what is not
-// alive is collected and given back. Under load nothing changes, so that it costs no speed.
+// alive is collected and given back. Under load it is not, and a small heap may grow more than is the runtime's rule, so
+// that memory costs no speed.
+
+// room is how much a small heap may grow before it is collected: with as much again as is alive, as is the
+// runtime's rule, a node with some MiB would collect several times a second under load.
+const room = 24 << 20
+
+// growth is the runtime's GOGC for a heap of which so much is alive.
+func growth(live uint64) int { return int(min(max(100, 100*room/max(live, 1)), 400)) }
 
 // thriftPeriod is how often a node looks at its memory.
 const thriftPeriod = time.Second
@@ -48,15 +57,21 @@ func (t *thrift) due(h heap) bool {
 	return fresh < 1<<20+h.live/16 && h.taken > h.live+h.live/4+4<<20
 }
 
-// run gives memory back whenever it is due, until ctx is done.
+// run gives memory back whenever it is due, until ctx is done, and lets the heap grow. Who has set GOGC has set that.
 func (t *thrift) run(ctx context.Context) {
 	tick := time.NewTicker(thriftPeriod)
 	defer tick.Stop()
+	grows := 100
 	for {
 		select {
 		case <-tick.C:
-			if t.due(t.read()) {
+			h := t.read()
+			if t.due(h) {
 				debug.FreeOSMemory()
+			}
+			if g := growth(h.live); os.Getenv("GOGC") == "" && (g > grows+grows/4 || g < grows-grows/4) {
+				grows = g
+				debug.SetGCPercent(g)
 			}
 		case <-ctx.Done():
 			return

@@ -33,3 +33,11 @@ func TestMemoryIsRead(t *testing.T) {
 		t.Errorf("the runtime says %+v", h)
 	}
 }
+
+func TestASmallHeapMayGrowMore(t *testing.T) {
+	for live, want := range map[uint64]int{0: 400, 6 << 20: 400, 12 << 20: 200, 24 << 20: 100, 100 << 20: 100} {
+		if got := growth(live); got != want {
+			t.Errorf("of %d MiB alive it is %d, want %d", live>>20, got, want)
+		}
+	}
+}

@@ -64,6 +64,8 @@ type membership struct {
 	event  host.Event // signalled when in, or over
 	over   bool       // refused, or gone again before it was in
 	orphan bool       // whoever asked went away
+	key    string     // that he gave
+	asked  *job
 }
 
 // beginLocked says why a method cannot be served.
@@ -128,15 +130,23 @@ func (se *session) joinAt(ctx context.Context, name, channel, key, denied string
 	case on != nil && on.in && !chat.SameName(on.v.display(), channel):
 		defer s.mu.Unlock()
 		return fail(&chat.ChannelRenamedError{Name: on.v.display()})
-	case on != nil:
+	case on != nil && !on.givenUp():
 		s.mu.Unlock()
 		return fail(chat.ErrAlreadyJoined)
-	case len(se.memberships) >= chat.MaxChannels:
+	case on == nil && len(se.memberships) >= chat.MaxChannels:
 		s.mu.Unlock()
 		return fail(chat.ErrTooManyChannels)
 	}
-	ms := se.askJoinLocked(name, channel, key, denied)
-	j := ms.v.joining[ms]
+	ms := on
+	if on != nil && (on.key != key || denied != "") {
+		se.leaveLocked(on, reqPartOf(""))
+		ms = nil
+	}
+	if ms == nil {
+		ms = se.askJoinLocked(name, channel, key, denied)
+	}
+	ms.orphan = false
+	j := ms.asked
 	s.mu.Unlock()
 
 	deadline := s.h.Now().Add(2 * s.cfg.GiveUp)
@@ -181,10 +191,14 @@ func (se *session) joinAt(ctx context.Context, name, channel, key, denied string
 	return chat.Channel{}, nil, err
 }
 
+// givenUp reports whether he is not in yet, and nobody waits for it any more. Who asks again then waits for the same: were
+// it taken back first, it could cost him a status to return to.
+func (ms *membership) givenUp() bool { return ms.orphan && !ms.in }
+
 // askJoinLocked asks for a join, and follows the channel from now on.
 func (se *session) askJoinLocked(name, channel, key, denied string) *membership {
 	v := se.s.viewLocked(name)
-	ms := &membership{v: v, event: se.s.h.NewEvent()}
+	ms := &membership{v: v, event: se.s.h.NewEvent(), key: key}
 	if se.memberships == nil {
 		se.memberships = map[string]*membership{}
 	}
@@ -195,7 +209,7 @@ func (se *session) askJoinLocked(name, channel, key, denied string) *membership 
 			Left: se.s.leftUntoldLocked(name, se.me.nick), Denied: []byte(denied),
 		}}})
 	}, func(j *job) { se.joinDoneLocked(ms, j) })
-	ms.number = j.number
+	ms.number, ms.asked = j.number, j
 	j.open = func() bool { return !ms.in && !ms.over && se.memberships[name] == ms }
 	v.joining[ms] = j
 	return ms

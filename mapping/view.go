@@ -317,6 +317,7 @@ func (v *view) admitLocked() {
 			continue
 		}
 		ms.in, ms.knew = true, slices.Clone(v.state.heads)
+		ms.asked, ms.key = nil, ""
 		v.locals[n] = ms
 		v.disperseLocked()
 		se.joined = append(se.joined, ms)

@@ -102,7 +102,7 @@ func (h *harm) do(n *Network, byte int) {
 	case 3, 4:
 		n.Cut(d, node)
 	case 5:
-		n.Pause(node, d/2)
+		n.Pause(node, min(d/2, 4*time.Second)) // the clients' side goes on, and would find that nobody answers
 	default:
 		n.Disturb(d, sim.Faults{Loss: 0.02, Duplicate: 0.05, Reorder: 0.1, ReplyLoss: 0.02})
 	}

@@ -18,6 +18,7 @@ type hold struct {
 	tries  int         // renewals that failed since the last that did not
 	calls  []func()    // upcalls in order
 	busy   bool        // a task is making them
+	branch *passing    // of the object, that this node passes batches on to
 }
 
 // Hold says that this node has a stake in an object (a view, a claim): it is

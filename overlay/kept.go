@@ -32,9 +32,11 @@ type object struct {
 	log      []Entry // oldest first
 	logBytes int
 
-	streams map[Stream]*streamState
-	cursors map[host.PeerID]*cursor
-	leases  map[host.PeerID]lease
+	streams  map[Stream]*streamState
+	cursors  map[host.PeerID]*cursor
+	branches []*branch // of the nodes with cursors, where there are many
+	branched bool      // each of them is in one
+	leases   map[host.PeerID]lease
 
 	moving  bool         // handed over, or taken over, and not yet confirmed: takes no changes
 	taking  bool         // moving because it is taken over; what others have of it is still united with it
@@ -78,10 +80,24 @@ type cursor struct {
 	// declined: the node said that it has no stake, and is told nothing until
 	// it asks for something here.
 	declined bool
+
+	// Of the tree (fan.go).
+	riding      bool          // a batch for it is on its way through its branch
+	shy         time.Time     // it does not ride before
+	pause       time.Duration // for which it did not, the last time
+	unfit       bool          // no relay
+	addrs       []string      // of the node, as it named them
+	sure, later uint64        // what relays vouched for: a while ago, and after that
+	sureBy      host.PeerID   // which relay did
+	laterBy     host.PeerID
+	laterAt     time.Time
 }
 
 // behind reports whether there is something to push to the cursor's node.
 func (c *cursor) behind(ob *object, node host.PeerID) bool {
+	if c.riding {
+		return false // what becomes of that shows when it ends
+	}
 	if c.ending {
 		return c.number < min(c.until, ob.pushable(node))
 	}
@@ -188,6 +204,7 @@ func (ob *object) pressed(now time.Time, cfg Config) bool {
 // one begins at the present number: what comes after its view is pushed. One
 // that is named no more ends after the events up to now.
 func (ob *object) subscribe() {
+	ob.branched = false
 	nodes := ob.obj.Nodes()
 	named := make(map[host.PeerID]bool, len(nodes))
 	for _, n := range nodes {

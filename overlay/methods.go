@@ -10,7 +10,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// The overlay's methods; 16 to 31, and 48 to 51, are its own.
+// The overlay's methods; 16 to 31, 48 to 51, 62 and 63 are its own.
 var (
 	methodRequest   = host.Method{Number: 16, Name: "overlay request"}
 	methodQuery     = host.Method{Number: 17, Name: "overlay query"}
@@ -35,6 +35,8 @@ func (o *Overlay) handle() {
 	serve(o, methodQuery, func() *wire.Query { return new(wire.Query) }, o.onQuery)
 	serve(o, methodDeliver, func() *wire.Deliver { return new(wire.Deliver) }, o.onDeliver)
 	serve(o, methodView, func() *wire.Deliver { return new(wire.Deliver) }, o.onDeliver)
+	serve(o, methodFan, func() *wire.Fan { return new(wire.Fan) }, o.onFan)
+	serve(o, methodBatch, func() *wire.Batch { return new(wire.Batch) }, o.onBatch)
 	serve(o, methodRenew, func() *wire.Renew { return new(wire.Renew) }, o.onRenew)
 	serve(o, methodAssert, func() *wire.Assert { return new(wire.Assert) }, o.onAssert)
 	serve(o, methodOpenRange, func() *wire.OpenRange { return new(wire.OpenRange) },

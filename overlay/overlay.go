@@ -35,7 +35,7 @@
 // (dictionary, groups) and of their outboxes. Periodic tasks: renewLoop,
 // sweepLoop, lapseLoop, compareLoop, takeOverLoop, tickLoop, saveLoop and, until all that
 // was found in the database is settled, reviveLoop; one pusher for each node
-// that is being told something, one copier for each replica that lacks
+// that is being told something, or for each branch of many (fan.go), one copier for each replica that lacks
 // something, and one sender for each record or group that this node is
 // asking something.
 //
@@ -203,6 +203,7 @@ type Overlay struct {
 	fetching   []gained                // of those, whose are being fetched
 	paths      map[host.PeerID]*path   // to nodes that are not reached directly
 	relays     int                     // requests that are being put through for others
+	fans       int                     // batches that this node passes on at the moment
 	checking   bool                    // a task asks keepers for old copies
 	unsaved    unsaved                 // objects whose record in the database is out of date
 	saveFailed bool                    // the last write did

@@ -29,6 +29,7 @@ func (o *Overlay) pushLocked(ob *object) {
 	if ob.moving {
 		return
 	}
+	o.fanLocked(ob)
 	var nodes []host.PeerID
 	// any order: sorted below
 	for node, c := range ob.cursors {

@@ -225,10 +225,11 @@ func (o *Overlay) renewOne(from host.Peer, msg *wire.Renew, item *wire.Renewal) 
 		Renewed: &wire.Renewed{Node: []byte(from.ID), Run: msg.Run, Payload: item.Payload},
 	}}).known
 	if c := ob.cursors[from.ID]; c != nil && !c.ending {
-		c.declined = false
+		c.declined, c.addrs = false, from.Addrs
 		if at.Epoch != ob.epoch {
 			c.needView = true
 		} else {
+			ob.heldAgainstLocked(c, at.Number)
 			c.number = min(at.Number, ob.number) // what it says it has, not what we believe
 		}
 		if c.behind(ob, from.ID) {

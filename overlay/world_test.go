@@ -42,11 +42,15 @@ func newWorld(t testing.TB, seed uint64) *world {
 
 // dress puts the protocols on a host.
 func (w *world) dress(h *sim.Host) *node {
-	n := &node{host: h, views: newRoomViews(), next: map[string]uint64{}, acked: map[string]uint64{}}
-	var on host.Host = h
 	if w.tap != nil {
-		on = &tapped{h, w.tap}
+		return w.dressOn(h, &tapped{h, w.tap})
 	}
+	return w.dressOn(h, h)
+}
+
+// dressOn is dress with something between the protocols and their host.
+func (w *world) dressOn(h *sim.Host, on host.Host) *node {
+	n := &node{host: h, views: newRoomViews(), next: map[string]uint64{}, acked: map[string]uint64{}}
 	n.ring = chord.New(on, chord.Config{})
 	n.o = New(on, n.ring, w.cfg)
 	n.o.Register(Kind{Name: "room", New: newRoom, Views: n.views})

@@ -3,4 +3,4 @@
 // what it decodes.
 package wire
 
-//go:generate protoc -I . --go_out=. --go_opt=paths=source_relative overlay.proto kinds.proto copies.proto relay.proto
+//go:generate protoc -I . --go_out=. --go_opt=paths=source_relative overlay.proto kinds.proto copies.proto relay.proto fan.proto

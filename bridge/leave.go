@@ -146,9 +146,15 @@ func (p *parts) leave() {
 	p.overlay.Leave(left())
 	p.log.Info("leaving: telling the neighbours on the ring")
 	p.ring.Leave(min(time.Second, left()+closeTime))
+	p.closeHost(left() + closeTime)
+	p.log.Info("left", "after", time.Since(began).Round(time.Millisecond))
+}
+
+// closeHost closes the connections, within d.
+func (p *parts) closeHost(d time.Duration) {
 	closed := make(chan error, 1)
 	go func() { closed <- p.host.Close() }()
-	late := time.NewTimer(left() + closeTime)
+	late := time.NewTimer(d)
 	defer late.Stop()
 	select {
 	case err := <-closed:
@@ -158,5 +164,4 @@ func (p *parts) leave() {
 	case <-late.C:
 		p.log.Warn("the host is slow to close; ending without it")
 	}
-	p.log.Info("left", "after", time.Since(began).Round(time.Millisecond))
 }

@@ -3,7 +3,6 @@ package bridge
 import (
 	"errors"
 	"fmt"
-	"time"
 )
 
 // errTwinRuns is what users read as the reason when their node ends because
@@ -18,17 +17,4 @@ func (p *parts) twinError(why error) error {
 
 // vanish ends the host of a node that has a twin: nobody is told goodbye,
 // because place, names and objects may be the other node's.
-func (p *parts) vanish() {
-	closed := make(chan error, 1)
-	go func() { closed <- p.host.Close() }()
-	late := time.NewTimer(leaveTime)
-	defer late.Stop()
-	select {
-	case err := <-closed:
-		if err != nil {
-			p.log.Warn("closing the host", "err", err)
-		}
-	case <-late.C:
-		p.log.Warn("the host is slow to close; ending without it")
-	}
-}
+func (p *parts) vanish() { p.closeHost(leaveTime) }

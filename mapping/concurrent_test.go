@@ -5,8 +5,6 @@ import (
 	"slices"
 	"testing"
 	"time"
-
-	"ircbridge/host/sim"
 )
 
 // TestWhoJoinedDuringASplitSeesBothSides: users who came to a channel while
@@ -18,15 +16,7 @@ func TestWhoJoinedDuringASplitSeesBothSides(t *testing.T) {
 			w := newSimNet(t, seed)
 			w.grow(6)
 			w.run(func(e *simEnv) {
-				var left, right []*sim.Host
-				for i, n := range w.nodes {
-					if i < 3 {
-						left = append(left, n.h)
-					} else {
-						right = append(right, n.h)
-					}
-				}
-				w.Partition(left, right)
+				w.cutAfter(3)
 				e.Sleep(60 * time.Second) // both rings are closed
 				ann, bob := e.open(w.nodes[0], "ann"), e.open(w.nodes[5], "bob")
 				ann.join("#tea")

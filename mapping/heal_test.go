@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"ircbridge/chat"
-	"ircbridge/host/sim"
 )
 
 // TestPartitionHeals: a node is cut off for a while, goes on alone, and comes
@@ -25,15 +24,7 @@ func TestPartitionHeals(t *testing.T) {
 				ann.join("#old")
 				bob.join("#old")
 				e.sees(bob, "#old", "@ann bob")
-				var left, right []*sim.Host
-				for i, n := range w.nodes {
-					if i < 5 {
-						left = append(left, n.h)
-					} else {
-						right = append(right, n.h)
-					}
-				}
-				w.Partition(left, right)
+				w.cutAfter(5)
 				e.Sleep(90 * time.Second)
 				e.sees(ann, "#old", "@ann")
 				eve, zoe := e.open(w.nodes[1], "eve"), e.open(w.nodes[2], "zoe")

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"ircbridge/chat"
-	"ircbridge/host/sim"
 	"ircbridge/mapping/wire"
 	"ircbridge/overlay"
 )
@@ -195,19 +194,6 @@ func TestRenamedChannelOutlivesItsKeepers(t *testing.T) {
 	}
 }
 
-// cut parts the last three nodes of a network of six from the others.
-func (w *simNet) cut() {
-	var left, right []*sim.Host
-	for i, n := range w.nodes {
-		if i < 3 {
-			left = append(left, n.h)
-		} else {
-			right = append(right, n.h)
-		}
-	}
-	w.Partition(left, right)
-}
-
 // TestRenamedInACut: a channel is renamed on one side of a cut, or on both, or its new name
 // is founded on the other side. After the mend all agree; the later name counts, and
 // a name belongs to who was founded under it.
@@ -226,7 +212,7 @@ func TestRenamedInACut(t *testing.T) {
 					e.Fatalf("seed %d: %v", seed, err)
 				}
 				e.sees(bob, "#old", "@ann @bob")
-				w.cut()
+				w.cutAfter(3)
 				e.Sleep(60 * time.Second)
 				rename := func(u *tester, old, name string) {
 					e.Eventually(u.name+" renames it", func() bool {

@@ -129,6 +129,19 @@ func (w *simNet) grow(total int) {
 	w.RunFor(5 * time.Second) // ranges open
 }
 
+// cutAfter parts the first so many nodes from the others.
+func (w *simNet) cutAfter(near int) {
+	var left, right []*sim.Host
+	for i, n := range w.nodes {
+		if i < near {
+			left = append(left, n.h)
+		} else {
+			right = append(right, n.h)
+		}
+	}
+	w.Partition(left, right)
+}
+
 // simEnv is the suite's Env on a simulated network.
 type simEnv struct {
 	chattest.Base

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"ircbridge/chat"
-	"ircbridge/host/sim"
 )
 
 // nicksOf lists the nicks of profiles.
@@ -63,17 +62,7 @@ func (h *halves) forget() {
 	}
 }
 
-func (h *halves) cut() {
-	var left, right []*sim.Host
-	for i, n := range h.w.nodes {
-		if i < 3 {
-			left = append(left, n.h)
-		} else {
-			right = append(right, n.h)
-		}
-	}
-	h.w.Partition(left, right)
-}
+func (h *halves) cut() { h.w.cutAfter(3) }
 
 // mend heals the network and waits until all is settled.
 func (h *halves) mend() {

@@ -2,12 +2,14 @@ package bridge
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"ircbridge/chat"
 	"ircbridge/host/p2p"
 )
 
@@ -105,4 +107,36 @@ func TestTheEarlierOfTwoCopiesStays(t *testing.T) {
 	ann.sees(t, "dave's message", message("dave", "here we are"))
 	send(t, ann, "#tea", "welcome")
 	dave.sees(t, "ann's message", message("ann", "welcome"))
+}
+
+// Two rings, in each of which one of two twins is, become one: the later twin
+// ends, and the users of all other nodes talk.
+func TestRingsWithTwinsBecomeOne(t *testing.T) {
+	a := startNode(t, "a")
+	b := startNode(t, "b", a.Status().Node.Addresses[0])
+	b.out.await(t, "Joined the ring")
+	gate := newGate(t)
+	c := startNode(t, "c", gate.addr)
+	twin := startWith(t, "twin", Overrides{DataDir: copyOf(t, b), Listen: []string{"127.0.0.1:0"}, Join: c.Status().Node.Addresses[:1]})
+	twin.out.await(t, "Joined the ring")
+	ann, bob, cat, dan := a.user(t, "ann"), b.user(t, "bob"), c.user(t, "cat"), twin.user(t, "dan")
+	for _, s := range []*user{ann, bob, cat, dan} {
+		joinChannel(t, s, "#tea")
+	}
+	gate.open(a)
+	usersAreTold(t, twin)
+	endsAsTwin(t, twin)
+	cat.sees(t, "ann and bob", func(e chat.Event) bool { j, ok := e.(chat.Joined); return ok && j.Who.Nick == "bob" })
+	for i, s := range []*user{ann, bob, cat} {
+		text := fmt.Sprint("line ", i)
+		send(t, s, "#tea", text)
+		for k, other := range []*user{ann, bob, cat} {
+			if k != i {
+				other.sees(t, text, message(s.nick, text))
+			}
+		}
+	}
+	if len(b.ended) != 0 {
+		t.Error("the earlier twin has ended too")
+	}
 }

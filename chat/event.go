@@ -149,7 +149,8 @@ type ChannelRenamed struct {
 // Effected: what this session asked for by SetTopic, SetMode, Kick, SetNick, or SetMetadata of a channel
 // was done, here in the order of events: the changes that came before were
 // there before it, and those that come after were made after it. It is queued before the
-// method returns, whose result tells the rest. Where nothing changed, or a new keeper's
+// method returns, whose result tells the rest; where that was an error, since nobody answered in time, what was done
+// comes as the event that others are given, and not as this. Where nothing changed, or a new keeper's
 // whole view showed it, there is none.
 type Effected struct{}
 

@@ -144,6 +144,9 @@ func (c *channelObject) lingerAll() {
 	}
 }
 
+// reasonRestarted is why the members of an earlier run of a node are gone: they do not come back.
+const reasonRestarted = "node restarted"
+
 // nodeGone removes the members of a node that is gone, all runs but keep. It
 // is no removal for good: should he come back, he is a member again.
 func (c *channelObject) nodeGone(t turn, node host.PeerID, keep uint64) {
@@ -153,7 +156,7 @@ func (c *channelObject) nodeGone(t turn, node host.PeerID, keep uint64) {
 	}
 	reason := "node does not answer"
 	if keep != 0 {
-		reason = "node restarted"
+		reason = reasonRestarted
 	}
 	c.gone(t, reason, keep == 0, func(who overlay.Stream, _ member) bool {
 		return who.Node == node && (keep == 0 || who.Run != keep)

@@ -1,6 +1,7 @@
 package mapping
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -376,17 +377,15 @@ func (se *session) ask(ctx context.Context, name string, req *wire.ChannelReques
 	j := l.addLocked(func(uint64) []byte { return encode(req) }, nil)
 	j.open = se.unseenBy(name, j)
 	s.mu.Unlock()
-	if err := j.wait(ctx, deadline.Sub(s.h.Now())); err != nil {
-		return nil, err
-	}
+	waited := j.wait(ctx, deadline.Sub(s.h.Now()))
 	s.mu.Lock()
-	if !j.done {
+	if waited != nil || !j.done || j.err != nil {
 		defer s.mu.Unlock()
+		se.forsakeLocked(name, j)
+		if err := cmp.Or(waited, j.err); err != nil {
+			return nil, err
+		}
 		return nil, fmt.Errorf("%s: %w", name, chat.ErrUnreachable)
-	}
-	if j.err != nil {
-		defer s.mu.Unlock()
-		return nil, j.err
 	}
 	res, v := j.res, s.views[name]
 	var seen host.Event
@@ -397,6 +396,9 @@ func (se *session) ask(ctx context.Context, name string, req *wire.ChannelReques
 	s.mu.Unlock()
 	if seen != nil {
 		if err := seen.Wait(ctx, s.cfg.GiveUp); err != nil && ctx.Err() != nil {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			se.forsakeLocked(name, j)
 			return res, ctx.Err()
 		}
 	}

@@ -109,8 +109,11 @@ func (s *Service) personLocked(who overlay.Stream, p person, at time.Time) {
 	for _, se := range s.aroundLocked(who) {
 		switch {
 		case old.nick == p.nick:
+		case chat.SameName(old.nick, p.nick) && chat.SameName(p.nick, se.me.nick):
 		case chat.SameName(old.nick, se.me.nick):
 			se.showNamesakeLocked(who, p, at)
+		case chat.SameName(p.nick, se.me.nick):
+			se.loseNamesakeLocked(who, old, at)
 		default:
 			se.pushLocked(chat.Renamed{Who: old.profile(who), Nick: p.nick, At: at})
 		}
@@ -125,6 +128,17 @@ func (se *session) showNamesakeLocked(who overlay.Stream, p person, at time.Time
 	for _, ms := range se.joined {
 		if m, ok := ms.v.state.members[who]; ok && !ms.v.isHiddenLocked(who, se.number) {
 			se.pushLocked(chat.Joined{Channel: ms.v.display(), Who: p.profile(who), Status: m.status, At: at})
+		}
+	}
+}
+
+// loseNamesakeLocked shows somebody who has taken the nick that this session has, as both may for a moment when a
+// network becomes one again: as if he left. He comes back with his next nick.
+func (se *session) loseNamesakeLocked(who overlay.Stream, old person, at time.Time) {
+	for _, ms := range se.joined {
+		_, ok := ms.v.state.members[who]
+		if ok && !ms.v.isHiddenLocked(who, se.number) || se.s.forgetMissingLocked(who, ms.v.name, se.number) {
+			se.pushLocked(chat.Parted{Channel: ms.v.display(), Who: old.profile(who), Reason: lostReason, At: at})
 		}
 	}
 }

@@ -44,6 +44,8 @@ type session struct {
 	next    host.Event
 	notify  func() // instead of next, for who uses Take
 
+	forsaken map[forsaken]struct{} // requests that were given up; nil before the first
+
 	sent        uint64          // number of the last Send
 	outstanding map[uint64]bool // sends without outcome
 	unsentBytes int             // of these

@@ -217,6 +217,18 @@ func (s *Service) stillMissingLocked(who overlay.Stream, x *missing, now time.Ti
 	}
 }
 
+// forgetMissingLocked ends that somebody missing is still shown in a channel to a local session. It reports whether he was.
+func (s *Service) forgetMissingLocked(who overlay.Stream, name string, to uint64) (was bool) {
+	x := s.sight.missing[who]
+	if x == nil || !slices.Contains(x.from[name].to, to) {
+		return false
+	}
+	a := x.from[name]
+	a.to = slices.DeleteFunc(slices.Clone(a.to), func(n uint64) bool { return n == to })
+	x.from[name] = a
+	return true
+}
+
 // witnessesLocked are the local sessions to whom somebody is to be shown as
 // gone, in order.
 func (s *Service) witnessesLocked(x *missing) []uint64 {
@@ -274,6 +286,12 @@ func (v *view) foundLocked(who overlay.Stream, at time.Time) (was bool) {
 	for _, n := range a.to {
 		if len(e.Changes) > 0 && v.locals[n] != nil {
 			s.sessions[n].pushLocked(e)
+		}
+	}
+	came := chat.Joined{Channel: v.display(), Who: m.person.profile(who), Status: m.status, At: at}
+	for _, n := range sortedKeys(v.locals) { // who came meanwhile did not find him
+		if se := s.sessions[n]; se != nil && se.stream != who && !slices.Contains(a.to, n) {
+			se.pushLocked(came)
 		}
 	}
 	return true

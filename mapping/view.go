@@ -28,6 +28,7 @@ type view struct {
 	leaving map[overlay.Stream]int
 	seen    map[overlay.Stream]uint64   // last number of each origin: what comes again is dropped
 	said    map[overlay.Stream]uint64   // the same of its messages alone
+	taking  uint64                      // the number of the request whose event is being taken
 	held    map[overlay.Stream]*waiting // messages that wait for one before them, or for who says them
 	asked   time.Time                   // when the view was last to be compared with its keeper
 	before  keptTail                    // of an earlier view, until the first whole one has come
@@ -488,10 +489,32 @@ func (v *view) showLocked(but overlay.Stream, e chat.Event) {
 	for _, se := range v.crowdLocked().sessions {
 		if se.stream != but {
 			se.pushSizedLocked(e, size)
+		} else if se.takeForsakenLocked(v.name, v.taking) {
+			se.pushSizedLocked(e, size)
 		} else {
 			se.pushLocked(chat.Effected{})
 		}
 	}
+}
+
+// showGoneLocked shows that somebody has left, or was made to, as showLocked does, to those who see him: not to those from whom
+// he is hidden, nor to a namesake, whose client would take it for its own leaving.
+func (v *view) showGoneLocked(by, who overlay.Stream, nick string, e chat.Event) {
+	size := eventBytes(e)
+	for _, se := range v.crowdLocked().sessions {
+		switch {
+		case se.stream == by:
+			if se.takeForsakenLocked(v.name, v.taking) {
+				se.pushSizedLocked(e, size)
+			} else {
+				se.pushLocked(chat.Effected{})
+			}
+		case se.stream != who && chat.SameName(se.me.nick, nick), v.isHiddenLocked(who, se.number):
+		default:
+			se.pushSizedLocked(e, size)
+		}
+	}
+	v.unhideLocked(who)
 }
 
 // channelLocked is the channel as one of its members sees it.

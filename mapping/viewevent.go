@@ -12,6 +12,7 @@ import (
 // unless it came before under another stamp.
 func (v *view) takeLocked(e overlay.Entry, ev *wire.ChannelEvent) {
 	st := stepOf(e)
+	v.taking = e.Number
 	if w := ev.GetMessage(); w != nil {
 		v.state.apply(st, ev)
 		v.messageLocked(e, w)
@@ -19,7 +20,11 @@ func (v *view) takeLocked(e overlay.Entry, ev *wire.ChannelEvent) {
 	}
 	defer v.disperseLocked()
 	defer v.namedLocked()
-	v.giveNextLocked(e.From, v.knowsSpeakerLocked)
+	ready := v.knowsSpeakerLocked
+	if ev.GetPerson() != nil {
+		ready = v.showableLocked // who has not been shown is shown with his new nick, and so is what he said
+	}
+	v.giveNextLocked(e.From, ready)
 	fresh := v.noteLocked(e)
 	switch w := ev.What.(type) {
 	case *wire.ChannelEvent_Joined:
@@ -29,7 +34,7 @@ func (v *view) takeLocked(e overlay.Entry, ev *wire.ChannelEvent) {
 		v.state.apply(st, ev)
 		if _, is := v.state.members[e.From]; was && !is {
 			v.s.left.put(e.From, m.person)
-			v.showLocked(e.From, chat.Parted{
+			v.showGoneLocked(e.From, e.From, m.person.nick, chat.Parted{
 				Channel: v.display(), Who: m.person.profile(e.From), Reason: string(w.Parted.GetReason()), At: e.At,
 			})
 		}
@@ -142,7 +147,7 @@ func (v *view) kickedLocked(st step, e overlay.Entry, ev *wire.ChannelEvent) {
 
 // kickOutLocked shows a kick; a local victim's membership is over.
 func (v *view) kickOutLocked(who, by overlay.Stream, k chat.Kicked) {
-	v.showLocked(by, k)
+	v.showGoneLocked(by, who, k.Who.Nick, k)
 	if se := v.local(who); se != nil && v.locals[se.number] != nil {
 		ms := v.locals[se.number]
 		se.dropLocked(ms)
@@ -190,7 +195,8 @@ func (v *view) goneLocked(st step, e overlay.Entry, ev *wire.ChannelEvent) {
 			v.s.missLocked(who)
 			continue
 		}
-		v.s.quitLocked(who, string(ev.GetGone().GetReason()), false, e.At)
+		reason := string(ev.GetGone().GetReason())
+		v.s.quitLocked(who, reason, reason == reasonRestarted, e.At)
 	}
 	v.state.apply(st, ev)
 	if renew {

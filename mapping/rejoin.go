@@ -315,15 +315,17 @@ func (se *session) precedeLocked(e chat.Event) {
 	}
 }
 
-// hiddenUnderLocked are the hidden ones whose statuses change.
+// hiddenUnderLocked are the hidden ones whose statuses change: not those who are hidden because another one has their nick, who
+// is meant then.
 func (s *Service) hiddenUnderLocked(changes []chat.ModeChange) (list []*hidden) {
 	for _, c := range changes {
 		if chat.StatusOf(c.Mode) == 0 {
 			continue
 		}
 		for _, id := range sortedKeys(s.sight.hidden) {
-			if p, ok := s.knownLocked(s.sight.hidden[id].who); ok && chat.SameName(p.nick, c.Arg) {
-				list = append(list, s.sight.hidden[id])
+			h := s.sight.hidden[id]
+			if p, ok := s.knownLocked(h.who); ok && chat.SameName(p.nick, c.Arg) && !s.clashLocked(h) {
+				list = append(list, h)
 			}
 		}
 	}

@@ -429,8 +429,8 @@ func (se *session) publishLocked(me person) {
 	renamed, was := me.nick != se.me.nick, se.me.nick
 	se.me = me
 	if renamed {
+		se.s.wantedLocked(me.nick) // first: else his client would take it for its own quit
 		se.pushLocked(chat.Effected{})
-		se.s.wantedLocked(me.nick)
 	} else { // else the claim of the new nick says it
 		se.tellKeepersLocked()
 	}

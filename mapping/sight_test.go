@@ -210,6 +210,66 @@ func TestHiddenOneIsRenamed(t *testing.T) {
 	})
 }
 
+// TestTheNickOfSomebodyMissing: who takes it is shown that the other one is gone before his own change has its place.
+func TestTheNickOfSomebodyMissing(t *testing.T) {
+	onPair(t, func(p *pair) {
+		p.locked(func(*view) {
+			p.s.missLocked(p.who)
+			se := p.ann.Session.(*session)
+			me := se.me
+			me.nick = "bob"
+			se.publishLocked(me)
+		})
+		p.shows(2)
+		if !before[chat.Split, chat.Effected](p.ann) {
+			t.Errorf("ann was shown %v", p.ann.events)
+		}
+	})
+}
+
+// TestWhoHasQuitDoesNotCome: nor does he quit a second time, when it is heard late that he had come to another channel.
+func TestWhoHasQuitDoesNotCome(t *testing.T) {
+	onPair(t, func(p *pair) {
+		p.ann.join("#b")
+		p.locked(func(v *view) {
+			is, _ := p.s.knownLocked(p.who)
+			quit := encode(&wire.ChannelEvent{What: &wire.ChannelEvent_Quit{Quit: &wire.Quit{}}})
+			p.take(v, 100, quit)
+			v = p.s.views["#b"]
+			p.take(v, 1, encode(&wire.ChannelEvent{What: &wire.ChannelEvent_Joined{Joined: &wire.Joined{Person: personToWire(is)}}}))
+			if len(v.state.members) != 1 {
+				t.Error("he is there")
+			}
+			p.take(v, 2, quit)
+		})
+		p.shows(1)
+	})
+}
+
+// TestStatusOfWhoHasAHiddenNamesake: it is shown, and does not bring the other one out.
+func TestStatusOfWhoHasAHiddenNamesake(t *testing.T) {
+	onPair(t, func(p *pair) {
+		p.locked(func(v *view) {
+			cat := testStream(9, 1)
+			is := testPerson(cat)
+			is.nick = "BOB"
+			v.state.members[cat] = member{join: 1, person: is}
+			v.hideLocked(cat, true, true)
+			p.ann.Session.(*session).pushLocked(chat.ModeChanged{Channel: "#a", Changes: []chat.ModeChange{{Add: true, Mode: 'v', Arg: "bob"}}})
+			if h := p.s.hiddenUnderLocked([]chat.ModeChange{{Add: true, Mode: 'v', Arg: "bob"}}); len(h) > 0 || len(p.s.sight.hidden) != 1 {
+				t.Errorf("%v are taken for bob, %d are hidden", h, len(p.s.sight.hidden))
+			}
+			delete(v.state.members, p.who)
+			if h := p.s.hiddenUnderLocked([]chat.ModeChange{{Add: true, Mode: 'v', Arg: "bob"}}); len(h) != 1 {
+				t.Errorf("%v are found", h)
+			}
+			delete(v.state.members, cat)
+			v.unhideLocked(cat)
+		})
+		p.shows(1)
+	})
+}
+
 // TestANewNickOfSomebodyMissing: he is shown with it before he is shown as gone, if he is at all. The other way round he
 // would be taken for gone under a nick that he was never shown with, and still be there under it.
 func TestANewNickOfSomebodyMissing(t *testing.T) {

@@ -112,6 +112,10 @@ func (v *view) joinedLocked(st step, e overlay.Entry, ev *wire.ChannelEvent) {
 	}
 	_, was := v.state.members[who]
 	v.state.apply(st, ev)
+	if _, over := v.s.quits.get(who); over {
+		delete(v.state.members, who) // he came on the other side of a cut, and has been shown to quit
+		return
+	}
 	v.s.mendLocked(who)
 	m, is := v.state.members[who]
 	if !is {

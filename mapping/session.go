@@ -340,10 +340,8 @@ func (se *session) closeLocked(reason string, vanished bool, why error) {
 	for _, name := range se.claimed() {
 		se.releaseNickLocked(name)
 	}
-	for name, of := range se.s.nicks { // any order: each for itself
-		if of == se {
-			delete(se.s.nicks, name)
-		}
+	if name := chat.Fold(se.me.nick); se.s.nicks[name] == se { // whether or not it is claimed
+		delete(se.s.nicks, name)
 	}
 	se.s.refreshNameLocked(se.me.nick)
 	se.unwatchAllLocked()

@@ -231,8 +231,8 @@ func (o *Overlay) applyLocked(ob *object, stream Stream, first uint64, items [][
 	if ob.renewLease(stream.Node, stream.Run, o.h.Now()) {
 		o.nodeGoneLocked(ob, stream.Node, stream.Run)
 	}
-	if c := ob.cursors[stream.Node]; c != nil && c.declined {
-		c.declined, c.needView = false, true
+	if c := ob.cursors[stream.Node]; c != nil {
+		c.asks()
 	}
 	w := &wire.Step{What: &wire.Step_Requests{Requests: &wire.Requests{Stream: streamToWire(stream), First: first, Items: items}}}
 	return o.keeperStepLocked(ob, w).results

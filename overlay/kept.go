@@ -80,6 +80,9 @@ type cursor struct {
 	// declined: the node said that it has no stake, and is told nothing until
 	// it asks for something here.
 	declined bool
+	// asked: it has asked for something since the push went out that it answers: if that
+	// found no stake, there may be one by now.
+	asked bool
 
 	// Of the tree (fan.go).
 	riding      bool          // a batch for it is on its way through its branch
@@ -91,6 +94,20 @@ type cursor struct {
 	sureBy      host.PeerID   // which relay did
 	laterBy     host.PeerID
 	laterAt     time.Time
+}
+
+// asks notes that the cursor's node asks for something.
+func (c *cursor) asks() {
+	c.asked = true
+	if c.declined {
+		c.declined, c.needView = false, true
+	}
+}
+
+// decline notes that the cursor's node had no stake when a push came.
+func (c *cursor) decline() {
+	c.declined, c.until = !c.asked, 0
+	c.needView = c.needView || c.asked
 }
 
 // behind reports whether there is something to push to the cursor's node.

@@ -112,6 +112,7 @@ func (o *Overlay) nextPushLocked(node host.PeerID, p *pusher) *wire.Deliver {
 			delete(p.dirty, r)
 			continue
 		}
+		c.asked = false
 		entries, whole := ob.since(c.number)
 		if c.ending {
 			entries = entries[:min(uint64(len(entries)), c.until-c.number)]
@@ -231,7 +232,7 @@ func (o *Overlay) acknowledge(node host.PeerID, p *pusher, msg *wire.Deliver, re
 				o.nodeGoneLocked(ob, node, 0)
 				continue
 			}
-			c.declined, c.until = true, 0
+			c.decline()
 		}
 		if c.ending && c.number >= c.until {
 			delete(ob.cursors, node)

@@ -225,7 +225,7 @@ func (o *Overlay) renewOne(from host.Peer, msg *wire.Renew, item *wire.Renewal) 
 		Renewed: &wire.Renewed{Node: []byte(from.ID), Run: msg.Run, Payload: item.Payload},
 	}}).known
 	if c := ob.cursors[from.ID]; c != nil && !c.ending {
-		c.declined, c.addrs = false, from.Addrs
+		c.declined, c.asked, c.addrs = false, true, from.Addrs
 		if at.Epoch != ob.epoch {
 			c.needView = true
 		} else {

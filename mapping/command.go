@@ -60,7 +60,8 @@ func (se *session) Kick(ctx context.Context, channel, nick, reason string) error
 	return nil
 }
 
-// target finds the member with a nick, for an operator or half operator.
+// target finds the member with a nick, for an operator or half operator. Who is not in the view may
+// have come a moment ago: the keeper knows.
 func (se *session) target(ctx context.Context, channel, nick string) (overlay.Stream, error) {
 	se.s.mu.Lock()
 	if err := se.beginLocked(ctx); err != nil {
@@ -81,10 +82,8 @@ func (se *session) target(ctx context.Context, channel, nick string) (overlay.St
 	if ok {
 		return who, nil
 	}
-	if _, _, err := se.s.locate(nick, false, se.s.cfg.GiveUp); err != nil {
-		return overlay.Stream{}, err
-	}
-	return overlay.Stream{}, chat.ErrNotInChannel
+	who, _, err := se.s.locate(nick, false, se.s.cfg.GiveUp)
+	return who, err
 }
 
 // Invite implements chat.Session.

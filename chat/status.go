@@ -10,7 +10,7 @@ import (
 //
 // A half operator may do what an operator may, but neither give nor take the statuses from his own
 // upwards (except that he may give up his own), nor kick who has one of them, nor redact what
-// others said, nor change the channel's metadata.
+// others said, nor change the channel's name or metadata.
 type Status uint8
 
 // The statuses.

@@ -216,7 +216,7 @@ func testHalfopIsTold(w *world) {
 	none(c, "a knock", anyOf[chat.Knocked])
 }
 
-// What others said, and the channel's metadata, is the operators' affair.
+// What others said, and the channel's name and metadata, is the operators' affair.
 func testHalfopIsNoOperator(w *world) {
 	a, b, c := w.halfop()
 	sent, own := c.said("#a", "spam"), b.said("#a", "own")
@@ -228,6 +228,7 @@ func testHalfopIsNoOperator(w *world) {
 	b.toldOf(sent.ID)
 	err := b.SetMetadata(context.Background(), "#a", []chat.MetaItem{{Key: "url", Value: "x"}})
 	w.want("metadata", err, chat.ErrNoPrivileges)
+	w.want("another name", b.RenameChannel(context.Background(), "#a", "#b", ""), chat.ErrNoPrivileges)
 }
 
 // What is for half operators is shown to them and to operators, also its redaction.

@@ -110,6 +110,12 @@ func (v *view) isHiddenLocked(who overlay.Stream, to uint64) bool {
 	return h != nil && slices.Contains(h.in[v.name], to)
 }
 
+// hidesLocked reports whether a member of the view has not been shown to all.
+func (v *view) hidesLocked(who overlay.Stream) bool {
+	h := v.s.sight.hidden[sessionID(who)]
+	return h != nil && h.in[v.name] != nil
+}
+
 // vouchedLocked reports whether somebody hidden has said something in the
 // channel. What brought that brought the others who are hidden there too: they
 // are all in sight.

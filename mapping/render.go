@@ -88,13 +88,19 @@ func changesBetween(old, now *state) []chat.ModeChange {
 		}
 	}
 	for _, who := range now.sessions() {
-		a, ok := old.members[who]
 		b := now.members[who]
-		for _, letter := range []byte(chat.StatusModes) {
-			bit := chat.StatusOf(letter)
-			if ok && a.status&bit != b.status&bit {
-				out = append(out, chat.ModeChange{Add: b.status&bit != 0, Mode: letter, Arg: b.person.nick})
-			}
+		if a, ok := old.members[who]; ok {
+			out = append(out, statusesBetween(a.status, b.status, b.person.nick)...)
+		}
+	}
+	return out
+}
+
+// statusesBetween are the changes that lead from one status of a member to another.
+func statusesBetween(old, now chat.Status, nick string) (out []chat.ModeChange) {
+	for _, letter := range []byte(chat.StatusModes) {
+		if bit := chat.StatusOf(letter); old&bit != now&bit {
+			out = append(out, chat.ModeChange{Add: now&bit != 0, Mode: letter, Arg: nick})
 		}
 	}
 	return out

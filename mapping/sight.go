@@ -277,12 +277,7 @@ func (v *view) foundLocked(who overlay.Stream, at time.Time) (was bool) {
 		delete(s.sight.missing, who)
 	}
 	m := v.state.members[who]
-	e := chat.ModeChanged{Channel: v.display(), By: s.node.Host, At: at}
-	for _, letter := range []byte(chat.StatusModes) {
-		if bit := chat.StatusOf(letter); a.status&bit != m.status&bit {
-			e.Changes = append(e.Changes, chat.ModeChange{Add: m.status&bit != 0, Mode: letter, Arg: m.person.nick})
-		}
-	}
+	e := chat.ModeChanged{Channel: v.display(), By: s.node.Host, At: at, Changes: statusesBetween(a.status, m.status, m.person.nick)}
 	for _, n := range a.to {
 		if len(e.Changes) > 0 && v.locals[n] != nil {
 			s.sessions[n].pushLocked(e)

@@ -210,6 +210,23 @@ func TestHiddenOneIsRenamed(t *testing.T) {
 	})
 }
 
+// TestWhoCameAgainOutOfSight without the status that he had: that it is gone is shown.
+func TestWhoCameAgainOutOfSight(t *testing.T) {
+	onPair(t, func(p *pair) {
+		p.locked(func(v *view) {
+			m := v.state.members[p.who]
+			m.status = chat.Operator
+			v.state.members[p.who] = m
+			p.take(v, 100, encode(&wire.ChannelEvent{What: &wire.ChannelEvent_Joined{Joined: &wire.Joined{Person: personToWire(m.person)}}}))
+		})
+		p.shows(1)
+		lost := chat.ModeChange{Mode: 'o', Arg: "bob"}
+		if e, ok := p.ann.events[0].(chat.ModeChanged); !ok || len(e.Changes) != 1 || e.Changes[0] != lost {
+			t.Errorf("ann was shown %v", p.ann.events)
+		}
+	})
+}
+
 // TestTheNickOfSomebodyMissing: who takes it is shown that the other one is gone before his own change has its place.
 func TestTheNickOfSomebodyMissing(t *testing.T) {
 	onPair(t, func(p *pair) {

@@ -110,7 +110,7 @@ func (v *view) joinedLocked(st step, e overlay.Entry, ev *wire.ChannelEvent) {
 	if p, err := personFromWire(w.Person); err == nil {
 		v.s.personLocked(who, p, e.At)
 	}
-	_, was := v.state.members[who]
+	old, was := v.state.members[who]
 	v.state.apply(st, ev)
 	if _, over := v.s.quits.get(who); over {
 		delete(v.state.members, who) // he came on the other side of a cut, and has been shown to quit
@@ -127,6 +127,10 @@ func (v *view) joinedLocked(st step, e overlay.Entry, ev *wire.ChannelEvent) {
 	}
 	if !was && v.comesLocked(who, e.At, true) {
 		v.showLocked(who, chat.Joined{Channel: v.display(), Who: m.person.profile(who), Status: m.status, At: e.At})
+	}
+	if changes := statusesBetween(old.status, m.status, m.person.nick); was && len(changes) > 0 && !v.hidesLocked(who) {
+		// He had left meanwhile, out of sight: all that is shown of it is what he has lost.
+		v.showLocked(who, chat.ModeChanged{Channel: v.display(), By: v.s.node.Host, Changes: changes, At: e.At})
 	}
 	v.admitLocked()
 	v.giveNextLocked(who, v.showableLocked)

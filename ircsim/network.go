@@ -80,7 +80,7 @@ func (n *Network) turn() {
 		return
 	}
 	n.World.Await(maxStep, func() bool { return len(n.wakes) > 0 })
-	if behind := n.World.Now().Sub(time.Now()); behind > 0 {
+	if behind := time.Until(n.World.Now()); behind > 0 {
 		time.Sleep(behind)
 	}
 }

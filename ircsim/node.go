@@ -28,7 +28,6 @@ type node struct {
 	server *ircd.Server
 	ctx    context.Context // of the server's connections
 	cancel context.CancelCauseFunc
-	group  int // of the network when it is cut
 }
 
 // add starts one more node and waits until it is in the ring.

@@ -262,8 +262,14 @@ func (v *view) differLocked(old *state, at time.Time) {
 	}
 	var came []chat.Member
 	for _, who := range v.state.sessions() {
-		if _, ok := old.members[who]; !ok && v.local(who) == nil && v.comesLocked(who, at, false) {
-			m := v.state.members[who]
+		if _, ok := old.members[who]; ok {
+			continue
+		}
+		if v.local(who) != nil {
+			v.foundLocked(who, at) // he has left, and a keeper that is told of it had lost him
+			continue
+		}
+		if m := v.state.members[who]; v.comesLocked(who, at, false) {
 			came = append(came, chat.Member{Profile: m.person.profile(who), Status: m.status})
 		}
 	}

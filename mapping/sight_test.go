@@ -331,3 +331,33 @@ func TestANewNickOfSomebodyMissing(t *testing.T) {
 		})
 	}
 }
+
+// TestWhoLeftHereIsShownToLeaveOnce: a keeper that had lost somebody of this node, who has left, is told of him and
+// then of his leaving.
+func TestWhoLeftHereIsShownToLeaveOnce(t *testing.T) {
+	onPair(t, func(p *pair) {
+		cat := p.open(p.w.nodes[0], "cat")
+		cat.join("#a")
+		p.quiet()
+		p.ann.events = nil
+		p.locked(func(v *view) {
+			se := p.s.nicks["cat"]
+			ms := se.memberships["#a"]
+			was := v.state.members[se.stream]
+			se.leaveLocked(ms, reqPartOf("bye"))
+			lacks := v.state.clone()
+			delete(lacks.members, se.stream)
+			v.differLocked(v.adoptLocked(lacks, p.Now()), p.Now())
+			if p.s.sight.missing[se.stream] == nil {
+				t.Fatal("nobody is out of sight")
+			}
+			has := lacks.clone()
+			has.members[se.stream] = was
+			v.differLocked(v.adoptLocked(has, p.Now()), p.Now())
+		})
+		p.Sleep(restOfReturn + 2*gatherSplit)
+		if left := eventsOf[chat.Parted](p.ann); len(left) != 1 || left[0].Reason != "bye" || len(p.ann.events) != 1 {
+			t.Errorf("seed %d: ann was shown %v", p.w.Seed(), p.ann.events)
+		}
+	})
+}

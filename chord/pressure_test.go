@@ -16,6 +16,9 @@ import (
 // of ten within two seconds, while all that are in, joiners too, are asked for
 // keys all the time. Nobody is named as owner who was not.
 func TestAHundredJoinersAnswerForNothingThatIsNotTheirs(t *testing.T) {
+	if testing.Short() {
+		t.Skip("many nodes")
+	}
 	for seed := uint64(1); seed <= fewer(5); seed++ {
 		x := newChurnOf(t, seed, 110, Config{}, sim.Config{})
 		x.ring(10)

@@ -74,6 +74,9 @@ func (n *testNet) listedBy(x *testNode) (lists, fingers int) {
 // goes on it comes back.
 func TestNewsOfADeath(t *testing.T) {
 	for _, size := range []int{16, 100} {
+		if size > 16 && testing.Short() {
+			continue
+		}
 		for seed := uint64(1); seed <= fewer(3); seed++ {
 			t.Run(fmt.Sprintf("%d nodes, seed %d", size, seed), func(t *testing.T) {
 				n := newNet(t, seed, sim.Config{}, Config{})

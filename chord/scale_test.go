@@ -34,7 +34,7 @@ func TestHops(t *testing.T) {
 		budget int
 		limit  float64
 	}{{16, 0, 1}, {100, 0, 1.3}, {300, 0, 1.4}, {100, -1, 2.6}, {1000, -1, 4.1}} {
-		if c.size > 100 && testing.Short() {
+		if c.size > 16 && testing.Short() {
 			continue
 		}
 		t.Run(fmt.Sprintf("%d, budget %d", c.size, c.budget), func(t *testing.T) {

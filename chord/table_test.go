@@ -50,6 +50,9 @@ func (n *testNet) awaitTables(d time.Duration) time.Duration {
 // TestTablesComplete: when it is quiet every table has all members, after a
 // ring has formed in a moment and after churn.
 func TestTablesComplete(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a simulation of minutes")
+	}
 	for _, size := range []int{2, 5, 16, 17, 100} {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
 			n := newNet(t, uint64(size), sim.Config{}, Config{})
@@ -224,6 +227,9 @@ func inventMembers(t *testing.T, seed uint64) {
 // evenly, lookups are right all the time, and when it is quiet the table fills
 // again.
 func TestSmallBudget(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a simulation of minutes")
+	}
 	const budget = 40
 	n := newNet(t, 7, sim.Config{}, Config{TableBudget: budget})
 	n.grow(20)

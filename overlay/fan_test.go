@@ -85,6 +85,9 @@ func TestRelaysDie(t *testing.T) {
 // A member that is silent holds up the others of its branch once, for less
 // than anybody notices.
 func TestASilentMemberOfABranch(t *testing.T) {
+	if testing.Short() {
+		t.Skip("many nodes")
+	}
 	w := newWorld(t, 1)
 	w.run(func() {
 		c := w.hall(100, nil)
@@ -133,6 +136,9 @@ func (l *liar) HandleCall(m host.Method, f host.CallHandler) {
 // Relays that lie delay what they withhold until the members' next renewals,
 // and are relays no more.
 func TestLyingRelays(t *testing.T) {
+	if testing.Short() {
+		t.Skip("many nodes")
+	}
 	for seed := range seeds(3) {
 		w := newWorld(t, seed)
 		w.run(func() {
@@ -176,6 +182,9 @@ func TestLyingRelays(t *testing.T) {
 // In a ring of nodes that all are members, some of which speak, come and go,
 // all see the same in one order, and relays find the others by themselves.
 func TestATreeWhoseMembersChange(t *testing.T) {
+	if testing.Short() {
+		t.Skip("many nodes")
+	}
 	for seed := range seeds(2) {
 		w := newWorld(t, seed)
 		w.run(func() {

@@ -301,6 +301,9 @@ func must[T any](v T, err error) T {
 // Talk alone makes few writes: ten minutes of it, a line a second, write the room some
 // sixty times, and what was said is on the disk all the same.
 func TestTalkSparesTheDisk(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a simulation of minutes")
+	}
 	w := newWorld(t, 1)
 	w.run(func() {
 		w.grow(3)

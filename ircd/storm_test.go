@@ -103,17 +103,11 @@ func TestWhatOthersDidBeforeIsShownBefore(t *testing.T) {
 		t.Run(line, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s, al, bob := alAndBob(t)
-				c := s.srv.holder("al")
-				c.turn.Lock() // as when a command is handled
-				if err := test.before(s.ctx, bob); err != nil {
-					t.Error(err)
-				}
-				handleLine(t, c, line)
-				c.passTurn()
-				synctest.Wait()
-				al.isShown(t, c, test.want)
-				al.nc.Close()
-				s.wg.Wait()
+				s.shows(al, line, test.want, func(*conn) {
+					if err := test.before(s.ctx, bob); err != nil {
+						t.Error(err)
+					}
+				})
 			})
 		})
 	}
@@ -157,19 +151,13 @@ func TestWhatOthersDoAfterIsShownAfter(t *testing.T) {
 		t.Run(line, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s, al, bob := alAndBob(t)
-				c := s.srv.holder("al")
-				c.turn.Lock()
-				c.session = hasty{c.session, func() {
-					if err := test.after(s.ctx, bob); err != nil {
-						t.Error(err)
-					}
-				}}
-				handleLine(t, c, line)
-				c.passTurn()
-				synctest.Wait()
-				al.isShown(t, c, test.want)
-				al.nc.Close()
-				s.wg.Wait()
+				s.shows(al, line, test.want, func(c *conn) {
+					c.session = hasty{c.session, func() {
+						if err := test.after(s.ctx, bob); err != nil {
+							t.Error(err)
+						}
+					}}
+				})
 			})
 		})
 	}
@@ -194,19 +182,24 @@ func alAndBob(t *testing.T) (*stage, *actor, chat.Session) {
 	return s, al, bob
 }
 
-// handleLine is for who holds the turn.
-func handleLine(t *testing.T, c *conn, line string) {
+// shows has a line of al's handled, with what comes before it in the same turn, and ends the stage.
+func (s *stage) shows(al *actor, line string, want []string, before func(*conn)) {
+	s.t.Helper()
+	c := s.srv.holder("al")
+	c.turn.Lock()
+	before(c)
 	m, err := parseLine([]byte(line))
 	if err == nil {
 		err = c.dispatch(m)
 	}
 	if err != nil {
-		t.Error(err)
+		s.t.Error(err)
 	}
-}
-
-func (a *actor) isShown(t *testing.T, c *conn, want []string) {
-	if got := strings.Split(strings.ReplaceAll(strings.Join(a.take(), "\n"), c.self.Host, "HOST"), "\n"); !slices.Equal(got, want) {
-		t.Errorf("he is shown %q", got)
+	c.passTurn()
+	synctest.Wait()
+	if got := strings.Split(strings.ReplaceAll(strings.Join(al.take(), "\n"), c.self.Host, "HOST"), "\n"); !slices.Equal(got, want) {
+		s.t.Errorf("al is shown %q", got)
 	}
+	al.nc.Close()
+	s.wg.Wait()
 }

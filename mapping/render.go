@@ -105,3 +105,10 @@ func statusesBetween(old, now chat.Status, nick string) (out []chat.ModeChange) 
 	}
 	return out
 }
+
+func (t topic) chat() chat.Topic {
+	if t.text == "" && t.by == "" {
+		return chat.Topic{}
+	}
+	return chat.Topic{Text: t.text, By: t.by, At: time.UnixMilli(t.at)}
+}

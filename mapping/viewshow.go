@@ -96,3 +96,23 @@ func (v *view) channelLocked(se *session) chat.Channel {
 	}
 	return c
 }
+
+// showGoneLocked shows that somebody has left, or was made to, as showLocked does, to those who see him: not to those from whom
+// he is hidden, nor to a namesake, whose client would take it for its own leaving.
+func (v *view) showGoneLocked(by, who overlay.Stream, nick string, e chat.Event) {
+	size := eventBytes(e)
+	for _, se := range v.crowdLocked().sessions {
+		switch {
+		case se.stream == by:
+			if se.takeForsakenLocked(v.name, v.taking) {
+				se.pushSizedLocked(e, size)
+			} else {
+				se.pushLocked(chat.Effected{})
+			}
+		case se.stream != who && chat.SameName(se.me.nick, nick), v.isHiddenLocked(who, se.number):
+		default:
+			se.pushSizedLocked(e, size)
+		}
+	}
+	v.unhideLocked(who)
+}

@@ -67,6 +67,7 @@ func bodyLimit(m host.Method) int {
 // call sends one request and waits for its reply. errClosed: nothing was sent.
 func (l *link) call(m host.Method, req []byte, late <-chan time.Time) ([]byte, error) {
 	answer := make(chan *wire.Reply, 1)
+	began := sinceStart()
 	l.mu.Lock()
 	if l.retired {
 		l.mu.Unlock()
@@ -85,12 +86,17 @@ func (l *link) call(m host.Method, req []byte, late <-chan time.Time) ([]byte, e
 		if l.h.ctx.Err() != nil {
 			return nil, host.ErrStopped
 		}
+		if errors.Is(err, errLate) {
+			l.doubt(began)
+		}
 		return nil, err
 	}
+	defer time.AfterFunc(l.h.limits.silence, func() { l.doubt(began) }).Stop()
 	select {
 	case r := <-answer:
 		return result(r)
 	case <-late:
+		l.doubt(began)
 		return nil, errLate
 	case <-l.h.ctx.Done():
 		return nil, host.ErrStopped

@@ -146,6 +146,8 @@ type limits struct {
 	rival                      time.Duration // a run whose link stands must answer when another one comes
 	crossed                    time.Duration // until the link that crossed ours must be there
 	stall                      time.Duration // a peer that takes or finishes no frame so long is cut off
+	silence                    time.Duration // a link may give no sign of life so long while its peer answers elsewhere
+	elsewhere                  time.Duration // for a handshake that finds out whether it does
 	reply                      time.Duration // a reply may wait so long for the queue
 	tidyEvery, unused          time.Duration // connections are looked through; one may carry nothing so long
 	part                       time.Duration // for the end of a link in order
@@ -168,8 +170,9 @@ func defaultLimits() limits {
 		crossed:  5 * time.Second,
 		rival:    time.Second,
 		stall:    30 * time.Second,
-		reply:    30 * time.Second,
-		part:     5 * time.Second, moveAgain: 10 * time.Minute,
+		silence:  time.Second, elsewhere: 2 * time.Second,
+		reply: 30 * time.Second,
+		part:  5 * time.Second, moveAgain: 10 * time.Minute,
 		drain: time.Second, closing: 5 * time.Second,
 		learn:    10 * time.Second,
 		dialStep: 50 * time.Millisecond, addrsFor: time.Hour,

@@ -41,7 +41,8 @@ func (h *Host) greet(ctx context.Context, p *peerState, a *attempt, s network.St
 	h.attempts++
 	a.number, a.greeted = h.attempts, true
 	h.mu.Unlock()
-	br := bufio.NewReaderSize(s, readBuffer)
+	e := newEar(s)
+	br := bufio.NewReaderSize(e, readBuffer)
 	hello, err := h.askHello(s, br, a.number)
 	if !stop() && err == nil {
 		err = host.ErrTimeout
@@ -63,7 +64,7 @@ func (h *Host) greet(ctx context.Context, p *peerState, a *attempt, s network.St
 	h.mu.Unlock()
 	after()
 	h.remember(p.id, l.peer.Addrs)
-	if !l.attach(l.requests, s, br) {
+	if !l.attach(l.requests, e, br) {
 		l.fail(host.ErrStopped)
 	}
 	return nil
@@ -222,7 +223,8 @@ func (h *Host) welcome(id host.PeerID, s network.Stream, done func()) {
 		_ = s.Reset()
 		return
 	}
-	br := bufio.NewReaderSize(s, readBuffer)
+	e := newEar(s)
+	br := bufio.NewReaderSize(e, readBuffer)
 	hello, err := h.hearHello(s, br)
 	if err != nil {
 		_ = s.Reset()
@@ -249,7 +251,7 @@ func (h *Host) welcome(id host.PeerID, s network.Stream, done func()) {
 		h.remember(id, addrTexts(hello.GetAddresses()))
 		var l *link
 		if l, reason, text = h.admit(id, hello, addrs); l != nil {
-			if !l.attach(l.requests, s, br) {
+			if !l.attach(l.requests, e, br) {
 				l.fail(host.ErrStopped)
 			}
 			return
@@ -343,7 +345,8 @@ func (h *Host) joinBulk(id host.PeerID, s network.Stream) {
 		return
 	}
 	_ = s.SetReadDeadline(time.Now().Add(h.limits.greet))
-	br := bufio.NewReaderSize(s, readBuffer)
+	e := newEar(s)
+	br := bufio.NewReaderSize(e, readBuffer)
 	f, err := readFrame(br, maxHello, nil, 0)
 	_ = s.SetReadDeadline(time.Time{})
 	h.mu.Lock()
@@ -366,7 +369,7 @@ func (h *Host) joinBulk(id host.PeerID, s network.Stream) {
 		_, _ = io.Copy(io.Discard, br)
 		_ = s.Reset()
 		return
-	case !l.attach(l.bulk, s, br):
+	case !l.attach(l.bulk, e, br):
 		return
 	}
 	l.askBulk.Do(func() {}) // it is there: nobody needs to ask

@@ -38,6 +38,7 @@ type link struct {
 	askBulk        sync.Once
 	running        atomic.Int32 // handlers
 	rivalled       atomic.Bool  // its run lives though an earlier one does; see twin.go
+	doubted        atomic.Bool  // it is being tried; see silence.go
 	used           atomic.Int64 // when a request or message last passed, in Unix nanoseconds
 	notes          *sync.Mutex  // held while a SendHandler runs: one at a time for each sender, over all its links
 
@@ -62,7 +63,7 @@ type lane struct {
 	bulk  bool
 
 	mu     sync.Mutex
-	stream network.Stream
+	stream *ear
 	ended  bool // the link is dead
 	ending bool // this side sends nothing more
 	over   bool // the peer sends nothing more
@@ -121,7 +122,8 @@ func (l *link) needBulk() {
 			l.fail(fmt.Errorf("opening the bulk stream: %w", err))
 			return
 		}
-		l.attach(l.bulk, s, bufio.NewReaderSize(s, readBuffer))
+		e := newEar(s)
+		l.attach(l.bulk, e, bufio.NewReaderSize(e, readBuffer))
 	})
 }
 
@@ -132,7 +134,7 @@ const (
 )
 
 // attach starts reader and writer of a stream; false when the lane has one already or the link is dead.
-func (l *link) attach(la *lane, s network.Stream, br *bufio.Reader) bool {
+func (l *link) attach(la *lane, s *ear, br *bufio.Reader) bool {
 	la.mu.Lock()
 	ok := la.stream == nil && !la.ended
 	if ok {
@@ -150,7 +152,7 @@ func (l *link) attach(la *lane, s network.Stream, br *bufio.Reader) bool {
 }
 
 // write carries the queue to the stream until the link ends.
-func (l *link) write(la *lane, s network.Stream) {
+func (l *link) write(la *lane, s *ear) {
 	bw := bufio.NewWriterSize(s, writeBuffer)
 	var batch [][]byte
 	for {
@@ -183,7 +185,7 @@ func (l *link) write(la *lane, s network.Stream) {
 }
 
 // read takes frames from the stream until the link ends.
-func (l *link) read(la *lane, s network.Stream, br *bufio.Reader) {
+func (l *link) read(la *lane, s *ear, br *bufio.Reader) {
 	for {
 		f, err := readFrame(br, la.limit+frameMargin, s, l.h.limits.stall)
 		if !l.passes(nil) {
@@ -286,10 +288,13 @@ func (l *link) take(la *lane, f *wire.Frame) error {
 }
 
 // fail ends the link for the reason given; only the first reason counts. A
-// peer that broke the protocol loses its connection and is logged.
+// peer that broke the protocol loses its connection and is logged. Whoever is woken by
+// the end does not find the link in the table any more, and can call the peer again.
 func (l *link) fail(reason error) {
 	l.failed.Do(func() {
 		l.err = reason
+		l.h.remember(l.peer.ID, l.peer.Addrs) // from now on, for whoever dials it again
+		lost := l.h.unlink(l)
 		close(l.done)
 		for _, la := range []*lane{l.requests, l.bulk} {
 			la.q.close()
@@ -304,8 +309,9 @@ func (l *link) fail(reason error) {
 			}
 			la.mu.Unlock()
 		}
-		l.h.remember(l.peer.ID, l.peer.Addrs) // from now on, for whoever dials it again
-		l.h.lost(l)
+		if lost {
+			l.h.tellDown(l.peer.ID)
+		}
 		if errors.Is(reason, errBroken) {
 			l.h.cutOff(l.peer.ID, reason)
 		} else if l.h.ctx.Err() == nil {

@@ -252,19 +252,17 @@ func (h *Host) forgetFormer() {
 	}
 }
 
-// lost takes a dead link from the table, and tells of the loss if it was the one in use.
-func (h *Host) lost(l *link) {
+// unlink takes a link that ends from the table, and reports whether it was the one in use.
+func (h *Host) unlink(l *link) bool {
 	h.mu.Lock()
+	defer h.mu.Unlock()
 	p := h.peers[l.peer.ID]
-	last := p != nil && p.link == l
-	if last {
-		h.unlinkLocked(p)
-		h.forgetLocked(p)
+	if p == nil || p.link != l {
+		return false
 	}
-	h.mu.Unlock()
-	if last {
-		h.tellDown(l.peer.ID)
-	}
+	h.unlinkLocked(p)
+	h.forgetLocked(p)
+	return true
 }
 
 func (h *Host) tellDown(id host.PeerID) {

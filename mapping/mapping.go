@@ -91,6 +91,7 @@ type Service struct {
 	over        *cache[overlay.Stream, person] // those of this node, by its own knowledge
 	untold      *cache[leaving, time.Time]
 	left        *cache[overlay.Stream, person] // who went out of channels here
+	bearers     bearers
 	sight       sight
 	lastNode    uint64               // number of the node's own requests
 	running     int                  // lanes at work
@@ -130,6 +131,7 @@ func New(cfg Config) *Service {
 		quits:       newCache[overlay.Stream, person](4096),
 		over:        newCache[overlay.Stream, person](256),
 		left:        newCache[overlay.Stream, person](4096),
+		bearers:     bearers{of: map[string][]overlay.Stream{}},
 		sight:       newSight(),
 		idle:        h.NewEvent(),
 		listings:    map[string]*listing{},

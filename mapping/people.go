@@ -106,18 +106,23 @@ func (s *Service) personLocked(who overlay.Stream, p person, at time.Time) {
 			v.state.members[who] = m
 		}
 	}
+	s.bearsLocked(who, p.nick)
 	for _, se := range s.aroundLocked(who) {
 		switch {
 		case old.nick == p.nick:
 		case chat.SameName(old.nick, p.nick) && chat.SameName(p.nick, se.me.nick):
+		case !chat.SameName(old.nick, p.nick) && se.clashesLocked(who, p.nick):
+			se.loseLocked(who, old, at) // he comes back when there is nobody else with that nick
+			continue
 		case chat.SameName(old.nick, se.me.nick):
 			se.showNamesakeLocked(who, p, at)
-		case chat.SameName(p.nick, se.me.nick):
-			se.loseNamesakeLocked(who, old, at)
 		default:
 			se.pushLocked(chat.Renamed{Who: old.profile(who), Nick: p.nick, At: at})
 		}
 		se.showPersonLocked(who, old, p, false, at)
+	}
+	if old.nick != p.nick {
+		s.nickFreedLocked(at)
 	}
 }
 
@@ -128,17 +133,6 @@ func (se *session) showNamesakeLocked(who overlay.Stream, p person, at time.Time
 	for _, ms := range se.joined {
 		if m, ok := ms.v.state.members[who]; ok && !ms.v.isHiddenLocked(who, se.number) {
 			se.pushLocked(chat.Joined{Channel: ms.v.display(), Who: p.profile(who), Status: m.status, At: at})
-		}
-	}
-}
-
-// loseNamesakeLocked shows somebody who has taken the nick that this session has, as both may for a moment when a
-// network becomes one again: as if he left. He comes back with his next nick.
-func (se *session) loseNamesakeLocked(who overlay.Stream, old person, at time.Time) {
-	for _, ms := range se.joined {
-		_, ok := ms.v.state.members[who]
-		if ok && !ms.v.isHiddenLocked(who, se.number) || se.s.forgetMissingLocked(who, ms.v.name, se.number) {
-			se.pushLocked(chat.Parted{Channel: ms.v.display(), Who: old.profile(who), Reason: lostReason, At: at})
 		}
 	}
 }
@@ -188,6 +182,7 @@ func (s *Service) quitLocked(who overlay.Stream, reason string, over bool, at ti
 		}
 		se.pushLocked(chat.Quit{Who: p.profile(who), Reason: reason, At: at})
 	}
+	s.nickFreedLocked(at)
 }
 
 // buryLocked takes those out of a keeper's state whose quit was shown already,

@@ -16,10 +16,12 @@ import (
 //   - because it is not sure that he is back: a keeper's view says so, and his
 //     node has not yet answered;
 //   - because others come back with him: they are shown together;
-//   - because somebody in sight has the same nick: the names decide who keeps
-//     it, and the other one is renamed in a moment.
+//   - because somebody in sight has the same nick (bearers.go): the names decide
+//     who keeps it, and the other one is renamed in a moment; or he has given it
+//     up, and his channel's keeper has not said so yet.
 //
-// As soon as he does something that is to be shown, he is shown before it.
+// As soon as he does something that is to be shown, he is shown before it: if
+// there is another one with his nick, that one is hidden instead.
 type hidden struct {
 	who   overlay.Stream
 	since time.Time
@@ -33,7 +35,6 @@ const (
 	gatherDoubt  = 3 * time.Second  // and their nodes so long to answer
 	lookPause    = time.Second / 4  // between two looks whether somebody can be shown
 	doubtFor     = 25 * time.Second // then a keeper's word is enough
-	clashFor     = 10 * time.Second // then two are shown under one nick
 )
 
 // comesLocked is told that somebody is in a view's state who was not there.
@@ -65,6 +66,11 @@ func (v *view) comesLocked(who overlay.Stream, at time.Time, sure bool) bool {
 
 // hideLocked keeps an arrival back.
 func (v *view) hideLocked(who overlay.Stream, sure, back bool) {
+	v.hideFromLocked(who, sortedKeys(v.locals), sure, back)
+}
+
+// hideFromLocked keeps an arrival back from some local sessions.
+func (v *view) hideFromLocked(who overlay.Stream, from []uint64, sure, back bool) {
 	s, id := v.s, sessionID(who)
 	h := s.sight.hidden[id]
 	if h == nil {
@@ -72,7 +78,11 @@ func (v *view) hideLocked(who overlay.Stream, sure, back bool) {
 		s.sight.hidden[id] = h
 	}
 	h.sure, h.back = h.sure || sure, h.back || back
-	h.in[v.name] = sortedKeys(v.locals)
+	for _, n := range from {
+		if at, already := slices.BinarySearch(h.in[v.name], n); !already {
+			h.in[v.name] = slices.Insert(h.in[v.name], at, n)
+		}
+	}
 	if !h.sure && !s.sight.looking[who.Node] {
 		s.sight.looking[who.Node] = true
 		s.h.Go("mapping look for node", func() { s.lookFor(who.Node) })
@@ -117,8 +127,8 @@ func (v *view) hidesLocked(who overlay.Stream) bool {
 }
 
 // vouchedLocked reports whether somebody hidden has said something in the
-// channel. What brought that brought the others who are hidden there too: they
-// are all in sight.
+// channel, and is to be shown first. What brought that brought the others who are hidden
+// there too: they are all in sight.
 func (v *view) vouchedLocked(who overlay.Stream) bool {
 	if len(v.s.sight.hidden) == 0 {
 		return false
@@ -131,7 +141,11 @@ func (v *view) vouchedLocked(who overlay.Stream) bool {
 		_, here := o.in[v.name]
 		o.sure = o.sure || here
 	}
-	return true
+	m := v.state.members[who]
+	return slices.ContainsFunc(h.in[v.name], func(n uint64) bool {
+		se := v.s.sessions[n]
+		return se != nil && !chat.SameName(se.me.nick, m.person.nick)
+	})
 }
 
 // lookFor asks a node until it answers whether it is there.
@@ -174,13 +188,20 @@ func (s *Service) showHidden() {
 	}
 }
 
+// nickFreedLocked shows at once who was hidden because another one had his nick, when that is over.
+func (s *Service) nickFreedLocked(at time.Time) {
+	if len(s.sight.hidden) > 0 && s.returnDueLocked(s.h.Now()) {
+		s.showHiddenLocked(nil, at)
+	}
+}
+
 // returnDueLocked reports whether somebody can be shown, and nobody who comes
 // with him is still to be waited for.
 func (s *Service) returnDueLocked(now time.Time) bool {
 	due, doubt := false, false
 	for _, h := range s.sight.hidden { // any order: each for itself
 		age := now.Sub(h.since)
-		due = due || h.sure && (!h.back || age >= gatherReturn)
+		due = due || h.sure && (!h.back || age >= gatherReturn) && !s.staysLocked(h)
 		doubt = doubt || !h.sure && age < gatherDoubt
 	}
 	return due && !doubt
@@ -190,40 +211,85 @@ func (s *Service) returnDueLocked(now time.Time) bool {
 func (s *Service) showHiddenLocked(one *hidden, now time.Time) {
 	var list []*hidden
 	for _, h := range s.sight.hidden { // any order: sorted below
-		if h == one || h.sure && (now.Sub(h.since) >= clashFor || !s.clashLocked(h)) {
+		if h == one || h.sure {
 			list = append(list, h)
 		}
 	}
-	slices.SortFunc(list, func(a, b *hidden) int { return a.who.Compare(b.who) })
+	slices.SortFunc(list, func(a, b *hidden) int {
+		return cmp.Or(cmp.Compare(boolInt(b == one), boolInt(a == one)), a.who.Compare(b.who))
+	})
 	came, split := map[uint64][]chat.Arrival{}, false
 	for _, h := range list {
-		delete(s.sight.hidden, sessionID(h.who))
-	}
-	for _, h := range list {
-		_, was := s.sight.lost.get(h.who)
-		split = split || was
-		for _, name := range sortedKeys(h.in) {
-			v := s.views[name]
-			if v == nil || v.state == nil {
-				continue
-			}
-			m, ok := v.state.members[h.who]
-			if !ok {
-				continue
-			}
-			for _, n := range h.in[name] {
-				if v.locals[n] != nil && s.sessions[n] != nil {
-					came[n] = append(came[n], chat.Arrival{
-						Channel: v.display(), Member: chat.Member{Profile: m.person.profile(h.who), Status: m.status},
-					})
-				}
-			}
+		in := h.in
+		if s.comeOutLocked(h, h == one, came, now) {
+			_, was := s.sight.lost.get(h.who)
+			split = split || was
+			s.backLocked(h.who, in, now)
 		}
-		s.backLocked(h, now)
 	}
 	for _, n := range sortedKeys(came) {
-		s.showArrivalsLocked(s.sessions[n], came[n], split, now)
+		if se := s.sessions[n]; se != nil {
+			s.showArrivalsLocked(se, came[n], split, now)
+		}
 	}
+}
+
+// comeOutLocked notes to whom somebody hidden is to be shown now, and goes on hiding him from the others: where a session has
+// his nick, or another one is shown to it under that. If he must be shown, that one is hidden. It reports
+// whether he is hidden from fewer than before.
+func (s *Service) comeOutLocked(h *hidden, must bool, came map[uint64][]chat.Arrival, now time.Time) (out bool) {
+	stay := map[string][]uint64{}
+	for _, name := range sortedKeys(h.in) {
+		v := s.views[name]
+		for _, n := range h.in[name] {
+			se := s.hiddenFromLocked(h, v, n)
+			if se == nil {
+				out = true
+				continue
+			}
+			m := v.state.members[h.who]
+			if chat.SameName(se.me.nick, m.person.nick) || !must && se.clashesLocked(h.who, m.person.nick) {
+				stay[name] = append(stay[name], n)
+				continue
+			}
+			se.loseBearerLocked(m.person.nick, h.who, now)
+			out = true
+			came[n] = append(came[n], chat.Arrival{
+				Channel: v.display(), Member: chat.Member{Profile: m.person.profile(h.who), Status: m.status},
+			})
+		}
+	}
+	if len(stay) == 0 {
+		delete(s.sight.hidden, sessionID(h.who))
+		return true
+	}
+	h.in = stay
+	return out
+}
+
+// hiddenFromLocked is the local session from which somebody is hidden in a view; nil: it is there no more, or he.
+func (s *Service) hiddenFromLocked(h *hidden, v *view, n uint64) *session {
+	if v == nil || v.locals[n] == nil {
+		return nil
+	}
+	if _, ok := v.memberOfLocked(h.who); !ok {
+		return nil
+	}
+	return s.sessions[n]
+}
+
+// staysLocked reports whether somebody hidden can be shown to nobody yet.
+func (s *Service) staysLocked(h *hidden) bool {
+	for name, from := range h.in { // any order: one is enough
+		for _, n := range from {
+			v := s.views[name]
+			se := s.hiddenFromLocked(h, v, n)
+			if se == nil || !se.clashesLocked(h.who, v.state.members[h.who].person.nick) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // showArrivalsLocked shows arrivals to one session: as what ends a split, or
@@ -241,55 +307,28 @@ func (s *Service) showArrivalsLocked(se *session, came []chat.Arrival, split boo
 	}
 }
 
-// backLocked notes that somebody has been shown again.
-func (s *Service) backLocked(h *hidden, now time.Time) {
-	s.sight.lostNodes.drop(h.who.Node)
-	l, ok := s.sight.lost.get(h.who)
+// backLocked notes that somebody has been shown again, in some channels.
+func (s *Service) backLocked(who overlay.Stream, in map[string][]uint64, now time.Time) {
+	s.sight.lostNodes.drop(who.Node)
+	l, ok := s.sight.lost.get(who)
 	if !ok {
 		return
 	}
-	for name := range h.in { // any order: each for itself
+	for name := range in { // any order: each for itself
 		delete(l.from, name)
 	}
 	if l.till = now.Add(oneSplit); len(l.from) == 0 {
-		s.sight.lost.drop(h.who)
+		s.sight.lost.drop(who)
 	}
 }
 
-// clashLocked reports whether somebody hidden would be shown under a nick that
-// another one has, where both would be seen.
+// clashLocked reports whether somebody hidden would be shown to anybody under a nick that
+// another one has.
 func (s *Service) clashLocked(h *hidden) bool {
-	for name := range h.in { // any order: one is enough
-		if v := s.views[name]; v != nil && v.state != nil && v.clashesLocked(h.who) {
-			return true
-		}
-	}
-	return false
-}
-
-// clashesLocked reports whether a member of a view has the nick of another one
-// who is in sight of the same users, or of one of them.
-func (v *view) clashesLocked(who overlay.Stream) bool {
-	m, ok := v.state.members[who]
-	if !ok {
-		return false
-	}
-	name := chat.Fold(m.person.nick)
-	for n := range v.locals { // any order: one is enough
-		se := v.s.sessions[n]
-		if se == nil || se.stream == who {
-			continue
-		}
-		if chat.Fold(se.me.nick) == name {
-			return true
-		}
-	}
-	for other, o := range v.state.members { // any order: one is enough
-		if other == who || chat.Fold(o.person.nick) != name {
-			continue
-		}
-		for n := range v.locals { // any order: one is enough
-			if !v.isHiddenLocked(other, n) {
+	for name, from := range h.in { // any order: one is enough
+		for _, n := range from {
+			v := s.views[name]
+			if se := s.hiddenFromLocked(h, v, n); se != nil && se.clashesLocked(h.who, v.state.members[h.who].person.nick) {
 				return true
 			}
 		}
@@ -361,15 +400,12 @@ func nicksTaken(e chat.Event) []string {
 	return nil
 }
 
-// actors are those whom an event shows doing something, or suffering it.
+// actors are those whom an event shows doing something. Who goes is not among them: to those from whom he is hidden
+// nothing is shown of it.
 func actors(e chat.Event) []chat.SessionID {
 	switch e := e.(type) {
 	case chat.Message:
 		return []chat.SessionID{e.From.Session}
-	case chat.Parted:
-		return []chat.SessionID{e.Who.Session}
-	case chat.Kicked:
-		return []chat.SessionID{e.Who.Session}
 	case chat.Invited:
 		return []chat.SessionID{e.By.Session}
 	}

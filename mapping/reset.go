@@ -256,7 +256,10 @@ func (v *view) differLocked(old *state, at time.Time) {
 			v.kickOutLocked(who, overlay.Stream{}, k)
 		case r.kind == 0:
 			v.missedLocked(who, old.members[who])
-		case !v.unhideLocked(who):
+		case v.hidesLocked(who):
+			p := old.members[who].person
+			v.showGoneLocked(overlay.Stream{}, who, p.nick, chat.Parted{Channel: v.display(), Who: p.profile(who), At: at})
+		default:
 			left = append(left, who)
 		}
 	}

@@ -428,6 +428,7 @@ func (se *session) publishLocked(me person) {
 	se.me = me
 	if renamed {
 		se.s.wantedLocked(me.nick) // first: else his client would take it for its own quit
+		se.loseBearerLocked(me.nick, se.stream, se.s.h.Now())
 		se.pushLocked(chat.Effected{})
 	} else { // else the claim of the new nick says it
 		se.tellKeepersLocked()

@@ -104,16 +104,16 @@ func (s *Service) missLocked(who overlay.Stream) {
 // why.
 func (v *view) missedLocked(who overlay.Stream, m member) {
 	s := v.s
-	if v.unhideLocked(who) {
-		return // nobody has been told that he was back
-	}
-	s.left.put(who, m.person)
 	a := absence{status: m.status}
 	for _, n := range sortedKeys(v.locals) {
-		if se := s.sessions[n]; se != nil && se.stream != who {
+		if se := s.sessions[n]; se != nil && se.stream != who && !v.isHiddenLocked(who, n) {
 			a.to = append(a.to, n)
 		}
 	}
+	if v.unhideLocked(who) && len(a.to) == 0 {
+		return // nobody has been told that he was back
+	}
+	s.left.put(who, m.person)
 	if len(a.to) == 0 {
 		return
 	}
@@ -285,7 +285,11 @@ func (v *view) foundLocked(who overlay.Stream, at time.Time) (was bool) {
 	}
 	came := chat.Joined{Channel: v.display(), Who: m.person.profile(who), Status: m.status, At: at}
 	for _, n := range sortedKeys(v.locals) { // who came meanwhile did not find him
-		if se := s.sessions[n]; se != nil && se.stream != who && !slices.Contains(a.to, n) {
+		switch se := s.sessions[n]; {
+		case se == nil || se.stream == who || slices.Contains(a.to, n):
+		case se.clashesLocked(who, m.person.nick):
+			v.hideFromLocked(who, []uint64{n}, true, false)
+		default:
 			se.pushLocked(came)
 		}
 	}

@@ -301,6 +301,9 @@ func (v *view) adoptLocked(st *state, at time.Time) (old *state) {
 		}
 	}
 	old, v.state = v.state, st
+	for who, m := range st.members { // any order: each for itself
+		v.s.bearsLocked(who, m.person.nick)
+	}
 	v.namedLocked()
 	return old
 }
@@ -322,6 +325,7 @@ func (v *view) admitLocked() {
 		v.locals[n] = ms
 		v.disperseLocked()
 		se.joined = append(se.joined, ms)
+		se.meetLocked(v)
 		ms.first = v.channelLocked(se)
 		ms.event.Signal()
 		if j := v.joining[ms]; j != nil {

@@ -121,6 +121,7 @@ func (v *view) joinedLocked(st step, e overlay.Entry, ev *wire.ChannelEvent) {
 	if !is {
 		return
 	}
+	v.s.bearsLocked(who, m.person.nick)
 	if w.Session == nil && v.said[who] == 0 {
 		v.boundLocked(v.said)
 		v.said[who] = m.join // his first message here is to be waited for too

@@ -1,6 +1,8 @@
 package mapping
 
 import (
+	"slices"
+
 	"ircbridge/chat"
 	"ircbridge/mapping/wire"
 	"ircbridge/overlay"
@@ -94,12 +96,23 @@ func (v *view) channelLocked(se *session) chat.Channel {
 		sortMembers(c.Members)
 		c.Count++
 	}
+	if len(v.s.sight.hidden) > 0 {
+		c.Members = slices.DeleteFunc(c.Members, func(m chat.Member) bool { // they are shown to come
+			h := v.s.sight.hidden[m.Session]
+			return h != nil && slices.Contains(h.in[v.name], se.number)
+		})
+	}
 	return c
 }
 
 // showGoneLocked shows that somebody has left, or was made to, as showLocked does, to those who see him: not to those from whom
 // he is hidden, nor to a namesake, whose client would take it for its own leaving.
 func (v *view) showGoneLocked(by, who overlay.Stream, nick string, e chat.Event) {
+	var hidden []uint64
+	if h := v.s.sight.hidden[sessionID(who)]; h != nil {
+		hidden = h.in[v.name]
+	}
+	v.unhideLocked(who)
 	size := eventBytes(e)
 	for _, se := range v.crowdLocked().sessions {
 		switch {
@@ -109,10 +122,9 @@ func (v *view) showGoneLocked(by, who overlay.Stream, nick string, e chat.Event)
 			} else {
 				se.pushLocked(chat.Effected{})
 			}
-		case se.stream != who && chat.SameName(se.me.nick, nick), v.isHiddenLocked(who, se.number):
+		case se.stream != who && chat.SameName(se.me.nick, nick), slices.Contains(hidden, se.number):
 		default:
 			se.pushSizedLocked(e, size)
 		}
 	}
-	v.unhideLocked(who)
 }

@@ -152,7 +152,11 @@ type ChannelRenamed struct {
 // method returns, whose result tells the rest; where that was an error, since nobody answered in time, what was done
 // comes as the event that others are given, and not as this. Where nothing changed, or a new keeper's
 // whole view showed it, there is none.
-type Effected struct{}
+type Effected struct {
+	// Kicked is, of a Kick, the nick of who is gone, as the others are shown it: he may have
+	// taken another one than he was kicked by.
+	Kicked string
+}
 
 // Message: somebody said something to a channel this session is on, or to its
 // user. The receiver's own messages are Sent; only one that he sent to himself

@@ -341,7 +341,9 @@ func (c *conn) kick(name, nick, reason string) {
 		c.fail(c.unknownIfNotOn(err, name), subject{command: "KICK", channel: name, nick: nick})
 		return
 	}
-	c.catchUp(effected)
+	if e, ok := c.catchUp(effected).(chat.Effected); ok && e.Kicked != "" {
+		nick = e.Kicked
+	}
 	display := c.displayChannel(name)
 	if chat.SameName(nick, c.self.Nick) {
 		c.forget(name)

@@ -163,6 +163,31 @@ func TestWhatOthersDoAfterIsShownAfter(t *testing.T) {
 	}
 }
 
+// late is a session in whose network somebody takes another nick before he is kicked.
+type late struct {
+	chat.Session
+	rename func() (nick string)
+}
+
+func (l late) Kick(ctx context.Context, channel, _, reason string) error {
+	return l.Session.Kick(ctx, channel, l.rename(), reason)
+}
+
+// TestWhoIsKickedHasTakenAnotherNick: the KICK names him as the NICK before it does.
+func TestWhoIsKickedHasTakenAnotherNick(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, al, bob := alAndBob(t)
+		s.shows(al, "KICK #a BOB :out", []string{":bob!bob@HOST NICK :rob", ":al!al@HOST KICK #a rob :out"}, func(c *conn) {
+			c.session = late{c.session, func() string {
+				if err := bob.SetNick(s.ctx, "rob"); err != nil {
+					t.Error(err)
+				}
+				return "rob"
+			}}
+		})
+	})
+}
+
 // alAndBob is a stage on which the client al and bob are operators of #a.
 func alAndBob(t *testing.T) (*stage, *actor, chat.Session) {
 	s := newStage(t)

@@ -120,7 +120,8 @@ func (v *view) showGoneLocked(by, who overlay.Stream, nick string, e chat.Event)
 			if se.takeForsakenLocked(v.name, v.taking) {
 				se.pushSizedLocked(e, size)
 			} else {
-				se.pushLocked(chat.Effected{})
+				kick, _ := e.(chat.Kicked)
+				se.pushLocked(chat.Effected{Kicked: kick.Who.Nick})
 			}
 		case se.stream != who && chat.SameName(se.me.nick, nick), slices.Contains(hidden, se.number):
 		default:

@@ -293,7 +293,7 @@ func (se *session) Kick(ctx context.Context, name, nick, reason string) error {
 	n.settleLocked(se)
 	e := chat.Kicked{Channel: c.name, Who: who.self, By: se.self.Mask(), Reason: chat.Cut(reason, chat.MaxReason), At: n.opt.Now()}
 	c.tellLocked(e, se)
-	se.pushLocked(chat.Effected{})
+	se.pushLocked(chat.Effected{Kicked: who.self.Nick})
 	n.removeLocked(c, who)
 	if who == se {
 		se.forgetLocked(c.name)

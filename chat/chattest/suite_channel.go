@@ -329,6 +329,7 @@ func testKick(w *world) {
 			w.T().Errorf("%s saw %+v", u.Self().Nick, e)
 		}
 	}
+	await(a, "whom he has kicked", func(e chat.Effected) bool { return e.Kicked == "bob" })
 	a.sees("#a", "ann", "cat")
 	c.sees("#a", "ann", "cat")
 	w.Eventually("bob is on no channel", func() bool { return len(b.Joined()) == 0 })

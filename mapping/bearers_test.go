@@ -252,7 +252,7 @@ func TestWhoIsHiddenFromOneOnly(t *testing.T) {
 	}
 }
 
-// TestWhoComesFindsWhoIsShown of two who are there under one nick, whichever came first.
+// TestWhoComesFindsWhoIsShown of two who are there under one nick, whichever came first; and who names the nick means him.
 func TestWhoComesFindsWhoIsShown(t *testing.T) {
 	for _, order := range [][]overlay.Stream{{testStream(8, 1), testStream(9, 1)}, {testStream(9, 1), testStream(8, 1)}} {
 		onPair(t, func(p *pair) {
@@ -270,6 +270,9 @@ func TestWhoComesFindsWhoIsShown(t *testing.T) {
 			}
 			if err != nil || len(cats) != 1 || cats[0] != sessionID(order[0]) {
 				t.Errorf("seed %d: dan finds %v: %v", p.w.Seed(), c.Members, err)
+			}
+			if who, err := p.ann.Session.(*session).target(bg, "#a", "CAT"); err != nil || who != order[0] {
+				t.Errorf("seed %d: ann means %v: %v", p.w.Seed(), who, err)
 			}
 		})
 	}

@@ -77,7 +77,7 @@ func (se *session) target(ctx context.Context, channel, nick string) (overlay.St
 		se.s.mu.Unlock()
 		return overlay.Stream{}, chat.ErrNoPrivileges
 	}
-	who, ok := ms.v.memberLocked(nick)
+	who, ok := ms.v.memberLocked(nick, se.number)
 	se.s.mu.Unlock()
 	if ok {
 		return who, nil

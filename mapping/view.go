@@ -1,6 +1,7 @@
 package mapping
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -138,19 +139,18 @@ func (v *view) local(who overlay.Stream) *session {
 	return v.s.sessions[who.Session]
 }
 
-// memberLocked finds a member by nick.
-func (v *view) memberLocked(nick string) (overlay.Stream, bool) {
-	for who, m := range v.state.members { // any order: nicks differ; if two do not, the lower session
-		if chat.SameName(m.person.nick, nick) {
-			for other, o := range v.state.members { // any order: a minimum
-				if chat.SameName(o.person.nick, nick) && other.Compare(who) < 0 {
-					who = other
-				}
-			}
-			return who, true
+// memberLocked finds a member by nick, as a local session means it: if there are two, who is shown to it, else the
+// lower session.
+func (v *view) memberLocked(nick string, to uint64) (who overlay.Stream, ok bool) {
+	for other, m := range v.state.members { // any order: a minimum
+		if !chat.SameName(m.person.nick, nick) {
+			continue
+		}
+		if !ok || cmp.Or(boolInt(v.isHiddenLocked(other, to))-boolInt(v.isHiddenLocked(who, to)), other.Compare(who)) < 0 {
+			who, ok = other, true
 		}
 	}
-	return overlay.Stream{}, false
+	return who, ok
 }
 
 // channelViews gives the overlay's upcalls to views.

@@ -205,6 +205,11 @@ func (r *Ring) drop(c Contact, why error) {
 	if wasFinger {
 		r.poke.Signal()
 	}
+	if !wasPred {
+		// Whatever silenced one neighbour, such as a cut, may have silenced
+		// the one whose range falls to this node.
+		r.checkPredecessor(r.freshFor() / 2)
+	}
 	switch {
 	case short && wasSucc >= 0:
 		r.announce(nil, []host.PeerID{c.Peer.ID})

@@ -143,7 +143,7 @@ func (r *Ring) followNearest(living, named []Contact) bool {
 }
 
 // seekOthers is the round of a node alone: it tries, in its first rounds and then in every
-// fourth for ever, to join through a peer it remembers.
+// fourth for ever, to join through a peer it remembers, one after the other.
 func (r *Ring) seekOthers() {
 	r.mu.Lock()
 	n := len(r.remembered)
@@ -153,7 +153,11 @@ func (r *Ring) seekOthers() {
 		r.mu.Unlock()
 		return
 	}
-	c := r.remembered[int(r.h.Rand()%uint64(n))]
+	if tries == 0 { // not all that are alone begin with the same one
+		r.aloneNext = int(r.h.Rand() % uint64(n))
+	}
+	c := r.remembered[r.aloneNext%n]
+	r.aloneNext++
 	r.mu.Unlock()
 	if err := r.joinThrough(c, 2*r.cfg.MaxTimeout); err != nil {
 		r.log.Debug("still alone", "node", r.id, "tried", c.ID, "err", err)

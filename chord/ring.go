@@ -135,6 +135,7 @@ type Ring struct {
 	goodbye     ID          // who said last that it leaves: dropping it is no death
 	remembered  []Contact   // oldest first
 	aloneTries  int         // attempts to find others, since this node is alone
+	aloneNext   int         // which of the remembered is tried next
 
 	relays   int       // requests that are put to others for neighbours
 	apart    []Contact // that others reach, but not this node

@@ -94,7 +94,7 @@ func (r *Ring) stabilize() {
 	}()
 
 	if r.Member() {
-		r.checkPredecessor()
+		r.checkPredecessor(r.freshFor())
 		for step := 0; step < maxSteps && r.stabilizeOnce(); step++ {
 		}
 	}
@@ -229,7 +229,7 @@ func (r *Ring) adopt(head Contact, said neighbours) bool {
 			missing = append(missing, c)
 		}
 	}
-	fresh, pred := len(strangers(union, r.succs)), r.pred
+	fresh, pred, whole := len(strangers(union, r.succs)), r.pred, r.wholeLocked()
 	r.setSuccsLocked(union)
 	if r.view.from == head.ID && len(missing) == 0 && len(next) == len(said.succs) && len(doubtful) == 0 {
 		r.view.list = r.succs
@@ -239,7 +239,7 @@ func (r *Ring) adopt(head Contact, said neighbours) bool {
 	for _, c := range missing {
 		r.startCheck(c, false)
 	}
-	if fresh > 1 && pred != nil {
+	if (fresh > 1 || fresh == 1 && whole) && pred != nil {
 		r.sendHint(*pred, r.Self()) // rings merge, or many died: it need not wait a period to hear of it
 	}
 	return first
@@ -439,13 +439,13 @@ func (r *Ring) cacheReplyLocked(self Contact) error {
 }
 
 // checkPredecessor starts a check of a predecessor that has been silent for
-// longer than its period (Chord, 4.4), or that was never measured: deadlines
+// longer than it may (Chord, 4.4), or that was never measured: deadlines
 // for it should be short when they are needed.
-func (r *Ring) checkPredecessor() {
+func (r *Ring) checkPredecessor(may time.Duration) {
 	now := r.h.Now()
 	r.mu.Lock()
 	var c *Contact
-	if r.pred != nil && (now.Sub(r.predHeard) > r.freshFor() || !r.peers.isMeasured(r.pred.ID)) {
+	if r.pred != nil && (now.Sub(r.predHeard) > may || !r.peers.isMeasured(r.pred.ID)) {
 		c = r.pred
 	}
 	r.mu.Unlock()

@@ -109,7 +109,7 @@ func TestRestartIsALaterLife(t *testing.T) {
 	x.h = n.w.Restart(x.h, sim.Addr("elsewhere"))
 	n.start(x)
 	n.join(x, n.nodes[0])
-	n.w.RunFor(5 * time.Second)
+	n.awaitIdeal(12, 30*time.Second)
 	n.awaitTables(10 * time.Second)
 	for _, y := range n.members() {
 		if e := y.r.table.get(x.r.id); e.incarnation <= before || e.Peer.Addrs[0] != x.h.Addr() {

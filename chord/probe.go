@@ -169,8 +169,7 @@ func (r *Ring) bePatient(c Contact, d time.Duration) {
 			wait := min(d*time.Duration(1+n), left)
 			left -= wait
 			start := r.h.Now()
-			_, err := r.ping(c, wait)
-			ok = err == nil
+			ok = r.reachAgain(c, wait) == nil
 			if rest := wait - r.h.Now().Sub(start); !ok && rest > 0 && r.h.Sleep(rest) != nil {
 				return
 			}
@@ -226,11 +225,25 @@ func (r *Ring) tendApart() {
 	r.mu.Unlock()
 	for _, c := range due {
 		r.h.Go("chord try", func() {
-			if _, err := r.ping(c, r.cfg.MaxTimeout); err != nil && !r.vouched(c) {
+			if err := r.reachAgain(c, r.cfg.MaxTimeout); err != nil && !r.vouched(c) {
 				r.drop(c, err)
 			}
 		})
 	}
+}
+
+// reachAgain tries a peer that has not answered for a while. How long it took is no
+// measure of the round trip: the way to it may have been mended meanwhile. If it
+// answers that is measured anew, by a request made after that.
+func (r *Ring) reachAgain(c Contact, d time.Duration) error {
+	if _, err := r.h.Call(c.Peer, methodPing, nil, d); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	r.peers.reached(c.ID)
+	r.mu.Unlock()
+	r.h.Go("chord measure", func() { _, _ = r.ping(c, r.cfg.MaxTimeout) })
+	return nil
 }
 
 // afterPeriods is the instant some jittered periods after now.

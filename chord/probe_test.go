@@ -2,6 +2,7 @@ package chord
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
@@ -170,5 +171,34 @@ func TestSleeperMoves(t *testing.T) {
 			n.checkLookups(20)
 			n.w.Close()
 		}
+	}
+}
+
+// How long a peer that was out of reach takes for its first answer is no measure of the way to
+// it, which was mended meanwhile: later requests wait no longer for it than before.
+func TestTheWayBackIsNoMeasure(t *testing.T) {
+	mended := true
+	latency := func(*rand.Rand, string, string) time.Duration {
+		if mended {
+			return time.Millisecond
+		}
+		return 700 * time.Millisecond
+	}
+	n := newNet(t, 1, sim.Config{Latency: latency}, Config{})
+	ms := n.ring(4)
+	n.w.RunFor(20 * time.Second)
+	a, b := ms[0], ms[1].r.Self()
+	before := a.r.timeout(b)
+	a.h.Go("reach", func() {
+		if err := a.r.reachAgain(b, a.r.cfg.MaxTimeout); err != nil {
+			t.Error(err)
+		}
+	})
+	mended = false
+	n.w.RunFor(0) // the request is on its way
+	mended = true
+	n.w.RunFor(time.Second)
+	if after := a.r.timeout(b); after != before {
+		t.Errorf("requests wait %v for a peer that was out of reach, and %v before that", after, before)
 	}
 }

@@ -118,9 +118,9 @@ func TestAcknowledgedOutlivesKeeperAndReplica(t *testing.T) {
 }
 
 // The replica that takes over lacks the last change, which the other one has:
-// it asks before it serves.
+// it asks before it serves, also where its range grows once more while it asks.
 func TestATakeoverAsksTheOtherReplica(t *testing.T) {
-	for seed := range seeds(20) {
+	for seed := range seeds(200) {
 		w := newWorld(t, seed)
 		w.run(func() {
 			w.grow(8)

@@ -37,15 +37,19 @@ func (o *Overlay) takeOverLoop() {
 		o.mu.Lock()
 		ranges := o.toTake
 		o.toTake = nil
-		if pred, ok := o.ring.Predecessor(); ok && len(o.ownCopiesLocked()) > 0 {
-			ranges = append(ranges, gained{from: pred.ID, to: o.self})
+		if len(o.ownCopiesLocked()) > 0 {
+			from := o.self // alone: all
+			if pred, ok := o.ring.Predecessor(); ok {
+				from = pred.ID
+			}
+			ranges = append(ranges, gained{from: from, to: o.self})
 		}
 		o.fetching = ranges
 		o.mu.Unlock()
 		for _, g := range ranges {
 			o.fetch(g)
 		}
-		o.promote()
+		o.promote(ranges)
 	}
 }
 
@@ -56,8 +60,11 @@ func (o *Overlay) unheardLocked(key chord.ID) bool {
 	if pred, ok := o.ring.Predecessor(); ok && (o.lastPred == nil || o.lastPred.ID != pred.ID) {
 		return true
 	}
-	in := func(g gained) bool { return chord.InRange(g.from, key, g.to) }
-	return slices.ContainsFunc(o.toTake, in) || slices.ContainsFunc(o.fetching, in)
+	return covers(o.toTake, key) || covers(o.fetching, key)
+}
+
+func covers(ranges []gained, key chord.ID) bool {
+	return slices.ContainsFunc(ranges, func(g gained) bool { return chord.InRange(g.from, key, g.to) })
 }
 
 // ownCopiesLocked are the copies of objects that this node should keep, and
@@ -220,9 +227,10 @@ func (o *Overlay) uniteCopyLocked(r ref, ob *object, from host.PeerID, w *wire.C
 	o.log.Info("united with a replica's copy of a later epoch", "object", ob.obj.Summary(), "from", chord.NodeID(from), "epoch", ob.epoch.Counter)
 }
 
-// promote makes objects of the copies that are this node's to keep.
-func (o *Overlay) promote() {
-	obs := o.beginReigns()
+// promote makes objects of the copies that are this node's to keep, in the ranges in
+// which the replicas have been asked for later ones.
+func (o *Overlay) promote(asked []gained) {
+	obs := o.beginReigns(asked)
 	o.mu.Lock()
 	o.fetching = nil
 	o.mu.Unlock()
@@ -248,14 +256,18 @@ func (o *Overlay) serveWhenStored(ob *object) (stored bool) {
 	return stored
 }
 
-// beginReigns begins a later epoch for each copy that is this node's to keep.
-// They take no requests yet.
-func (o *Overlay) beginReigns() (obs []*object) {
+// beginReigns begins a later epoch for each copy in some ranges that is this node's to keep.
+// They take no requests yet. Those in a range that has become this node's meanwhile are left to the next round.
+func (o *Overlay) beginReigns(asked []gained) (obs []*object) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	now := o.h.Now()
 	for _, r := range o.ownCopiesLocked() {
 		c := o.copies[r]
+		if !covers(asked, c.ob.key) {
+			o.takeNow.Signal()
+			continue
+		}
 		delete(o.copies, r)
 		ob := c.ob
 		ob.newEpoch(o.ownEpoch(0), ob.epoch)

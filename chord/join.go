@@ -111,7 +111,25 @@ func (r *Ring) joinThrough(via Contact, d time.Duration) error {
 	if err != nil {
 		return fmt.Errorf("our successor %s: %w", succ, err)
 	}
-	return r.enter(succ, said)
+	if err := r.enter(succ, said); err != nil {
+		return err
+	}
+	r.measureAll()
+	return nil
+}
+
+// measureAll measures all members of a small ring, so that deadlines for them are short
+// when they are needed, be it in a moment.
+func (r *Ring) measureAll() {
+	r.mu.Lock()
+	var all []Contact
+	if r.wholeLocked() {
+		all = r.succs
+	}
+	r.mu.Unlock()
+	for _, c := range all {
+		r.measure(c)
+	}
 }
 
 // findPlace asks via for the successor of this node.

@@ -167,6 +167,29 @@ func TestCutInTwo(t *testing.T) {
 	}
 }
 
+// TestCutAtOnce: a ring whose network is cut when its nodes have just come closes on both sides as
+// soon as an old one: its nodes have measured each other, though they had nothing to ask.
+func TestCutAtOnce(t *testing.T) {
+	var took []time.Duration
+	for seed := uint64(1); seed <= fewer(60); seed++ {
+		n := newNet(t, seed, sim.Config{}, Config{})
+		n.ring(2)
+		n.ring(5)
+		some, others := n.nodes[:2], n.nodes[2:]
+		n.w.RunFor(300 * time.Millisecond)
+		n.cut(some, others)
+		at := n.w.Elapsed()
+		n.awaitParted(time.Minute, some, others)
+		took = append(took, n.w.Elapsed()-at)
+		n.w.Close()
+	}
+	slices.Sort(took)
+	t.Logf("rings of their own after %v, at most %v", took[len(took)/2], took[len(took)-1])
+	if last := took[len(took)-1]; last > 4*time.Second {
+		t.Errorf("a side was a ring after %v, want 4s", last)
+	}
+}
+
 // TestThreeParts: three parts become one ring, also when they are healed one
 // after the other.
 func TestThreeParts(t *testing.T) {

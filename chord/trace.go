@@ -31,11 +31,30 @@ type Route struct {
 // Trace looks key up for diagnosis, within about d: where a lookup is passed on
 // from node to node, Trace asks each node itself whom it would ask, one after
 // the other, and calls step with each answer. It may take another way than a
-// lookup at the same time, which goes on by each node's own connections. The
-// error wraps ErrNoAnswer when no node confirmed to own the key.
+// lookup at the same time, which goes on by each node's own connections. While no node
+// owns the key, because its place on the ring is being repaired, it begins again, with
+// growing pauses. The error wraps ErrNoAnswer when no node confirmed to own the key.
 func (r *Ring) Trace(key ID, d time.Duration, step func(Hop)) (Route, error) {
-	start := r.h.Now()
-	f, _ := r.confirm(find{key: key, remaining: d})
+	end := r.h.Now().Add(d)
+	asked := 0
+	for pause := r.cfg.MinTimeout; ; pause = min(2*pause, r.cfg.StabilizePeriod) {
+		route, err := r.traceOnce(key, end, step)
+		asked += route.Hops
+		if !errors.Is(err, ErrNoAnswer) {
+			if route.Hops > 0 {
+				route.Hops = asked
+			}
+			return route, err
+		}
+		if end.Sub(r.h.Now()) <= pause || r.h.Sleep(pause) != nil {
+			return Route{Hops: asked}, fmt.Errorf("trace of %s: %d nodes answered within %v: %w", key, asked, d, ErrNoAnswer)
+		}
+	}
+}
+
+// traceOnce asks until a node owns the key or nobody else is to be asked.
+func (r *Ring) traceOnce(key ID, end time.Time, step func(Hop)) (Route, error) {
+	f, _ := r.confirm(find{key: key, remaining: end.Sub(r.h.Now())})
 	switch f.outcome {
 	case wire.FindReply_FOUND:
 		succs := r.Successors()
@@ -47,7 +66,7 @@ func (r *Ring) Trace(key ID, d time.Duration, step func(Hop)) (Route, error) {
 	p.refillInOrder()
 	route := Route{}
 	for range r.cfg.MaxHops {
-		left := d - r.h.Now().Sub(start)
+		left := end.Sub(r.h.Now())
 		if len(p.next) == 0 || left <= 0 {
 			break
 		}
@@ -76,7 +95,7 @@ func (r *Ring) Trace(key ID, d time.Duration, step func(Hop)) (Route, error) {
 		}
 		p.next = append(better, p.next...)
 	}
-	return route, fmt.Errorf("trace of %s: %d nodes answered within %v: %w", key, route.Hops, d, ErrNoAnswer)
+	return route, ErrNoAnswer
 }
 
 // askNext asks c whether it owns the key, and whom it would ask.

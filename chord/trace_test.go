@@ -51,3 +51,31 @@ func TestTrace(t *testing.T) {
 		})
 	}
 }
+
+// TestTraceOutlivesARepair: a trace of a key whose owner is just gone goes on until
+// the next node owns it.
+func TestTraceOutlivesARepair(t *testing.T) {
+	again := 0
+	for seed := uint64(1); seed <= fewer(50); seed++ {
+		n := newNet(t, seed, sim.Config{}, Config{})
+		ms := n.ring(8)
+		n.w.RunFor(time.Minute)
+		n.w.Crash(ms[3].h)
+		n.w.Crash(ms[4].h)
+		n.w.RunFor(time.Duration(seed) * time.Millisecond)
+		n.do(func() {
+			asked := map[ID]bool{}
+			route, err := ms[6].r.Trace(ms[3].r.id, 5*time.Second, func(h Hop) {
+				if asked[h.ID] {
+					again++
+				}
+				asked[h.ID] = true
+			})
+			if err != nil || route.Owner.ID != ms[5].r.id {
+				t.Errorf("seed %d: %v, %v", seed, route.Owner, err)
+			}
+		})
+		n.w.Close()
+	}
+	t.Logf("%d nodes were asked again", again)
+}

@@ -96,15 +96,11 @@ func (h *Host) answersOverTCP(l *link) string {
 		}
 		tried++
 		ctx, cancel := context.WithTimeout(h.ctx, h.limits.tcpAlone)
-		raw, err := connect(ctx, a)
-		if err == nil {
-			var id host.PeerID
-			if id, _, err = h.learnTCP(ctx, raw); err == nil && id == l.peer.ID {
-				cancel()
-				return a.String()
-			}
-		}
+		id, err := h.whoAnswers(ctx, a)
 		cancel()
+		if err == nil && id == l.peer.ID {
+			return a.String()
+		}
 	}
 	return ""
 }
